@@ -1,0 +1,1 @@
+//! Write a Stepcell step in Rust: a type, typed input and output, one export line.

@@ -1,0 +1,1 @@
+//! Moves instances: registry, scheduler, executor, retries, recovery and events.

@@ -1,0 +1,206 @@
+//! What crosses the wall between the engine and a step, and what comes back.
+//!
+//! The engine fills a [`StepCall`], whoever runs steps answers with an [`AttemptReport`]. Neither knows the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::id::{ComponentDigest, DefinitionId, ExecutionId, InstanceId};
+use crate::json::Json;
+use crate::name::{ContextKey, StepName, TenantId, UserId, WorkflowName};
+use crate::record::ExecutionRecord;
+use crate::time::Timestamp;
+
+/// The data that the steps of one instance share. Cloning shares the values.
+pub type ContextData = BTreeMap<ContextKey, Json>;
+
+/// Writes to the context in key order; `None` removes the key.
+pub type ContextWrites = BTreeMap<ContextKey, Option<Json>>;
+
+/// How many ended executions a step may look back on.
+pub const STEP_HISTORY_LEN_MAX: usize = 100;
+
+/// One attempt of a step, ready to be run.
+#[derive(Clone, Debug)]
+pub struct StepCall {
+    /// Which component runs.
+    pub component: ComponentDigest,
+    /// Who is running what, and for whom.
+    pub info: ExecutionInfo,
+    /// What the workflow maps to the step.
+    pub input: Json,
+    /// The context as it was when the attempt began.
+    pub context: Arc<ContextData>,
+    /// Values fixed when the instance was started.
+    pub metadata: Arc<ContextData>,
+    /// Settings that the definition gives the step.
+    pub config: Arc<BTreeMap<String, Json>>,
+    /// The executions that have ended, oldest first, at most [`STEP_HISTORY_LEN_MAX`].
+    pub history: Arc<Vec<ExecutionRecord>>,
+    /// What the step before returned.
+    pub previous: Option<Json>,
+    /// How much the attempt may use.
+    pub limits: CellLimits,
+}
+
+/// Who is running what, and for whom; the same for every call of one attempt.
+#[derive(Clone, Debug)]
+pub struct ExecutionInfo {
+    /// The workflow's name.
+    pub workflow_name: WorkflowName,
+    /// The version of its definition.
+    pub workflow_version: semver::Version,
+    /// That definition at that version.
+    pub definition: DefinitionId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The step.
+    pub step: StepName,
+    /// The execution; also the idempotency key, and the seed of the randomness that the step sees.
+    pub execution: ExecutionId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// The last attempt that the retry policy allows.
+    pub attempts_max: u32,
+    /// Whose instance it is.
+    pub tenant: Option<TenantId>,
+    /// Who started the instance, or completed the last human task.
+    pub user: Option<UserId>,
+    /// When the instance began.
+    pub instance_started_at: Timestamp,
+    /// When the execution's first attempt began; the time that the step's frozen clock shows.
+    pub execution_started_at: Timestamp,
+    /// When the engine will stop this attempt.
+    pub deadline: Option<Timestamp>,
+}
+
+/// How much one attempt may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellLimits {
+    /// Bytes over all linear memories.
+    pub memory_bytes_max: u64,
+    /// Entries over all tables.
+    pub table_entries_max: u32,
+    /// Time on a CPU, over every entry into the guest.
+    pub cpu_max: Duration,
+    /// Time on the wall, over the whole attempt.
+    pub wall_max: Duration,
+    /// The step's own `timeout:`, if it has one; ends the attempt with a code of its own.
+    pub timeout: Option<Duration>,
+}
+
+impl CellLimits {
+    /// The hard top that no definition can raise.
+    pub const TOP: Self = Self {
+        memory_bytes_max: 512 << 20,
+        table_entries_max: 50_000,
+        cpu_max: Duration::from_secs(60),
+        wall_max: Duration::from_secs(15 * 60),
+        timeout: None,
+    };
+}
+
+impl Default for CellLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 64 << 20,
+            table_entries_max: 50_000,
+            cpu_max: Duration::from_secs(1),
+            wall_max: Duration::from_secs(30),
+            timeout: None,
+        }
+    }
+}
+
+/// How one attempt ended, and what it left.
+#[derive(Clone, Debug)]
+pub struct AttemptReport {
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// What it wrote; empty unless it succeeded.
+    pub writes: ContextWrites,
+    /// Why `on-success` failed, if it did; the outcome stands.
+    pub hook_failure: Option<Failure>,
+    /// What it cost and said.
+    pub trace: AttemptTrace,
+}
+
+/// How one attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttemptOutcome {
+    /// `execute` returned this.
+    Succeeded(Json),
+    /// `can-execute` said no.
+    Skipped,
+    /// It failed, trapped, or was stopped.
+    Failed(Failure),
+}
+
+/// How `on-failure` ended, and what it left.
+#[derive(Clone, Debug)]
+pub struct HookReport {
+    /// What it wrote; empty when it failed itself.
+    pub writes: ContextWrites,
+    /// Why it failed, if it did; recorded beside the original failure.
+    pub failure: Option<Failure>,
+    /// What it cost and said.
+    pub trace: AttemptTrace,
+}
+
+/// What an attempt cost and what it said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptTrace {
+    /// What it cost.
+    pub receipt: Receipt,
+    /// Its log, oldest line first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
+    /// How many lines past the quota were dropped.
+    #[serde(default)]
+    pub log_lines_dropped: u32,
+}
+
+/// What an attempt cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Time on a CPU, in microseconds.
+    pub cpu_us: u64,
+    /// Time on the wall, in microseconds.
+    pub wall_us: u64,
+    /// The most linear memory it had at once, in bytes.
+    pub memory_bytes_peak: u64,
+    /// How often it called the host.
+    pub host_calls: u64,
+    /// Bytes of input and context that it was given.
+    pub bytes_in: u64,
+    /// Bytes of output and context that it gave.
+    pub bytes_out: u64,
+}
+
+/// One line of an attempt's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// How grave it is.
+    pub level: LogLevel,
+    /// The text, at most 8 KiB.
+    pub message: String,
+    /// A JSON object beside the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Json>,
+}
+
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the five levels that every log has")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}

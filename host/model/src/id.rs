@@ -1,0 +1,201 @@
+//! Ids: which instance, execution, task, definition or component is meant.
+//!
+//! Each is a type of its own, so that one can not be taken for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Takes over a UUID that already names one.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID behind the id.
+            #[must_use]
+            pub const fn as_uuid(&self) -> &Uuid {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// Names one workflow instance. Later instances sort after earlier ones (UUID v7).
+    InstanceId
+}
+
+uuid_id! {
+    /// Names one registered version of a workflow definition (UUID v7).
+    DefinitionId
+}
+
+uuid_id! {
+    /// Names one execution of a step for the world outside (UUID v5 of instance and number).
+    ///
+    /// The same for every attempt of the execution, so it serves as its idempotency key.
+    ExecutionId
+}
+
+uuid_id! {
+    /// Names one human task (UUID v5 of instance and execution number).
+    TaskId
+}
+
+/// Numbers the executions of one instance in the order of their activation, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExecutionNumber(pub u32);
+
+impl ExecutionNumber {
+    /// Stands for the instance's own input, where a result of an execution is asked for.
+    pub const INPUT: Self = Self(0);
+
+    /// The execution's id for the world outside.
+    #[must_use]
+    pub fn id(self, instance: InstanceId) -> ExecutionId {
+        ExecutionId(Uuid::new_v5(&instance.0, format!("execution/{}", self.0).as_bytes()))
+    }
+
+    /// The id of the human task that this execution creates, if its step is a human one.
+    #[must_use]
+    pub fn task_id(self, instance: InstanceId) -> TaskId {
+        TaskId(Uuid::new_v5(&instance.0, format!("task/{}", self.0).as_bytes()))
+    }
+}
+
+impl fmt::Display for ExecutionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The SHA-256 of a component's bytes: what is run is named by what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ComponentDigest([u8; 32]);
+
+impl ComponentDigest {
+    /// The digest of a component's bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Takes over a digest that was computed before.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The digest in hexadecimal, without the `sha256:` before it.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A text is not `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is written `sha256:` and 64 hexadecimal digits")]
+pub struct MalformedDigest;
+
+impl FromStr for ComponentDigest {
+    type Err = MalformedDigest;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hex = text.strip_prefix("sha256:").ok_or(MalformedDigest)?;
+        if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(MalformedDigest);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| MalformedDigest)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| MalformedDigest)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for ComponentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for ComponentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for ComponentDigest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ComponentDigest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_reads_back_what_it_printed() {
+        let digest = ComponentDigest::of(b"component");
+
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+    }
+
+    #[test]
+    fn a_digest_of_another_length_or_alphabet_is_refused() {
+        for text in ["", "sha256:", "sha256:00", &format!("sha256:{}", "g".repeat(64)), &"0".repeat(64)] {
+            assert_eq!(text.parse::<ComponentDigest>(), Err(MalformedDigest), "{text}");
+        }
+    }
+
+    #[test]
+    fn executions_of_one_instance_have_ids_of_their_own_that_never_change() {
+        let instance = InstanceId::from_uuid(Uuid::from_u128(7));
+
+        assert_eq!(ExecutionNumber(1).id(instance), ExecutionNumber(1).id(instance));
+        assert_ne!(ExecutionNumber(1).id(instance), ExecutionNumber(2).id(instance));
+        assert_ne!(ExecutionNumber(1).id(instance).as_uuid(), ExecutionNumber(1).task_id(instance).as_uuid());
+    }
+}

@@ -1,0 +1,25 @@
+//! What a workflow is and how it moves.
+//!
+//! This crate knows no runtime, no clock, no database and no WebAssembly: whoever calls it says what time it is and
+//! keeps what it decides. Reading order: [`definition`] (what people write), [`plan`] (the same, checked and ready to
+//! run), [`instance`] (one run of it), [`transition`] (the one function that moves a run), [`attempt`] (what crosses
+//! the wall to a step and back).
+
+pub mod attempt;
+pub mod definition;
+pub mod expression;
+pub mod failure;
+pub mod graph;
+pub mod history;
+pub mod id;
+pub mod instance;
+pub mod json;
+pub mod mermaid;
+pub mod name;
+pub mod plan;
+pub mod problem;
+pub mod record;
+pub mod schema;
+pub mod status;
+pub mod time;
+pub mod transition;

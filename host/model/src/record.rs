@@ -1,0 +1,167 @@
+//! What is kept of instances, executions and tasks: the rows of a store, as types.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::ContextData;
+use crate::failure::{Failure, InstanceError};
+use crate::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
+use crate::json::Json;
+use crate::name::{ComponentName, GroupId, StepName, TenantId, UserId, WorkflowName};
+use crate::status::{StepStatus, StepType, TaskStatus, WorkflowStatus};
+use crate::time::Timestamp;
+
+/// What never changes about an instance once it is started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceIdentity {
+    /// The instance.
+    pub id: InstanceId,
+    /// The definition that it stays on for life.
+    pub definition: DefinitionId,
+    /// That definition's name.
+    pub workflow_name: WorkflowName,
+    /// That definition's version.
+    pub workflow_version: semver::Version,
+    /// What it was started with.
+    pub input: Json,
+    /// Values that steps read and can not write.
+    pub metadata: Arc<ContextData>,
+    /// Whose it is.
+    pub tenant: Option<TenantId>,
+    /// Who started it.
+    pub created_by: Option<UserId>,
+    /// Ties it to something outside.
+    pub correlation_id: Option<String>,
+    /// Starting twice with the same key, for one tenant, gives the same instance.
+    pub idempotency_key: Option<String>,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+/// An instance as lists show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceSummary {
+    /// What never changes about it.
+    pub identity: Arc<InstanceIdentity>,
+    /// The number of its last transition.
+    pub seq: u64,
+    /// Where it stands.
+    pub status: WorkflowStatus,
+    /// The step that runs, waits or failed; the oldest active one where there are several.
+    pub current_step: Option<StepName>,
+    /// Why it failed or was canceled.
+    pub error: Option<InstanceError>,
+    /// What it came to, once completed.
+    pub result: Option<Json>,
+    /// When it finished.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// One execution of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExecutionRecord {
+    /// Its place among the instance's executions, in order of activation.
+    pub number: ExecutionNumber,
+    /// The step.
+    pub step: StepName,
+    /// What kind of step.
+    pub step_type: StepType,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// How many attempts it took so far.
+    pub attempts: u32,
+    /// What it was given.
+    pub input: Option<Json>,
+    /// What it returned.
+    pub output: Option<Json>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// When its first attempt began, or when it was reached where it has none.
+    pub started_at: Timestamp,
+    /// When it ended; `ended_order` settles equal times.
+    pub completed_at: Option<Timestamp>,
+    /// Counts the instance's executions in the order of their end, from 1; none while it is active.
+    pub ended_order: Option<u32>,
+    /// Whom its human task is assigned to.
+    pub assigned_to: Option<UserId>,
+    /// Who completed its human task.
+    pub completed_by: Option<UserId>,
+}
+
+/// One human task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// The task.
+    pub id: TaskId,
+    /// Whose instance it belongs to.
+    pub instance: InstanceId,
+    /// The execution that it is the work of.
+    pub execution: ExecutionNumber,
+    /// The step.
+    pub step: StepName,
+    /// The instance's tenant.
+    pub tenant: Option<TenantId>,
+    /// What to do, in one line.
+    pub title: String,
+    /// What to do, at length.
+    pub description: Option<String>,
+    /// The JSON Schema that the answer must fit.
+    pub form_schema: Option<Json>,
+    /// Who shall do it.
+    pub assignee: Option<UserId>,
+    /// Whose members may do it.
+    pub group: Option<GroupId>,
+    /// Until when.
+    pub due_at: Option<Timestamp>,
+    /// When to remind.
+    pub reminder_at: Option<Timestamp>,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was completed or canceled.
+    pub completed_at: Option<Timestamp>,
+    /// Who completed it.
+    pub completed_by: Option<UserId>,
+    /// What was said on completing it.
+    pub comment: Option<String>,
+}
+
+/// One registered version of a definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DefinitionRecord {
+    /// The id of this version.
+    pub id: DefinitionId,
+    /// The workflow's name.
+    pub name: WorkflowName,
+    /// The version.
+    pub version: semver::Version,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The definition as JSON, in the published format.
+    pub document: Json,
+    /// The component that each machine step runs, by digest; fixed at registration.
+    pub components: Vec<(StepName, ComponentDigest)>,
+    /// Whether new instances may start on it.
+    pub is_active: bool,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+/// One registered component.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComponentRecord {
+    /// What it is.
+    pub digest: ComponentDigest,
+    /// The name that it was pushed under.
+    pub name: ComponentName,
+    /// The version that it was pushed under.
+    pub version: semver::Version,
+    /// What its own manifest says, if it carries one.
+    pub manifest: Option<Json>,
+    /// The size of its bytes.
+    pub size_bytes: u64,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}

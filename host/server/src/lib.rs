@@ -1,0 +1,1 @@
+//! The HTTP face of the engine: for now a health route.

@@ -1,0 +1,1 @@
+//! Stepcell: every step in its own cell. The library that embeds the engine, and the command line.

@@ -1,0 +1,1 @@
+//! Whole-host scenarios, fault tests and the test kit.

@@ -1,0 +1,2 @@
+//! Every task with logic: demo, test, bench, guests.
+fn main() {}
