@@ -1,2 +1,62 @@
-//! Every task with logic: demo, test, bench, guests.
-fn main() {}
+//! Every task with logic: `cargo xtask demo | test | bench | guests | check`.
+//!
+//! A task is a list of stages. Each stage is one command, announced on stderr before it runs; the first that fails ends
+//! the task and is named. The tasks know cargo and the folders of the workspace, and nothing of what the crates do.
+
+mod bench;
+mod check;
+mod demo;
+mod guests;
+mod stage;
+mod test;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Builds, tests and shows Stepcell.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds the example steps and the host, and runs the demo with them.
+    Demo {
+        /// Goes to `stepcell demo`, after what the task itself says.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Formatting, clippy, and every test of the workspace.
+    Test {
+        /// Goes to the test runner, such as the name of one test.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Measures the numbers that the README quotes.
+    Bench {
+        /// Goes to the benchmarks.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Builds the example steps for WebAssembly and says where they are.
+    Guests,
+    /// Formatting and clippy only.
+    Check,
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let workspace = Workspace::load()?;
+    match cli.task {
+        Task::Demo { args } => demo::run(&workspace, &args),
+        Task::Test { args } => test::run(&workspace, &args),
+        Task::Bench { args } => bench::run(&workspace, &args),
+        Task::Guests => guests::run(&workspace),
+        Task::Check => check::run(&workspace),
+    }
+}
