@@ -11,6 +11,8 @@ mod stage;
 mod test;
 mod workspace;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 use crate::workspace::Workspace;
@@ -49,10 +51,20 @@ enum Task {
     Check,
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The reason alone, also where RUST_BACKTRACE is set: what failed has said the rest.
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
     let workspace = Workspace::load()?;
-    match cli.task {
+    match task {
         Task::Demo { args } => demo::run(&workspace, &args),
         Task::Test { args } => test::run(&workspace, &args),
         Task::Bench { args } => bench::run(&workspace, &args),
