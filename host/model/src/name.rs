@@ -96,9 +96,9 @@ macro_rules! name {
     };
 }
 
-const IDENTIFIER: &str = "it begins with a letter or `_`, goes on with letters, digits, `_` or `-`, and has at most 64 characters";
-const PATH: &str =
-    "it is letters, digits, `_`, `-`, with `/` or `.` between parts, begins with a letter, and has at most 64 characters";
+const IDENTIFIER: &str =
+    "it begins with a letter or `_`, goes on with letters, digits, `_` or `-`, and has at most 64 characters";
+const PATH: &str = "it is letters, digits, `_`, `-`, with `/` or `.` between parts, begins with a letter, and has at most 64 characters";
 const KEY: &str = "it has 1 to 256 bytes, no control characters, and does not begin with `engine.`";
 const ID: &str = "it has 1 to 256 bytes and no control characters";
 
