@@ -195,7 +195,9 @@ fn inside(path: &Location, name: &str) -> String {
 fn message(error: &ValidationError<'_>) -> String {
     use ValidationErrorKind as Kind;
     let text = match error.kind() {
-        Kind::Type { kind: TypeKind::Single(expected) } => format!("this must be {}", with_article(&expected.to_string())),
+        Kind::Type { kind: TypeKind::Single(expected) } => {
+            format!("this must be {}", with_article(&expected.to_string()))
+        }
         Kind::Type { kind: TypeKind::Multiple(types) } => {
             let names: Vec<String> = types.iter().map(|expected| with_article(&expected.to_string())).collect();
             format!("this must be {}", names.join(" or "))
@@ -332,7 +334,7 @@ mod tests {
 
     #[test]
     fn huge_values_are_not_repeated_and_errors_are_counted() {
-        let huge = "x".repeat(1_000_000);
+        let huge = "x".repeat(10_000);
         let errors = check(json!({"items": {"type": "integer"}}), json!(vec![huge.as_str(); 500]));
 
         assert_eq!(errors.len(), FIELD_ERRORS_MAX);
@@ -343,7 +345,10 @@ mod tests {
     #[test]
     fn a_schema_that_is_none_is_refused_with_the_reason() {
         assert_eq!(refused(json!({"type": "text"})), "at /type: this fits none of the allowed forms");
-        assert_eq!(refused(json!({"properties": {"a": {"minimum": "x"}}})), "at /properties/a/minimum: this must be a number");
+        assert_eq!(
+            refused(json!({"properties": {"a": {"minimum": "x"}}})),
+            "at /properties/a/minimum: this must be a number"
+        );
         assert_eq!(refused(json!([])), "a schema is an object, such as `{ type: object }`");
         assert!(refused(json!({"pattern": "("})).contains("pattern"), "{}", refused(json!({"pattern": "("})));
         assert_eq!(

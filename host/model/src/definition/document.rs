@@ -382,10 +382,7 @@ edges:
     fn only_true_and_false_are_booleans_and_versions_stay_text() {
         let document = Document::parse("a: no\nb: 1.2.0\non: yes\nc: 2d\nd: '5'\ne: !!str 5").unwrap();
 
-        assert_eq!(
-            document.value(),
-            &json!({"a": "no", "b": "1.2.0", "on": "yes", "c": "2d", "d": "5", "e": "5"})
-        );
+        assert_eq!(document.value(), &json!({"a": "no", "b": "1.2.0", "on": "yes", "c": "2d", "d": "5", "e": "5"}));
     }
 
     #[test]

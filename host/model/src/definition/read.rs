@@ -321,7 +321,10 @@ order.open: expected true or false, found a string
         assert_eq!(order.unwrap().lines.len(), 1);
         assert_eq!(
             found,
-            ["order.open: expected true or false, found the number 3", "order.lines[0].title: this is required and is missing"]
+            [
+                "order.open: expected true or false, found the number 3",
+                "order.lines[0].title: this is required and is missing"
+            ]
         );
     }
 
@@ -330,9 +333,10 @@ order.open: expected true or false, found a string
         assert_eq!(read::<Order>(json!([])).1, ["order: expected an object, found a list"]);
         assert_eq!(read::<Order>(json!("x")).1, ["order: expected an object, found a string"]);
         assert_eq!(read::<Empty>(json!({"a": 1})).1, ["order.a: unknown field `a`; this takes none"]);
-        assert_eq!(read::<Line>(json!({"title": "a", "pric": 1})).1, [
-            "order.pric: unknown field `pric`; this takes title, price; did you mean `price`?"
-        ]);
+        assert_eq!(
+            read::<Line>(json!({"title": "a", "pric": 1})).1,
+            ["order.pric: unknown field `pric`; this takes title, price; did you mean `price`?"]
+        );
         assert_eq!(read::<Kind>(json!("`, expected `x")).1.len(), 1);
     }
 
