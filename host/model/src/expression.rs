@@ -36,6 +36,11 @@ use tree::Node;
 /// The most parts that an expression may have: names, constants, operators, calls.
 pub const EXPRESSION_NODES_MAX: usize = 200;
 
+/// How deep an expression's tree may be; `a + b + c` is two deep, chains of `&&` and `||` are balanced.
+///
+/// Protects the stack of whoever evaluates: some KiB a level in a build for debugging.
+pub const EXPRESSION_TREE_DEPTH_MAX: usize = 64;
+
 /// How many bytes one evaluation may compare, copy or make; protects the host from long loops over large values.
 pub const EVALUATION_BYTES_MAX: usize = 16 << 20;
 
@@ -210,7 +215,7 @@ impl Mapping {
     /// # Errors
     /// [`EvaluationError`] if what the values are makes no sense here, or the value would be too large or too deep.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Json, EvaluationError> {
-        self.0.evaluate(scope, |evaluation, datum| evaluation.finish(datum))
+        self.0.evaluate(scope, Evaluation::finish)
     }
 
     /// The text.

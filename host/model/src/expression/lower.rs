@@ -4,7 +4,7 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SelectExpr, SourceInfo, operators};
 
 use super::tree::{Binary, Function, Node, Root};
-use super::{EXPRESSION_NODES_MAX, ExpressionError};
+use super::{EXPRESSION_NODES_MAX, EXPRESSION_TREE_DEPTH_MAX, ExpressionError};
 use crate::problem::{did_you_mean, shorten};
 
 /// What `instance` has.
@@ -12,13 +12,14 @@ pub(super) const INSTANCE_FIELDS: [&str; 5] = ["id", "workflow_name", "workflow_
 
 /// Turns the parser's tree into ours. Recurses as deep as the parser did: runs on its stack.
 pub(super) fn lower(source: &str, ast: &IdedExpr, places: &SourceInfo) -> Result<Node, ExpressionError> {
-    Lowering { source, places, nodes: 0 }.node(ast)
+    Lowering { source, places, nodes: 0, depth: 0 }.node(ast)
 }
 
 struct Lowering<'s> {
     source: &'s str,
     places: &'s SourceInfo,
     nodes: usize,
+    depth: usize,
 }
 
 impl Lowering<'_> {
@@ -26,7 +27,20 @@ impl Lowering<'_> {
         let offset = self.places.offset_for(at.id).map_or(0, |(start, _)| start as usize);
         // The parser counts in characters.
         let offset = self.source.char_indices().nth(offset).map_or(self.source.len(), |(at, _)| at);
-        Err(ExpressionError::new(self.source, offset, reason))
+        Err(ExpressionError::new(self.source, self.name_at(offset), reason))
+    }
+
+    /// The parser has calls stand at their bracket and fields at their dot; people look at the name.
+    fn name_at(&self, offset: usize) -> usize {
+        let (before, after) = self.source.split_at(offset);
+        match after.chars().next() {
+            Some('.') => self.source.len() - after[1..].trim_start().len(),
+            Some('(') => before
+                .trim_end_matches([' ', '\t', '\n'])
+                .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .map_or(0, |separator| before[separator..].chars().next().map_or(0, |c| separator + c.len_utf8())),
+            _ => offset,
+        }
     }
 
     fn node(&mut self, ast: &IdedExpr) -> Result<Node, ExpressionError> {
@@ -34,6 +48,18 @@ impl Lowering<'_> {
         if self.nodes > EXPRESSION_NODES_MAX {
             return self.refuse(ast, format!("the expression has more than {EXPRESSION_NODES_MAX} parts"));
         }
+        if self.depth >= EXPRESSION_TREE_DEPTH_MAX {
+            let reason =
+                format!("more than {EXPRESSION_TREE_DEPTH_MAX} operators or fields follow on one another here");
+            return self.refuse(ast, reason);
+        }
+        self.depth += 1;
+        let node = self.inside(ast);
+        self.depth -= 1;
+        node
+    }
+
+    fn inside(&mut self, ast: &IdedExpr) -> Result<Node, ExpressionError> {
         match &ast.expr {
             Expr::Literal(literal) => self.literal(ast, literal),
             Expr::Ident(name) => self.name(ast, name),
@@ -173,13 +199,13 @@ impl Lowering<'_> {
         target: Option<&IdedExpr>,
         arguments: &[IdedExpr],
     ) -> Result<Node, ExpressionError> {
-        let fits = match (function, target, arguments.len()) {
-            (Function::Size, Some(_), 0) => true,
-            (Function::Contains | Function::StartsWith | Function::EndsWith, Some(_), 1) => true,
-            (Function::Min | Function::Max, None, 1..) => true,
-            (Function::Size | Function::Int | Function::Double | Function::Text | Function::Bool, None, 1) => true,
-            _ => false,
-        };
+        let fits = matches!(
+            (function, target, arguments.len()),
+            (Function::Size, Some(_), 0)
+                | (Function::Contains | Function::StartsWith | Function::EndsWith, Some(_), 1)
+                | (Function::Min | Function::Max, None, 1..)
+                | (Function::Size | Function::Int | Function::Double | Function::Text | Function::Bool, None, 1)
+        );
         if !fits {
             return self.refuse(ast, format!("write this as `{}`", function.usage()));
         }

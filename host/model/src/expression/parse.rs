@@ -80,17 +80,23 @@ fn instead_of(word: &str) -> Option<&'static str> {
 fn refusal(source: &str, tokens: &[Token<'_>], errors: &ParseErrors) -> ExpressionError {
     let first = errors.errors.first();
     let offset = first.map_or(0, |error| offset_of(source, error.pos));
-    let known = first.map(|error| error.msg.as_str()).filter(|message| !message.starts_with("Syntax error"));
-    if let Some(message) = known.filter(|message| message.starts_with("invalid ") || message.starts_with("unsupported"))
-    {
-        let token = tokens.iter().rev().find(|token| token.offset <= offset);
-        let what = token.map_or(String::new(), |token| format!(": {}", shorten(token.text, 40)));
-        return ExpressionError::new(source, offset, format!("{}{what}", shorten(message, 100).replace('\n', " ")));
+    match first.map_or("", |error| error.msg.as_str()) {
+        "invalid int literal" | "invalid uint literal" => {
+            return ExpressionError::new(source, offset, "this number is too large; with a dot it may be larger");
+        }
+        message if message.starts_with("unsupported syntax") => {
+            return ExpressionError::new(source, offset, "this sign is not used here");
+        }
+        _ => {}
     }
     if let Some(bracket) = unbalanced(tokens) {
         return ExpressionError::new(source, bracket.offset, format!("the bracket `{}` has no partner", bracket.text));
     }
     match tokens.iter().find(|token| token.offset + token.text.len() > offset) {
+        Some(token) if token.kind == TokenKind::Text && token.text.contains('\\') => {
+            let reason = "a `\\` in this string begins nothing that CEL knows; a plain backslash is written `\\\\`";
+            ExpressionError::new(source, token.offset, reason)
+        }
         Some(token) => {
             let what = match token.kind {
                 TokenKind::Word => "the word",

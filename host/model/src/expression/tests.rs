@@ -95,8 +95,10 @@ fn an_expression_means_what_cel_means() {
         ("[context.amount] + context.tags", json!([1200, "a", "b"])),
         ("\"a\\\"b\" + 'ä\\u00e4' + r'\\n'", json!("a\"bää\\n")),
         ("context.nothing == null // a comment (", json!(true)),
-        ("instance == {'id': 'i-1', 'workflow_name': 'pay', 'workflow_version': '1.0.0', 'tenant': 'acme', 'user': null}",
-         json!(true)),
+        (
+            "instance == {'id': 'i-1', 'workflow_name': 'pay', 'workflow_version': '1.0.0', 'tenant': 'acme', 'user': null}",
+            json!(true),
+        ),
         ("metadata", json!({"source": "mail"})),
         ("-9223372036854775808", json!(i64::MIN)),
         ("{'a': {'b': [1, 2]}}.a.b[1]", json!(2)),
@@ -175,15 +177,12 @@ fn a_condition_is_true_or_false() {
 #[test]
 fn an_error_tells_the_values_that_were_read_shortened() {
     let world = World::with(json!({"score": null, "text": "x".repeat(1_000_000)}));
-    let condition = Condition::compile("context.get('score')\n  >= 80 && context.text == context.lacking").unwrap();
+    let condition = Condition::compile("context.get('score')\n  >= 80 || context.text == context.lacking").unwrap();
 
     let error = condition.evaluate(&world.scope()).unwrap_err().to_string();
 
     assert!(error.len() < 400 && !error.contains('\n'), "{error}");
-    assert!(
-        error.contains("it read context.lacking = missing, context.score = null, context.text = \"xxx"),
-        "{error}"
-    );
+    assert!(error.contains("it read context.lacking = missing, context.score = null, context.text = \"xxx"), "{error}");
 }
 
 #[test]
@@ -245,6 +244,7 @@ fn texts_that_kill_parsers_are_refused_quickly() {
     for source in [
         vec!["1"; 5000].join("+"),
         vec!["1"; 500].join("+"),
+        vec!["1"; 65].join("+"),
         vec!["-"; 1000].join(""),
         "!".repeat(1000),
         brackets("(", ")", 1000),
@@ -278,20 +278,20 @@ fn texts_that_kill_parsers_are_refused_quickly() {
 #[test]
 fn the_largest_allowed_trees_evaluate_on_a_small_stack() {
     let world = usual();
-    let sources =
-        [vec!["1"; 100].join("+"), vec!["true"; 99].join("&&"), "!".repeat(199) + "true", "a".to_owned()];
+    let sources = [
+        vec!["1"; 64].join("+"),
+        vec!["true"; 100].join(" && "),
+        "context".to_owned() + &".order".repeat(63),
+        "[".repeat(16) + &vec!["1"; 180].join(",") + &"]".repeat(16),
+    ];
     std::thread::scope(|scope| {
         let small = std::thread::Builder::new().stack_size(512 << 10);
-        small
-            .spawn_scoped(scope, || {
-                for source in &sources[..3] {
-                    let value = world.value(source);
-                    assert!(value.is_ok() || value == Err("refused".to_owned()) || source.starts_with('!'), "{value:?}");
-                }
-            })
-            .unwrap()
-            .join()
-            .unwrap();
+        let evaluated = small.spawn_scoped(scope, || sources.map(|source| world.value(&source)));
+        let [sum, all, deep, list] = evaluated.unwrap().join().unwrap();
+
+        assert_eq!((sum, all), (Ok(json!(64)), Ok(json!(true))));
+        assert_eq!(deep.unwrap_err(), "`order` can not be read of null");
+        assert!(list.is_ok());
     });
 }
 
@@ -305,7 +305,7 @@ fn work_over_large_values_is_bounded() {
         vec!["context.list"; 40].join("+"),
         format!("[{}]", vec!["context.text.contains('xxxxxy')"; 20].join(",")),
         format!("[{}]", vec!["context == context"; 30].join(",")),
-        "context.list in [context.list, 1]".to_owned() + &" || context.list in context.list".repeat(20),
+        "context.list in context.list".to_owned() + &" || context.list in context.list".repeat(30),
     ] {
         let error = world.value(&source).unwrap_err();
 
@@ -347,10 +347,64 @@ fn survives(source: &str) -> Result<(), TestCaseError> {
 }
 
 const SOUP: [&str; 58] = [
-    "context", "metadata", "result", "instance", ".", ".get(", "'score'", "'a", "\"", "(", ")", "[", "]", "{", "}",
-    ",", ":", "?", "+", "-", "*", "/", "%", "==", "!=", "<", ">=", "&&", "||", "!", " in ", "1", "0", "-1",
-    "9223372036854775807", "1.5", "1e308", "null", "true", "false", "has(", "size(", "int(", "string(", "max(", "all(",
-    ".map(x,", "score", "amount", "tags", "\n", "//", "r'", "b'", "\\", "ä", "💥", "`",
+    "context",
+    "metadata",
+    "result",
+    "instance",
+    ".",
+    ".get(",
+    "'score'",
+    "'a",
+    "\"",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "?",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    "&&",
+    "||",
+    "!",
+    " in ",
+    "1",
+    "0",
+    "-1",
+    "9223372036854775807",
+    "1.5",
+    "1e308",
+    "null",
+    "true",
+    "false",
+    "has(",
+    "size(",
+    "int(",
+    "string(",
+    "max(",
+    "all(",
+    ".map(x,",
+    "score",
+    "amount",
+    "tags",
+    "\n",
+    "//",
+    "r'",
+    "b'",
+    "\\",
+    "ä",
+    "💥",
+    "`",
 ];
 
 proptest! {
@@ -381,8 +435,27 @@ proptest! {
 /// Expressions that parse, so that evaluation is reached.
 fn well_formed() -> impl Strategy<Value = String> {
     let leaf = proptest::sample::select(vec![
-        "1", "0", "-1", "2.5", "'a'", "''", "null", "true", "[]", "{}", "context", "result", "instance", "metadata",
-        "context.score", "context.max", "context.min", "context.tags", "context.order", "context.big", "context.x",
+        "1",
+        "0",
+        "-1",
+        "2.5",
+        "'a'",
+        "''",
+        "null",
+        "true",
+        "[]",
+        "{}",
+        "context",
+        "result",
+        "instance",
+        "metadata",
+        "context.score",
+        "context.max",
+        "context.min",
+        "context.tags",
+        "context.order",
+        "context.big",
+        "context.x",
     ]);
     leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
         let binary = proptest::sample::select(vec!["+", "-", "*", "/", "%", "==", "<", ">=", "&&", "||", " in "]);
