@@ -36,7 +36,7 @@ use tree::Node;
 /// The most parts that an expression may have: names, constants, operators, calls.
 pub const EXPRESSION_NODES_MAX: usize = 200;
 
-/// How deep an expression's tree may be; `a + b + c` is two deep, chains of `&&` and `||` are balanced.
+/// How deep an expression's tree may be; `a + b + c` is three deep, chains of `&&` and `||` are balanced.
 ///
 /// Protects the stack of whoever evaluates: some KiB a level in a build for debugging.
 pub const EXPRESSION_TREE_DEPTH_MAX: usize = 64;
@@ -120,10 +120,9 @@ impl Expression {
     fn evaluate<T>(
         &self,
         scope: &Scope<'_>,
-        finish: impl FnOnce(&mut Evaluation<'_>, datum::Datum<'_>) -> Result<T, String>,
+        finish: impl FnOnce(datum::Datum<'_>) -> Result<T, String>,
     ) -> Result<T, EvaluationError> {
-        let mut evaluation = Evaluation::new(*scope);
-        let result = evaluation.run(&self.0.root).and_then(|datum| finish(&mut Evaluation::new(*scope), datum));
+        let result = Evaluation::new(*scope).run(&self.0.root).and_then(finish);
         result.map_err(|reason| EvaluationError::new(&self.0.source, reason, reads::values_read(&self.0.reads, scope)))
     }
 }
@@ -166,7 +165,7 @@ impl Condition {
     /// # Errors
     /// [`EvaluationError`] if what the values are makes no sense here, such as an order between `null` and a number.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<bool, EvaluationError> {
-        self.0.evaluate(scope, |_, datum| match datum {
+        self.0.evaluate(scope, |datum| match datum {
             datum::Datum::Bool(holds) => Ok(holds),
             other => Err(format!("a condition is true or false, and this gave {}", other.describe())),
         })
@@ -215,7 +214,7 @@ impl Mapping {
     /// # Errors
     /// [`EvaluationError`] if what the values are makes no sense here, or the value would be too large or too deep.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Json, EvaluationError> {
-        self.0.evaluate(scope, Evaluation::finish)
+        self.0.evaluate(scope, |datum| Evaluation::new(*scope).finish(datum))
     }
 
     /// The text.

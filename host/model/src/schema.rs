@@ -14,6 +14,8 @@ use serde_json::Value;
 use crate::json::Json;
 use crate::problem::shorten;
 
+mod cost;
+
 /// The largest schema, in bytes.
 pub const SCHEMA_LEN_BYTES_MAX: usize = 64 << 10;
 
@@ -106,9 +108,11 @@ impl DataSchema {
                 reason: "a schema is an object, such as `{ type: object }`".to_owned(),
             });
         }
+        let draft = draft(schema.tree())?;
+        cost::bound(schema.tree())?;
         let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
         let validator = jsonschema::options()
-            .with_draft(draft(schema.tree())?)
+            .with_draft(draft)
             .should_validate_formats(true)
             .with_pattern_options(patterns)
             .offline()
@@ -384,6 +388,44 @@ mod tests {
         let schema = json!({"properties": {"next": {"$ref": "#"}}, "required": ["id"]});
 
         assert_eq!(check(schema, json!({"id": 1, "next": {"next": {"id": 2}}})), ["at /next/id: this is required"]);
-        assert_eq!(check(json!({"$ref": "#"}), json!({"id": 1})), [""; 0]);
+    }
+
+    #[test]
+    fn a_schema_that_could_take_forever_is_refused() {
+        let begun = Instant::now();
+        let next = |name: usize| json!({"$ref": format!("#/$defs/{name}")});
+        let mut doubling: serde_json::Map<String, Value> =
+            (0..40).map(|name| (name.to_string(), json!({"allOf": [next(name + 1), next(name + 1)]}))).collect();
+        doubling.insert("40".to_owned(), json!({}));
+        let both = json!({"properties": {"a": {"$ref": "#"}}});
+        let chain: serde_json::Map<String, Value> = (0..1500).map(|name| (name.to_string(), next(name + 1))).collect();
+
+        for schema in [
+            json!({"$defs": doubling, "$ref": "#/$defs/0"}),
+            json!({"allOf": [both, both]}),
+            json!({"$ref": "#"}),
+            json!({"$defs": {"a": {"$id": "x", "$ref": "#"}}, "$ref": "#/$defs/a"}),
+            json!({"$defs": chain, "properties": {"a": {"$ref": "#/$defs/0"}}}),
+        ] {
+            assert!(DataSchema::compile(&schema.into()).is_err());
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_tree_that_describes_itself_is_checked_to_its_depth() {
+        let schema = json!({
+            "$defs": {"node": {"type": "object", "required": ["id"], "properties": {
+                "left": {"$ref": "#/$defs/node"},
+                "right": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/node"}]},
+            }}},
+            "$ref": "#/$defs/node",
+        });
+        let deep = (0..60).fold(json!({"id": "x"}), |inside, _| json!({"id": 1, "right": inside}));
+
+        assert_eq!(check(schema.clone(), deep), [""; 0]);
+        let longest = json!({"allOf": [{"allOf": [{"properties": {"a": {"$ref": "#"}}}]}]});
+        assert_eq!(check(longest, (0..64).fold(json!(1), |inside, _| json!({"a": inside}))), [""; 0]);
+        assert_eq!(check(schema, json!({"id": 1, "left": {}})), ["at /left/id: this is required"]);
     }
 }

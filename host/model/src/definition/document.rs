@@ -53,7 +53,7 @@ impl Document {
         // Without optimisation the reader takes tens of KiB of stack a level: more than a thread of a runtime has.
         std::thread::scope(|scope| {
             let reader = std::thread::Builder::new().stack_size(READER_STACK_BYTES);
-            let read = reader.spawn_scoped(scope, || Self::parse_here(text)).map(|thread| thread.join());
+            let read = reader.spawn_scoped(scope, || Self::parse_here(text)).map(std::thread::ScopedJoinHandle::join);
             read.map_err(|error| Problem::new(format!("the document can not be read now: {error}")))?
                 .unwrap_or_else(|_| Err(Problem::new("the document can not be read; write it in a simpler way")))
         })

@@ -18,7 +18,7 @@ pub(super) enum Datum<'a> {
     Int(i64),
     Double(f64),
     Text(Cow<'a, str>),
-    List(Cow<'a, Vec<Value>>),
+    List(Cow<'a, [Value]>),
     Object(Cow<'a, Map<String, Value>>),
     /// The context or the metadata, not yet turned into one object.
     Data(&'a ContextData),

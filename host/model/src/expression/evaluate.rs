@@ -65,8 +65,8 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Turns a result into a document.
-    pub(super) fn finish(&mut self, datum: Datum<'_>) -> Outcome<Json> {
-        let value = self.into_value(datum)?;
+    pub(super) fn finish(mut self, datum: Datum<'_>) -> Outcome<Json> {
+        let value = self.materialize(datum)?;
         if depth(&value) > JSON_DEPTH_MAX {
             return Err(format!("the value nests deeper than {JSON_DEPTH_MAX}"));
         }
@@ -145,7 +145,7 @@ impl<'a> Evaluation<'a> {
             Binary::LessEqual => self.ordered(binary, &left, &right, Ordering::is_le),
             Binary::Greater => self.ordered(binary, &left, &right, Ordering::is_gt),
             Binary::GreaterEqual => self.ordered(binary, &left, &right, Ordering::is_ge),
-            Binary::In => self.is_in(left, right).map(Datum::Bool),
+            Binary::In => self.is_in(&left, right).map(Datum::Bool),
             Binary::Add => self.add(left, right),
             Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder => {
                 arithmetic(binary, &left, &right)
@@ -176,7 +176,7 @@ impl<'a> Evaluation<'a> {
             (Datum::Object(left), Datum::Object(right)) => self.equal_objects(left, right),
             (Datum::Data(_) | Datum::Facts(_), Datum::Object(_) | Datum::Data(_) | Datum::Facts(_))
             | (Datum::Object(_), Datum::Data(_) | Datum::Facts(_)) => {
-                let (left, right) = (self.into_value(left)?, self.into_value(right)?);
+                let (left, right) = (self.materialize(left)?, self.materialize(right)?);
                 self.equal_values(&left, &right)
             }
             (Datum::Text(left), Datum::Text(right)) => {
@@ -218,8 +218,8 @@ impl<'a> Evaluation<'a> {
         Ok(true)
     }
 
-    fn is_in(&mut self, needle: Datum<'_>, hay: Datum<'a>) -> Outcome<bool> {
-        match (hay, &needle) {
+    fn is_in(&mut self, needle: &Datum<'_>, hay: Datum<'a>) -> Outcome<bool> {
+        match (hay, needle) {
             (Datum::List(items), _) => {
                 for item in items.iter() {
                     self.charge(VALUE_BYTES)?;
@@ -247,7 +247,7 @@ impl<'a> Evaluation<'a> {
                 Ok(Datum::Text(Cow::Owned(left.into_owned() + &right)))
             }
             (left @ Datum::List(_), right @ Datum::List(_)) => {
-                match (self.into_value(left)?, self.into_value(right)?) {
+                match (self.materialize(left)?, self.materialize(right)?) {
                     (Value::Array(mut left), Value::Array(right)) => {
                         self.charge(VALUE_BYTES * (left.len() + right.len()))?;
                         left.extend(right);
@@ -278,11 +278,11 @@ impl<'a> Evaluation<'a> {
 
     fn value(&mut self, node: &'a Node) -> Outcome<Value> {
         let datum = self.run(node)?;
-        self.into_value(datum)
+        self.materialize(datum)
     }
 
     /// Makes a value of its own, copying what was borrowed.
-    fn into_value(&mut self, datum: Datum<'_>) -> Outcome<Value> {
+    fn materialize(&mut self, datum: Datum<'_>) -> Outcome<Value> {
         self.charge(VALUE_BYTES)?;
         Ok(match datum {
             Datum::Null => Value::Null,
@@ -297,7 +297,7 @@ impl<'a> Evaluation<'a> {
             Datum::Object(Cow::Owned(entries)) => Value::Object(entries),
             Datum::List(Cow::Borrowed(items)) => {
                 items.iter().try_for_each(|item| self.charge_copy(item))?;
-                Value::Array(items.clone())
+                Value::Array(items.to_vec())
             }
             Datum::Object(Cow::Borrowed(entries)) => {
                 entries
