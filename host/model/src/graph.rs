@@ -1,1 +1,169 @@
-//! graph.
+//! The shape of a definition: who comes after whom, as data for people and for joins.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+
+use crate::definition::WorkflowDefinition;
+use crate::name::StepName;
+use crate::plan::StepIndex;
+use crate::status::StepType;
+
+/// Which step can come to which, as one bit a pair.
+#[derive(Debug)]
+pub(crate) struct Reachability {
+    words_per_step: usize,
+    bits: Vec<u64>,
+}
+
+impl Reachability {
+    /// Computes it by one search from each step.
+    pub(crate) fn of(steps: usize, edges: &[(StepIndex, StepIndex)]) -> Self {
+        let words_per_step = steps.div_ceil(64);
+        let mut targets = vec![Vec::new(); steps];
+        for (source, target) in edges {
+            targets[source.0].push(target.0);
+        }
+        let mut this = Self { words_per_step, bits: vec![0; steps * words_per_step] };
+        for from in 0..steps {
+            let mut open = targets[from].clone();
+            while let Some(to) = open.pop() {
+                if this.set(from, to) {
+                    open.extend(&targets[to]);
+                }
+            }
+        }
+        this
+    }
+
+    /// Whether at least one edge leads, over however many steps, from one to the other.
+    pub(crate) fn reaches(&self, from: StepIndex, to: StepIndex) -> bool {
+        self.bits[from.0 * self.words_per_step + to.0 / 64] & (1 << (to.0 % 64)) != 0
+    }
+
+    fn set(&mut self, from: usize, to: usize) -> bool {
+        let word = &mut self.bits[from * self.words_per_step + to / 64];
+        let bit = 1 << (to % 64);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+}
+
+/// A definition's graph, for programs that draw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkflowGraph {
+    /// The steps in declared order.
+    pub nodes: Vec<GraphNode>,
+    /// The edges in declared order.
+    pub edges: Vec<GraphEdge>,
+}
+
+/// One step of a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GraphNode {
+    /// The step.
+    pub id: StepName,
+    /// Its name for people: words in title case.
+    pub label: String,
+    /// What kind of step.
+    #[serde(rename = "type")]
+    pub step_type: StepType,
+    /// Whether an instance begins with it.
+    pub is_initial: bool,
+    /// Whether it ends its branch.
+    pub is_terminal: bool,
+}
+
+/// One edge of a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GraphEdge {
+    /// Where it leads from.
+    pub source: StepName,
+    /// Where it leads to.
+    pub target: StepName,
+    /// The text of its condition.
+    pub condition: Option<String>,
+    /// Whether it is taken when no other is.
+    pub default: bool,
+    /// How the source must have ended.
+    pub outcome: crate::definition::Outcome,
+}
+
+impl WorkflowDefinition {
+    /// The definition's graph.
+    #[must_use]
+    pub fn graph(&self) -> WorkflowGraph {
+        let node = |(name, step): (&StepName, &crate::definition::StepDefinition)| GraphNode {
+            id: name.clone(),
+            label: label_of(name),
+            step_type: step.step_type(),
+            is_initial: *name == self.initial_step,
+            is_terminal: self.is_terminal(name),
+        };
+        let edge = |edge: &crate::definition::Edge| GraphEdge {
+            source: edge.source.clone(),
+            target: edge.target.clone(),
+            condition: edge.condition.clone(),
+            default: edge.default,
+            outcome: edge.outcome,
+        };
+        WorkflowGraph { nodes: self.steps.iter().map(node).collect(), edges: self.edges.iter().map(edge).collect() }
+    }
+}
+
+impl WorkflowGraph {
+    /// The ways from one step to another that visit no step twice, at most `paths_max`.
+    ///
+    /// Finite for graphs with cycles; the cost is bounded by `paths_max` times the number of edges for each way found,
+    /// and by a million looks in all.
+    #[must_use]
+    pub fn simple_paths(&self, from: &StepName, to: &StepName, paths_max: usize) -> Vec<Vec<StepName>> {
+        const LOOKS_MAX: usize = 1_000_000;
+        let mut found = Vec::new();
+        let mut open = vec![vec![from]];
+        let mut looks = 0;
+        while let Some(path) = open.pop() {
+            looks += 1;
+            if found.len() >= paths_max || looks > LOOKS_MAX {
+                break;
+            }
+            let last = *path.last().expect("a path begins with one step");
+            if last == to {
+                found.push(path.into_iter().cloned().collect());
+                continue;
+            }
+            let onward = self.edges.iter().rev().filter(|edge| edge.source == *last && !path.contains(&&edge.target));
+            open.extend(onward.map(|edge| path.iter().copied().chain([&edge.target]).collect::<Vec<_>>()));
+        }
+        found
+    }
+
+    /// The fewest edges from one step to another; -1 where no way leads.
+    #[must_use]
+    pub fn depth(&self, from: &StepName, to: &StepName) -> i64 {
+        let mut seen = vec![from];
+        let mut open = VecDeque::from([(from, 0)]);
+        while let Some((step, depth)) = open.pop_front() {
+            if step == to {
+                return depth;
+            }
+            for edge in self.edges.iter().filter(|edge| edge.source == *step) {
+                if !seen.contains(&&edge.target) {
+                    seen.push(&edge.target);
+                    open.push_back((&edge.target, depth + 1));
+                }
+            }
+        }
+        -1
+    }
+}
+
+/// A step's name for people: `_` and `-` become spaces, words begin with a capital.
+pub(crate) fn label_of(name: &StepName) -> String {
+    let capitalised = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
+    };
+    name.as_str().split(['_', '-']).filter(|word| !word.is_empty()).map(capitalised).collect::<Vec<_>>().join(" ")
+}

@@ -1,6 +1,6 @@
 //! One run of a workflow: everything that a decision about it needs, and nothing else.
 //!
-//! An [`Instance`] is what a store loads and what a transition is decided on. What only people look at (ended
+//! An [`WorkflowInstance`] is what a store loads and what a transition is decided on. What only people look at (ended
 //! executions, history) stays in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 
 /// One run of a workflow, as of its last transition.
 #[derive(Clone, Debug)]
-pub struct Instance {
+pub struct WorkflowInstance {
     /// What never changes.
     pub identity: Arc<InstanceIdentity>,
     /// The number of the last transition; each one adds 1.
@@ -96,7 +96,7 @@ pub struct Arrival {
     pub step: StepName,
     /// The execution it came from.
     pub execution: ExecutionNumber,
-    /// Whether that execution has a result, kept in [`Instance::results`].
+    /// Whether that execution has a result, kept in [`WorkflowInstance::results`].
     pub has_result: bool,
 }
 
@@ -172,7 +172,7 @@ impl Active {
     }
 }
 
-impl Instance {
+impl WorkflowInstance {
     /// The instance as lists show it.
     #[must_use]
     pub fn summary(&self) -> InstanceSummary {
@@ -192,19 +192,22 @@ impl Instance {
     /// `None` at the start, and after a step that was skipped.
     #[must_use]
     pub fn previous_result(&self, active: &Active) -> Option<Json> {
-        match active.arrivals.as_slice() {
-            [] => None,
-            [only] => self.results.get(&only.execution).filter(|_| only.has_result).cloned(),
-            several => {
-                let object = several
-                    .iter()
-                    .map(|arrival| {
-                        let result = self.results.get(&arrival.execution).filter(|_| arrival.has_result);
-                        (arrival.step.to_string(), result.map_or(serde_json::Value::Null, |json| json.tree().clone()))
-                    })
-                    .collect::<serde_json::Map<_, _>>();
-                Some(serde_json::Value::Object(object).into())
-            }
+        combine_results(active, |number| self.results.get(&number).cloned())
+    }
+}
+
+/// What came to an execution, from the results of those before it.
+pub(crate) fn combine_results(active: &Active, result_of: impl Fn(ExecutionNumber) -> Option<Json>) -> Option<Json> {
+    let result = |arrival: &Arrival| if arrival.has_result { result_of(arrival.execution) } else { None };
+    match active.arrivals.as_slice() {
+        [] => None,
+        [only] => result(only),
+        several => {
+            let by_step = several.iter().map(|arrival| {
+                let value = result(arrival).map_or(serde_json::Value::Null, |json| json.tree().clone());
+                (arrival.step.to_string(), value)
+            });
+            Some(serde_json::Value::Object(by_step.collect()).into())
         }
     }
 }

@@ -38,6 +38,18 @@ impl Problem {
         Self { path: String::new(), message: message.into(), span: None }
     }
 
+    /// Makes a problem of what is named in words of its own, such as `edges[1].target`.
+    #[must_use]
+    pub fn of(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), span: None }
+    }
+
+    /// Makes a problem of what stands at `path`.
+    #[must_use]
+    pub fn at(path: &[PathPart], message: impl Into<String>) -> Self {
+        Self::new(message).with_path(path)
+    }
+
     /// Says what is meant.
     #[must_use]
     pub fn with_path(mut self, path: &[PathPart]) -> Self {
@@ -84,6 +96,13 @@ impl Problems {
             }
         }
         Self(kept)
+    }
+
+    /// Adds one more.
+    pub fn push(&mut self, problem: Problem) {
+        if self.0.len() < PROBLEMS_MAX {
+            self.0.push(problem);
+        }
     }
 
     /// Tells whether nothing is wrong.

@@ -1,11 +1,29 @@
 //! The one pure function that moves an instance.
+//!
+//! [`start`] gives the first transition, [`advance`] every later one: for live work, recovery, tests and simulation
+//! alike. Neither reads a clock, a store or randomness. What they decide is a [`Transition`]; a store commits it whole
+//! or not at all, and [`WorkflowInstance::apply`] brings the instance in memory to the same point.
+
+mod draft;
+mod flow;
+mod human;
+mod machine;
 
 use std::sync::Arc;
 
-use crate::attempt::ContextWrites;
+use self::draft::Draft;
+pub use self::machine::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX};
+use crate::attempt::{AttemptReport, ContextData, ContextWrites, HookReport};
+use crate::failure::{EngineCode, FailureCode, InstanceError};
 use crate::history::Event;
-use crate::instance::InstanceState;
+use crate::id::{ExecutionNumber, TaskId};
+use crate::instance::{Control, InstanceState, WorkflowInstance};
+use crate::json::Json;
+use crate::name::{GroupId, StepName, UserId};
+use crate::plan::Plan;
 use crate::record::{ExecutionRecord, InstanceIdentity, TaskRecord};
+use crate::schema::FieldError;
+use crate::status::{StepStatus, WorkflowStatus};
 use crate::time::Timestamp;
 
 /// Everything that one step forward changes. A store commits it whole or not at all.
@@ -27,4 +45,296 @@ pub struct Transition {
     pub tasks: Vec<TaskRecord>,
     /// What to tell about it, in order.
     pub events: Vec<Event>,
+}
+
+/// Something that happened and that an instance must react to.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// An attempt of a scheduled execution begins.
+    AttemptStarted {
+        /// The execution.
+        execution: ExecutionNumber,
+    },
+    /// The attempt under way has ended.
+    AttemptEnded {
+        /// The execution.
+        execution: ExecutionNumber,
+        /// What it was given; kept in its record.
+        input: Json,
+        /// How it ended.
+        report: AttemptReport,
+    },
+    /// `on-failure` of an execution that failed for good begins.
+    FailureHookStarted {
+        /// The execution.
+        execution: ExecutionNumber,
+    },
+    /// `on-failure` has ended.
+    FailureHookEnded {
+        /// The execution.
+        execution: ExecutionNumber,
+        /// What the execution's last attempt was given.
+        input: Option<Json>,
+        /// How the hook ended.
+        report: HookReport,
+    },
+    /// The host came back after it went down: whatever was under way is not any more.
+    HostRestarted,
+    /// Somebody takes an unassigned task.
+    TaskClaimed {
+        /// The task.
+        task: TaskId,
+        /// Who.
+        actor: Actor,
+    },
+    /// A task is given to somebody else.
+    TaskReassigned {
+        /// The task.
+        task: TaskId,
+        /// Who shall do it now.
+        to: UserId,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody has done a task.
+    TaskCompleted {
+        /// The task.
+        task: TaskId,
+        /// Who.
+        actor: Actor,
+        /// What they answered.
+        data: Json,
+        /// What they said beside it.
+        comment: Option<String>,
+    },
+    /// Somebody cancels the instance.
+    Canceled {
+        /// Why, in their words.
+        reason: String,
+    },
+}
+
+/// Somebody who acts on a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Who.
+    pub user: UserId,
+    /// The groups they are a member of.
+    pub groups: Vec<GroupId>,
+    /// What they may do beyond their own tasks.
+    pub standing: Standing,
+}
+
+/// What somebody may do beyond their own tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Only tasks that are theirs, their groups' or nobody's.
+    Member,
+    /// Any task.
+    Admin,
+}
+
+impl Actor {
+    /// A user who is in no group and no admin.
+    #[must_use]
+    pub const fn user(user: UserId) -> Self {
+        Self { user, groups: Vec::new(), standing: Standing::Member }
+    }
+}
+
+/// Why an instance can not react to a cause. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The execution is not where the cause needs it to be. While running that means another worker was first:
+    /// reload and decide again.
+    #[error("execution {execution} can not go from {from} to {to}: {why}")]
+    InvalidTransition {
+        /// The execution.
+        execution: ExecutionNumber,
+        /// Where it stands, or `ended`.
+        from: &'static str,
+        /// Where it was to go.
+        to: StepStatus,
+        /// What stands in the way.
+        why: &'static str,
+    },
+    /// The instance is finished.
+    #[error("the instance is already {status}; nothing was changed")]
+    AlreadyCompleted {
+        /// How it finished.
+        status: WorkflowStatus,
+    },
+    /// No such task waits in this instance.
+    #[error("the instance has no pending task {task}")]
+    TaskNotPending {
+        /// The task.
+        task: TaskId,
+    },
+    /// The task is not this user's to do.
+    #[error("`{user}` may not act on the task of step `{step}`: {why}")]
+    TaskUnauthorized {
+        /// Who tried.
+        user: UserId,
+        /// The step.
+        step: StepName,
+        /// Whose task it is.
+        why: String,
+    },
+    /// The answer does not fit the form, or can not be kept.
+    #[error("the data does not fit the form of step `{step}`: {}", told(errors))]
+    InvalidData {
+        /// The step.
+        step: StepName,
+        /// Every field that is wrong.
+        errors: Vec<FieldError>,
+    },
+}
+
+fn told(errors: &[FieldError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Gives the transition that creates an instance and activates its initial step.
+///
+/// The caller has checked the input against the plan's schema. `context` is what the input puts into the context.
+#[must_use]
+pub fn start(plan: &Plan, identity: Arc<InstanceIdentity>, context: ContextData) -> Transition {
+    let now = identity.started_at;
+    let user = identity.created_by.clone();
+    let instance = WorkflowInstance {
+        seq: 0,
+        state: InstanceState {
+            status: WorkflowStatus::Running,
+            current_step: None,
+            error: None,
+            result: None,
+            completed_at: None,
+            wake_at: None,
+            control: Control { user: user.clone(), ..Control::default() },
+        },
+        context: Arc::default(),
+        results: [(ExecutionNumber::INPUT, identity.input.clone())].into(),
+        tasks: std::collections::BTreeMap::new(),
+        identity,
+    };
+    let mut draft = Draft::new(plan, &instance, now);
+    draft.events.push(Event::WorkflowStarted { user });
+    draft.write_all(context.into_iter().map(|(key, value)| (key, Some(value))).collect());
+    draft.activate(plan.initial(), None);
+    draft.settle();
+    draft.finish()
+}
+
+/// Gives the transition that follows when `cause` happens to `instance` at `now`.
+///
+/// Pure: live execution, recovery, tests and simulation all go through here.
+///
+/// # Errors
+/// [`Refusal`] if the cause can not happen to the instance as it is; then nothing changes.
+pub fn advance(plan: &Plan, instance: &WorkflowInstance, cause: Cause, now: Timestamp) -> Result<Transition, Refusal> {
+    if instance.state.status.is_finished() {
+        return Err(Refusal::AlreadyCompleted { status: instance.state.status });
+    }
+    let mut draft = Draft::new(plan, instance, now);
+    match cause {
+        Cause::AttemptStarted { execution } => draft.attempt_started(execution)?,
+        Cause::AttemptEnded { execution, input, report } => draft.attempt_ended(execution, input, report)?,
+        Cause::FailureHookStarted { execution } => draft.failure_hook_started(execution)?,
+        Cause::FailureHookEnded { execution, input, report } => draft.failure_hook_ended(execution, input, report)?,
+        Cause::HostRestarted => draft.host_restarted(),
+        Cause::TaskClaimed { task, actor } => draft.task_claimed(task, actor)?,
+        Cause::TaskReassigned { task, to, reason } => draft.task_reassigned(task, to, reason)?,
+        Cause::TaskCompleted { task, actor, data, comment } => draft.task_completed(task, actor, data, comment)?,
+        Cause::Canceled { reason } => draft.canceled(reason),
+    }
+    draft.settle();
+    Ok(draft.finish())
+}
+
+impl Draft<'_> {
+    fn canceled(&mut self, reason: String) {
+        self.cancel_active();
+        self.state.status = WorkflowStatus::Canceled;
+        self.state.error = Some(InstanceError {
+            code: FailureCode::from(EngineCode::Canceled),
+            message: reason.clone(),
+            step: self.state.current_step.clone(),
+            details: None,
+        });
+        self.events.push(Event::WorkflowCanceled { reason });
+    }
+}
+
+impl Transition {
+    /// Joins a transition to one that was decided on its result and not committed yet: one commit carries both.
+    pub fn merge(&mut self, next: Self) {
+        debug_assert_eq!(self.seq, next.seq, "both were decided on one committed state");
+        self.at = next.at;
+        self.state = next.state;
+        self.writes.extend(next.writes);
+        for record in next.executions {
+            match self.executions.iter_mut().find(|known| known.number == record.number) {
+                Some(known) => *known = record,
+                None => self.executions.push(record),
+            }
+        }
+        for task in next.tasks {
+            match self.tasks.iter_mut().find(|known| known.id == task.id) {
+                Some(known) => *known = task,
+                None => self.tasks.push(task),
+            }
+        }
+        self.events.extend(next.events);
+    }
+}
+
+impl WorkflowInstance {
+    /// The instance that a first transition creates.
+    #[must_use]
+    pub fn created_by(transition: &Transition) -> Self {
+        let mut instance = Self {
+            identity: Arc::clone(&transition.identity),
+            seq: 0,
+            state: transition.state.clone(),
+            context: Arc::default(),
+            results: [(ExecutionNumber::INPUT, transition.identity.input.clone())].into(),
+            tasks: std::collections::BTreeMap::new(),
+        };
+        instance.apply(transition);
+        instance
+    }
+
+    /// Brings the instance to where a transition leads. Its number changes only by [`Self::committed`].
+    pub fn apply(&mut self, transition: &Transition) {
+        self.state.clone_from(&transition.state);
+        if !transition.writes.is_empty() {
+            let context = Arc::make_mut(&mut self.context);
+            for (key, value) in &transition.writes {
+                match value {
+                    Some(value) => drop(context.insert(key.clone(), value.clone())),
+                    None => drop(context.remove(key)),
+                }
+            }
+        }
+        for record in &transition.executions {
+            if let Some(output) = &record.output {
+                self.results.insert(record.number, output.clone());
+            }
+        }
+        let referenced = self.state.control.referenced_results();
+        self.results.retain(|number, _| referenced.contains(number) || *number == ExecutionNumber::INPUT);
+        for task in &transition.tasks {
+            match task.status {
+                crate::status::TaskStatus::Pending => drop(self.tasks.insert(task.execution, task.clone())),
+                crate::status::TaskStatus::Completed | crate::status::TaskStatus::Canceled => {
+                    self.tasks.remove(&task.execution);
+                }
+            }
+        }
+    }
+
+    /// Notes that a transition, applied before, is durable now.
+    pub const fn committed(&mut self, seq: u64) {
+        self.seq = seq;
+    }
 }

@@ -1,0 +1,251 @@
+//! Edges, gateways and joins: where an execution that ended leads to.
+
+use super::draft::{Draft, ExecutionEnd};
+use crate::definition::{GatewayMode, Outcome};
+use crate::expression::EvaluationError;
+use crate::failure::EngineCode;
+use crate::history::{EdgeDecision, Event};
+use crate::id::ExecutionNumber;
+use crate::instance::{Active, Arrival, Phase};
+use crate::json::Json;
+use crate::name::StepName;
+use crate::plan::{PlannedEdge, PlannedKind, PlannedStep, StepIndex};
+use crate::status::StepStatus;
+
+/// An execution that has ended and whose edges are to be looked at.
+#[derive(Clone)]
+pub(super) struct Leaving {
+    pub(super) execution: ExecutionNumber,
+    pub(super) step: StepName,
+    pub(super) result: Option<Json>,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of the edges of an execution that failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailureWay {
+    /// One was taken.
+    Taken,
+    /// There is none, or none could be taken.
+    None,
+}
+
+impl Draft<'_> {
+    /// Goes on from a step that succeeded or was skipped. If it has edges, one must be taken.
+    pub(super) fn leave(&mut self, leaving: Leaving) {
+        let index = self.plan.find(&leaving.step).expect("an instance stays on the definition it started with");
+        let step = self.plan.step(index);
+        if step.is_terminal || step.outgoing(Outcome::Success).next().is_none() {
+            self.state.result = leaving.result;
+            return;
+        }
+        let Ok(taken) = self.decide(step, &leaving) else { return };
+        if taken.is_empty() {
+            self.fail_without_way(step);
+        }
+        for edge in taken {
+            self.arrive(&leaving, edge);
+        }
+    }
+
+    /// Goes on from a step that failed for good, if it has a way for that.
+    pub(super) fn leave_failed(&mut self, leaving: &Leaving) -> FailureWay {
+        let index = self.plan.find(&leaving.step).expect("an instance stays on the definition it started with");
+        let step = self.plan.step(index);
+        if step.outgoing(leaving.outcome).next().is_none() {
+            return FailureWay::None;
+        }
+        let Ok(taken) = self.decide(step, leaving) else { return FailureWay::Taken };
+        if taken.is_empty() {
+            return FailureWay::None;
+        }
+        for edge in taken {
+            self.arrive(leaving, edge);
+        }
+        FailureWay::Taken
+    }
+
+    fn fail_without_way(&mut self, step: &PlannedStep) {
+        let looked_at = step.outgoing(Outcome::Success).count();
+        let message = format!(
+            "no edge out of `{}` could be taken: none of its {looked_at} conditions held and it has no default edge; \
+             add one with `default: true`",
+            step.name
+        );
+        self.fail_instance_by(EngineCode::Expression, &step.name, message);
+    }
+
+    /// Looks at the edges of one outcome in order and says which are taken.
+    ///
+    /// An error in a condition fails the instance here, naming the edge.
+    fn decide<'p>(&mut self, step: &'p PlannedStep, leaving: &Leaving) -> Result<Vec<&'p PlannedEdge>, ()> {
+        let mode = match step.kind {
+            PlannedKind::Gateway(mode) if leaving.outcome == Outcome::Success => mode,
+            PlannedKind::Gateway(_) | PlannedKind::Machine(_) | PlannedKind::Human(_) => GatewayMode::Inclusive,
+        };
+        let mut decisions = Vec::new();
+        let mut taken = Vec::new();
+        for edge in step.outgoing(leaving.outcome).filter(|edge| !edge.is_default || mode == GatewayMode::Parallel) {
+            let holds = match (&edge.condition, mode) {
+                (Some(_), GatewayMode::Exclusive) if !taken.is_empty() => break,
+                (None, GatewayMode::Exclusive) if !taken.is_empty() => break,
+                (Some(condition), GatewayMode::Exclusive | GatewayMode::Inclusive) => self
+                    .with_scope(leaving.result.as_ref(), |scope| condition.evaluate(scope))
+                    .map_err(|error| self.fail_by_condition(step, edge, &error))?,
+                (None, _) | (Some(_), GatewayMode::Parallel) => true,
+            };
+            decisions.push(self.decision(edge, holds));
+            if holds {
+                taken.push(edge);
+            }
+        }
+        if taken.is_empty() {
+            taken.extend(step.outgoing(leaving.outcome).find(|edge| edge.is_default));
+            decisions.extend(taken.iter().map(|edge| self.decision(edge, true)));
+        }
+        let (execution, step) = (leaving.execution, step.name.clone());
+        self.events.push(Event::EdgesDecided { execution, step, edges: decisions });
+        Ok(taken)
+    }
+
+    fn decision(&self, edge: &PlannedEdge, taken: bool) -> EdgeDecision {
+        EdgeDecision { edge: edge.index, target: self.plan.step(edge.target).name.clone(), taken }
+    }
+
+    fn fail_by_condition(&mut self, step: &PlannedStep, edge: &PlannedEdge, error: &EvaluationError) {
+        let target = &self.plan.step(edge.target).name;
+        let message =
+            format!("the condition of edge {} from `{}` to `{target}` failed: {error}", edge.index, step.name);
+        self.fail_instance_by(EngineCode::Expression, &step.name, message);
+    }
+
+    fn arrive(&mut self, leaving: &Leaving, edge: &PlannedEdge) {
+        if self.state.status.is_finished() {
+            return;
+        }
+        let arrival =
+            Arrival { step: leaving.step.clone(), execution: leaving.execution, has_result: leaving.result.is_some() };
+        self.activate(edge.target, Some((arrival, edge.index)));
+    }
+
+    /// Lets a branch come to a step: a new execution, or one more arrival at an execution that waits in a join.
+    pub(super) fn activate(&mut self, target: StepIndex, from: Option<(Arrival, u32)>) {
+        let step = self.plan.step(target);
+        if let Some((arrival, edge)) = &from
+            && let Some(number) = self.waiting_in_join(&step.name)
+        {
+            let event = Event::BranchJoined {
+                execution: number,
+                step: step.name.clone(),
+                from: arrival.execution,
+                edge: *edge,
+            };
+            self.events.push(event);
+            self.active_mut(number).expect("it was found just now").arrivals.push(arrival.clone());
+            return;
+        }
+        if self.state.control.executions >= self.plan.definition.limits.iterations {
+            let max = self.plan.definition.limits.iterations;
+            let message = format!(
+                "the instance ran {max} step executions, its limit; raise `limits.iterations`, or end the loop"
+            );
+            self.fail_instance_by(EngineCode::Iterations, &step.name, message);
+            return;
+        }
+        self.state.control.executions += 1;
+        let number = ExecutionNumber(self.state.control.executions);
+        self.events.push(Event::StepActivated {
+            execution: number,
+            step: step.name.clone(),
+            step_type: step.step_type(),
+            from: from.as_ref().map(|(arrival, _)| arrival.execution),
+            edge: from.as_ref().map(|(_, edge)| *edge),
+        });
+        self.state.control.active.push(Active {
+            number,
+            step: step.name.clone(),
+            phase: Phase::Joining,
+            arrivals: from.map(|(arrival, _)| arrival).into_iter().collect(),
+            attempts: 0,
+            activated_at: self.now,
+            started_at: None,
+        });
+    }
+
+    fn waiting_in_join(&self, step: &StepName) -> Option<ExecutionNumber> {
+        let joining = |active: &&Active| active.step == *step && active.phase == Phase::Joining;
+        self.state.control.active.iter().find(joining).map(|active| active.number)
+    }
+
+    /// Lets every execution go on that nothing holds back any more, until none is left.
+    ///
+    /// An execution waits in its join as long as another active branch can still come to it. When every branch left
+    /// waits in a join, the one that has waited longest goes: so no set of joins can block each other.
+    pub(super) fn settle(&mut self) {
+        while !self.state.status.is_finished() {
+            let Some(number) = self.next_to_enter() else { return };
+            self.enter(number);
+        }
+    }
+
+    fn next_to_enter(&self) -> Option<ExecutionNumber> {
+        let active = &self.state.control.active;
+        let mut joining = active.iter().filter(|active| active.phase == Phase::Joining);
+        let free = joining.clone().find(|waiting| !self.is_awaited(waiting)).map(|active| active.number);
+        let all_wait = active.iter().all(|active| active.phase == Phase::Joining);
+        free.or_else(|| joining.next().filter(|_| all_wait).map(|oldest| oldest.number))
+    }
+
+    /// Whether another branch can still come to the step that an execution waits at.
+    fn is_awaited(&self, waiting: &Active) -> bool {
+        let (target, step) = self.planned(waiting);
+        step.incoming > 1
+            && self
+                .state
+                .control
+                .active
+                .iter()
+                .filter(|other| other.step != waiting.step)
+                .any(|other| self.plan.can_reach(self.planned(other).0, target))
+    }
+
+    /// Lets an execution do what its step does.
+    fn enter(&mut self, number: ExecutionNumber) {
+        let active = self.state.control.find_active(number).expect("only active executions are entered").clone();
+        let (_, step) = self.planned(&active);
+        match &step.kind {
+            PlannedKind::Machine(_) => self.set_phase(number, Phase::Scheduled { not_before: None }),
+            PlannedKind::Human(human) => self.create_task(&active, human),
+            PlannedKind::Gateway(_) => self.pass_gateway(&active),
+        }
+    }
+
+    pub(super) fn set_phase(&mut self, number: ExecutionNumber, phase: Phase) {
+        if let Some(active) = self.active_mut(number) {
+            active.phase = phase;
+        }
+    }
+
+    /// A gateway hands on what came to it.
+    fn pass_gateway(&mut self, active: &Active) {
+        self.remove_active(active.number);
+        let result = self.previous_result(active);
+        let end =
+            ExecutionEnd { input: result.clone(), output: result.clone(), ..ExecutionEnd::new(StepStatus::Succeeded) };
+        self.record_end(active, end);
+        self.events.push(Event::StepCompleted {
+            execution: active.number,
+            step: active.step.clone(),
+            attempt: 0,
+            wrote: Vec::new(),
+            trace: None,
+        });
+        let outcome = Outcome::Success;
+        self.leave(Leaving { execution: active.number, step: active.step.clone(), result, outcome });
+    }
+
+    /// What the step before returned: see [`crate::instance::WorkflowInstance::previous_result`].
+    pub(super) fn previous_result(&self, active: &Active) -> Option<Json> {
+        crate::instance::combine_results(active, |number| self.result_of(number))
+    }
+}

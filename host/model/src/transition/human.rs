@@ -1,0 +1,220 @@
+//! Human tasks: created, claimed, reassigned, completed.
+
+use super::draft::{Draft, ExecutionEnd};
+use super::flow::Leaving;
+use super::{Actor, Refusal, Standing};
+use crate::attempt::ContextWrites;
+use crate::definition::Outcome;
+use crate::history::Event;
+use crate::id::TaskId;
+use crate::instance::{Active, Phase};
+use crate::json::Json;
+use crate::name::{ContextKey, UserId};
+use crate::plan::{PlannedHuman, PlannedKind};
+use crate::record::{ExecutionRecord, TaskRecord};
+use crate::schema::FieldError;
+use crate::status::{StepStatus, StepType, TaskStatus};
+
+/// The longest title of a task once its placeholders are filled, in bytes.
+const TITLE_LEN_BYTES_MAX: usize = 1 << 10;
+
+/// The longest description of a task once its placeholders are filled, in bytes.
+const DESCRIPTION_LEN_BYTES_MAX: usize = 16 << 10;
+
+impl Draft<'_> {
+    /// Creates the task of a human step that was reached.
+    pub(super) fn create_task(&mut self, active: &Active, human: &PlannedHuman) {
+        let step = &human.step;
+        let title = step.title.clone().unwrap_or_else(|| crate::graph::label_of(&active.step));
+        let task = TaskRecord {
+            id: active.number.task_id(self.instance.identity.id),
+            instance: self.instance.identity.id,
+            execution: active.number,
+            step: active.step.clone(),
+            tenant: self.instance.identity.tenant.clone(),
+            title: self.filled(&title, TITLE_LEN_BYTES_MAX),
+            description: step.description.as_ref().map(|text| self.filled(text, DESCRIPTION_LEN_BYTES_MAX)),
+            form_schema: step.form_schema.clone(),
+            assignee: step.assignee.clone().or_else(|| self.assignee_from(step.assignee_key.as_ref()?)),
+            group: step.assignee_group.clone(),
+            due_at: step.due_in.map(|due| self.now.after(due.length())),
+            reminder_at: step.reminder_in.map(|reminder| self.now.after(reminder.length())),
+            status: TaskStatus::Pending,
+            created_at: self.now,
+            completed_at: None,
+            completed_by: None,
+            comment: None,
+        };
+        self.set_phase(active.number, Phase::AwaitingTask { task: task.id });
+        self.events.push(Event::TaskCreated {
+            task: task.id,
+            execution: active.number,
+            step: active.step.clone(),
+            assignee: task.assignee.clone(),
+            group: task.group.clone(),
+        });
+        self.executions.push(ExecutionRecord {
+            number: active.number,
+            step: active.step.clone(),
+            step_type: StepType::Human,
+            status: StepStatus::Waiting,
+            attempts: 0,
+            input: self.previous_result(active),
+            output: None,
+            failure: None,
+            started_at: self.now,
+            completed_at: None,
+            ended_order: None,
+            assigned_to: task.assignee.clone(),
+            completed_by: None,
+        });
+        self.put_task(task);
+    }
+
+    /// The user whom a context key names; nobody where it holds no text that can be a user's id.
+    fn assignee_from(&mut self, key: &ContextKey) -> Option<UserId> {
+        UserId::new(self.context().get(key)?.tree().as_str()?).ok()
+    }
+
+    /// Replaces each `{context.key}` by its value; one without a value stays, so that the mistake can be seen.
+    fn filled(&mut self, text: &str, len_bytes_max: usize) -> String {
+        let context = self.context();
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{context.") {
+            filled.push_str(before);
+            let value = after.split_once('}').and_then(|(key, rest)| Some((context.get(key)?, rest)));
+            match value {
+                Some((value, after)) => {
+                    match value.tree().as_str() {
+                        Some(text) => filled.push_str(text),
+                        None => filled.push_str(value.text()),
+                    }
+                    rest = after;
+                }
+                None => {
+                    filled.push_str("{context.");
+                    rest = after;
+                }
+            }
+            if filled.len() > len_bytes_max {
+                break;
+            }
+        }
+        filled.push_str(rest);
+        let end = (0..=len_bytes_max.min(filled.len())).rev().find(|end| filled.is_char_boundary(*end));
+        filled.truncate(end.unwrap_or(0));
+        filled
+    }
+
+    pub(super) fn task_claimed(&mut self, task: TaskId, actor: Actor) -> Result<(), Refusal> {
+        let record = self.authorized(task, &actor)?;
+        if let Some(owner) = record.assignee {
+            let why = if owner == actor.user {
+                "it is already theirs".to_owned()
+            } else {
+                format!("it is already `{owner}`'s")
+            };
+            return Err(Refusal::TaskUnauthorized { user: actor.user, step: record.step, why });
+        }
+        self.events.push(Event::TaskClaimed { task, step: record.step.clone(), user: actor.user.clone() });
+        self.put_task(TaskRecord { assignee: Some(actor.user), ..record });
+        Ok(())
+    }
+
+    pub(super) fn task_reassigned(&mut self, task: TaskId, to: UserId, reason: String) -> Result<(), Refusal> {
+        let record = self.waiting_task(task)?;
+        self.events.push(Event::TaskReassigned {
+            task,
+            step: record.step.clone(),
+            from: record.assignee.clone(),
+            to: to.clone(),
+            reason,
+        });
+        self.put_task(TaskRecord { assignee: Some(to), ..record });
+        Ok(())
+    }
+
+    pub(super) fn task_completed(
+        &mut self,
+        task: TaskId,
+        actor: Actor,
+        data: Json,
+        comment: Option<String>,
+    ) -> Result<(), Refusal> {
+        let record = self.authorized(task, &actor)?;
+        let number = record.execution;
+        let active = self.state.control.find_active(number).ok_or(Refusal::TaskNotPending { task })?.clone();
+        let writes = self.checked_answer(&active, &data)?;
+        self.remove_active(number);
+        self.write_all(writes);
+        let record = TaskRecord {
+            status: TaskStatus::Completed,
+            completed_at: Some(self.now),
+            completed_by: Some(actor.user.clone()),
+            comment: comment.clone(),
+            ..record
+        };
+        let step = active.step.clone();
+        self.events.push(Event::TaskCompleted { task, step: step.clone(), user: actor.user.clone(), comment });
+        self.put_task(record.clone());
+        self.state.control.user = Some(actor.user);
+        let end = ExecutionEnd {
+            input: self.previous_result(&active),
+            output: Some(data.clone()),
+            task: Some(record),
+            ..ExecutionEnd::new(StepStatus::Succeeded)
+        };
+        self.record_end(&active, end);
+        let wrote =
+            data.tree().as_object().into_iter().flat_map(|map| map.keys()).filter_map(|key| ContextKey::new(key).ok());
+        let (wrote, attempt) = (wrote.collect(), 0);
+        self.events.push(Event::StepCompleted { execution: number, step: step.clone(), attempt, wrote, trace: None });
+        self.leave(Leaving { execution: number, step, result: Some(data), outcome: Outcome::Success });
+        Ok(())
+    }
+
+    /// Checks an answer against its form and takes it apart into context values.
+    fn checked_answer(&self, active: &Active, data: &Json) -> Result<ContextWrites, Refusal> {
+        let step = active.step.clone();
+        if let PlannedKind::Human(human) = &self.planned(active).1.kind
+            && let Some(form) = &human.form
+        {
+            let errors = form.check(data);
+            if !errors.is_empty() {
+                return Err(Refusal::InvalidData { step, errors });
+            }
+        }
+        let wrong = |pointer: String, message: String| Refusal::InvalidData {
+            step: step.clone(),
+            errors: vec![FieldError { pointer, message }],
+        };
+        let Some(fields) = data.tree().as_object() else {
+            return Err(wrong(String::new(), "must be a JSON object of context values".to_owned()));
+        };
+        let mut writes = ContextWrites::new();
+        for (name, value) in fields {
+            let key = ContextKey::new(name).map_err(|error| wrong(format!("/{name}"), error.to_string()))?;
+            writes.insert(key, Some(value.clone().into()));
+        }
+        Ok(writes)
+    }
+
+    /// The task, if it waits and the actor may do it.
+    fn authorized(&self, task: TaskId, actor: &Actor) -> Result<TaskRecord, Refusal> {
+        let record = self.waiting_task(task)?;
+        let why = match (&record.assignee, &record.group) {
+            _ if actor.standing == Standing::Admin => return Ok(record),
+            (Some(assignee), _) if *assignee == actor.user => return Ok(record),
+            (None, None) => return Ok(record),
+            (None, Some(group)) if actor.groups.contains(group) => return Ok(record),
+            (Some(assignee), _) => format!("it is assigned to `{assignee}`; reassign it first"),
+            (None, Some(group)) => format!("it is for members of `{group}`"),
+        };
+        Err(Refusal::TaskUnauthorized { user: actor.user.clone(), step: record.step, why })
+    }
+
+    fn waiting_task(&self, task: TaskId) -> Result<TaskRecord, Refusal> {
+        self.instance.tasks.values().find(|known| known.id == task).cloned().ok_or(Refusal::TaskNotPending { task })
+    }
+}

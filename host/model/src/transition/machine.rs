@@ -1,0 +1,260 @@
+//! Attempts of machine steps: begin, end, retry, fail for good.
+
+use std::time::Duration;
+
+use super::Refusal;
+use super::draft::{Draft, ExecutionEnd};
+use super::flow::{FailureWay, Leaving};
+use crate::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport};
+use crate::definition::Outcome;
+use crate::failure::{EngineCode, Failure, InstanceError};
+use crate::history::{Event, Hook};
+use crate::id::{ExecutionNumber, InstanceId};
+use crate::instance::{Active, Phase};
+use crate::json::Json;
+use crate::name::ContextKey;
+use crate::plan::{PlannedKind, PlannedMachine};
+use crate::status::StepStatus;
+
+/// The most bytes of keys and values that the context of an instance may have.
+pub const CONTEXT_LEN_BYTES_MAX: usize = 4 << 20;
+
+/// The most keys that the context of an instance may have.
+pub const CONTEXT_KEYS_MAX: usize = 1_000;
+
+impl Draft<'_> {
+    pub(super) fn attempt_started(&mut self, execution: ExecutionNumber) -> Result<(), Refusal> {
+        let now = self.now;
+        let active =
+            self.expect_phase(execution, StepStatus::Running, |phase| matches!(phase, Phase::Scheduled { .. }))?;
+        active.phase = Phase::Running;
+        active.attempts += 1;
+        active.started_at.get_or_insert(now);
+        let (step, attempt) = (active.step.clone(), active.attempts);
+        self.events.push(Event::StepStarted { execution, step, attempt });
+        Ok(())
+    }
+
+    pub(super) fn attempt_ended(
+        &mut self,
+        execution: ExecutionNumber,
+        input: Json,
+        report: AttemptReport,
+    ) -> Result<(), Refusal> {
+        let active = self.expect_phase(execution, StepStatus::Succeeded, |phase| *phase == Phase::Running)?.clone();
+        match report.outcome {
+            AttemptOutcome::Succeeded(output) => match self.check_context_size(&report.writes) {
+                Ok(()) => {
+                    let hook_failure = report.hook_failure;
+                    self.succeed(&active, input, output, report.writes, report.trace, hook_failure);
+                }
+                Err(failure) => self.fail_attempt(&active, failure, Some(report.trace)),
+            },
+            AttemptOutcome::Skipped => self.skip(&active, input, report.trace),
+            AttemptOutcome::Failed(failure) => self.fail_attempt(&active, failure, Some(report.trace)),
+        }
+        Ok(())
+    }
+
+    fn succeed(
+        &mut self,
+        active: &Active,
+        input: Json,
+        output: Json,
+        writes: ContextWrites,
+        trace: AttemptTrace,
+        hook_failure: Option<Failure>,
+    ) {
+        self.remove_active(active.number);
+        let (execution, step) = (active.number, active.step.clone());
+        let wrote = keys_of(&writes);
+        self.write_all(writes);
+        let end = ExecutionEnd {
+            input: Some(input),
+            output: Some(output.clone()),
+            ..ExecutionEnd::new(StepStatus::Succeeded)
+        };
+        self.record_end(active, end);
+        let trace = Some(trace);
+        self.events.push(Event::StepCompleted {
+            execution,
+            step: step.clone(),
+            attempt: active.attempts,
+            wrote,
+            trace,
+        });
+        if let Some(failure) = hook_failure {
+            let hook = Hook::OnSuccess;
+            let (step, failure) = (step.clone(), Some(failure));
+            self.events.push(Event::HookEnded { execution, step, hook, failure, wrote: Vec::new(), trace: None });
+        }
+        self.leave(Leaving { execution, step, result: Some(output), outcome: Outcome::Success });
+    }
+
+    fn skip(&mut self, active: &Active, input: Json, trace: AttemptTrace) {
+        self.remove_active(active.number);
+        let (execution, step) = (active.number, active.step.clone());
+        self.record_end(active, ExecutionEnd { input: Some(input), ..ExecutionEnd::new(StepStatus::Skipped) });
+        self.events.push(Event::StepSkipped { execution, step: step.clone(), trace: Some(trace) });
+        self.leave(Leaving { execution, step, result: None, outcome: Outcome::Success });
+    }
+
+    /// Schedules the next attempt if the policy allows one, else lets `on-failure` run.
+    fn fail_attempt(&mut self, active: &Active, failure: Failure, trace: Option<AttemptTrace>) {
+        let machine = self.machine_of(active);
+        let (execution, step, attempt) = (active.number, active.step.clone(), active.attempts);
+        if failure.retryable && attempt < machine.retry.max_attempts {
+            let spread = spread_of(self.instance.identity.id, execution, attempt);
+            let at_least = failure.retry_after().min(Duration::from_secs(24 * 3600));
+            let retry_at = machine.retry.retry_at(self.now, attempt, spread, at_least);
+            self.set_phase(execution, Phase::Scheduled { not_before: Some(retry_at) });
+            self.events.push(Event::StepRetryScheduled { execution, step, attempt, failure, retry_at, trace });
+            return;
+        }
+        self.events.push(Event::StepFailed { execution, step, attempt, failure: failure.clone(), trace });
+        self.set_phase(execution, Phase::FailureHook { failure, begun: false });
+    }
+
+    pub(super) fn failure_hook_started(&mut self, execution: ExecutionNumber) -> Result<(), Refusal> {
+        let is_due = |phase: &Phase| matches!(phase, Phase::FailureHook { begun: false, .. });
+        let active = self.expect_phase(execution, StepStatus::Failed, is_due)?;
+        if let Phase::FailureHook { begun, .. } = &mut active.phase {
+            *begun = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn failure_hook_ended(
+        &mut self,
+        execution: ExecutionNumber,
+        input: Option<Json>,
+        report: HookReport,
+    ) -> Result<(), Refusal> {
+        let is_due = |phase: &Phase| matches!(phase, Phase::FailureHook { .. });
+        let active = self.expect_phase(execution, StepStatus::Failed, is_due)?.clone();
+        let Phase::FailureHook { failure, .. } = &active.phase else { return Ok(()) };
+        let (writes, hook_failure) = match self.check_context_size(&report.writes) {
+            Ok(()) => (report.writes, report.failure),
+            Err(too_large) => (ContextWrites::new(), report.failure.or(Some(too_large))),
+        };
+        let wrote = keys_of(&writes);
+        self.write_all(writes);
+        self.events.push(Event::HookEnded {
+            execution,
+            step: active.step.clone(),
+            hook: Hook::OnFailure,
+            failure: hook_failure,
+            wrote,
+            trace: Some(report.trace),
+        });
+        self.fail(&active, input, failure.clone());
+        Ok(())
+    }
+
+    /// Ends an execution as failed, and takes its edge for that or fails the instance.
+    fn fail(&mut self, active: &Active, input: Option<Json>, failure: Failure) {
+        self.remove_active(active.number);
+        let end = ExecutionEnd { input, failure: Some(failure.clone()), ..ExecutionEnd::new(StepStatus::Failed) };
+        self.record_end(active, end);
+        let error = InstanceError::of_step(&active.step, &failure);
+        let (_, step) = self.planned(active);
+        let outcome = step.outcome_of_failure(failure.is_timeout());
+        if step.outgoing(outcome).next().is_some() {
+            self.show_failure(active, &failure);
+        }
+        let leaving = Leaving { execution: active.number, step: active.step.clone(), result: None, outcome };
+        if self.leave_failed(&leaving) == FailureWay::None {
+            self.fail_instance(error);
+        }
+    }
+
+    /// Puts a failure into the context under the step's name, for the steps that handle it.
+    fn show_failure(&mut self, active: &Active, failure: &Failure) {
+        let key = ContextKey::new(active.step.as_str()).expect("every step's name can be a key");
+        let shown = serde_json::to_value(failure).expect("a failure is text, numbers and JSON");
+        self.write_all(ContextWrites::from([(key, Some(shown.into()))]));
+    }
+
+    /// Whatever was under way when the host went down has failed, and may be tried again.
+    pub(super) fn host_restarted(&mut self) {
+        for active in self.state.control.active.clone() {
+            match &active.phase {
+                Phase::Running => {
+                    let failure = Failure::engine(EngineCode::Crashed, "the host went down during this attempt");
+                    self.fail_attempt(&active, failure, None);
+                }
+                Phase::FailureHook { failure, begun: true } => {
+                    let crashed = Failure::engine(EngineCode::Crashed, "the host went down during `on-failure`");
+                    self.events.push(Event::HookEnded {
+                        execution: active.number,
+                        step: active.step.clone(),
+                        hook: Hook::OnFailure,
+                        failure: Some(crashed),
+                        wrote: Vec::new(),
+                        trace: None,
+                    });
+                    self.fail(&active, None, failure.clone());
+                }
+                Phase::FailureHook { begun: false, .. }
+                | Phase::Joining
+                | Phase::Scheduled { .. }
+                | Phase::AwaitingTask { .. } => {}
+            }
+            if self.state.status.is_finished() {
+                return;
+            }
+        }
+    }
+
+    fn machine_of(&self, active: &Active) -> &PlannedMachine {
+        match &self.planned(active).1.kind {
+            PlannedKind::Machine(machine) => machine,
+            PlannedKind::Human(_) | PlannedKind::Gateway(_) => {
+                unreachable!("only machine steps are attempted, and a step keeps its kind")
+            }
+        }
+    }
+
+    fn check_context_size(&self, writes: &ContextWrites) -> Result<(), Failure> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let kept = self.instance.context.iter().filter(|(key, _)| !writes.contains_key(*key));
+        let added = writes.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        let (keys, bytes) = kept
+            .chain(added)
+            .fold((0, 0), |(keys, bytes), (key, value)| (keys + 1, bytes + key.as_str().len() + value.len_bytes()));
+        if keys > CONTEXT_KEYS_MAX || bytes > CONTEXT_LEN_BYTES_MAX {
+            let message = format!(
+                "the context would have {keys} keys and {bytes} bytes; at most {CONTEXT_KEYS_MAX} keys and {CONTEXT_LEN_BYTES_MAX} bytes"
+            );
+            return Err(Failure::engine(EngineCode::Output, message));
+        }
+        Ok(())
+    }
+
+    fn expect_phase(
+        &mut self,
+        execution: ExecutionNumber,
+        to: StepStatus,
+        fits: impl FnOnce(&Phase) -> bool,
+    ) -> Result<&mut Active, Refusal> {
+        let refusal = |from, why| Refusal::InvalidTransition { execution, from, to, why };
+        match self.active_mut(execution) {
+            None => Err(refusal("ended", "it is not active any more")),
+            Some(active) if fits(&active.phase) => Ok(active),
+            Some(active) => Err(refusal(active.phase.status().as_str(), "it is not where this can happen")),
+        }
+    }
+}
+
+fn keys_of(writes: &ContextWrites) -> Vec<ContextKey> {
+    writes.keys().cloned().collect()
+}
+
+/// A number from 0 to 1 for full jitter: the same for the same attempt, different for each.
+fn spread_of(instance: InstanceId, execution: ExecutionNumber, attempt: u32) -> f64 {
+    let name = format!("spread/{execution}/{attempt}");
+    let mixed = uuid::Uuid::new_v5(instance.as_uuid(), name.as_bytes()).as_u64_pair().1;
+    f64::from((mixed & u64::from(u32::MAX)) as u32) / f64::from(u32::MAX)
+}
