@@ -1,1 +1,13 @@
 //! Durable state: the store trait, in memory and on SQLite, with one conformance suite for both.
+//!
+//! A store knows rows, not rules: [`stepcell_model`] decides what an instance becomes, a [`Store`] keeps it whole or
+//! not at all. Reading order: [`Store`] (what any back end promises), [`StoreError`] (what can go wrong and what to
+//! do).
+
+mod error;
+mod query;
+mod store;
+
+pub use error::StoreError;
+pub use query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
+pub use store::Store;
