@@ -5,9 +5,12 @@
 //! do).
 
 mod error;
+mod memory;
 mod query;
+mod same;
 mod store;
 
 pub use error::StoreError;
+pub use memory::MemoryStore;
 pub use query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
 pub use store::Store;

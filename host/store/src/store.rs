@@ -80,7 +80,7 @@ pub trait Store: Send + Sync + 'static {
     /// Stores everything that a transition changes, or nothing of it.
     ///
     /// Number 1 creates the instance; any other is stored only if the instance's last transition is the one before.
-    /// Once the call is polled, dropping it does not take the transition back.
+    /// A call that is dropped before it answers may or may not have stored the transition: load the instance to see.
     ///
     /// # Errors
     /// [`StoreError::Stale`] if another transition came first: load and decide again. [`StoreError::DuplicateStart`]
