@@ -8,9 +8,11 @@ mod error;
 mod memory;
 mod query;
 mod same;
+mod sqlite;
 mod store;
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
+pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::Store;

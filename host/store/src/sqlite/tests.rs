@@ -1,0 +1,1 @@
+//! What SQLite promises beside the suite: durability, other processes, damaged files.
