@@ -2,8 +2,10 @@
 //!
 //! A store knows rows, not rules: [`stepcell_model`] decides what an instance becomes, a [`Store`] keeps it whole or
 //! not at all. Reading order: [`Store`] (what any back end promises), [`StoreError`] (what can go wrong and what to
-//! do).
+//! do), [`MemoryStore`] and [`SqliteStore`] (the back ends), `conformance` (each promise as a test).
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
 mod memory;
 mod query;

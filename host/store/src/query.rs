@@ -132,3 +132,15 @@ pub struct TaskFilter {
     /// How many matching tasks to pass over first.
     pub offset: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_at_least_one_row_and_at_most_the_longest_pages() {
+        for (asked, given) in [(0, 1), (1, 1), (50, 50), (LIST_LEN_MAX, LIST_LEN_MAX), (u32::MAX, LIST_LEN_MAX)] {
+            assert_eq!(PageLimit::clamped(asked).rows(), given, "{asked}");
+        }
+    }
+}
