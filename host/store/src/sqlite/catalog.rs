@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use stepcell_model::id::{ComponentDigest, DefinitionId};
+use stepcell_model::json::Json;
 use stepcell_model::name::{ComponentName, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 
@@ -30,7 +31,7 @@ pub(super) fn insert_component(
         record.name.as_str(),
         record.version.to_string(),
         digest,
-        record.manifest.as_ref().map(|manifest| manifest.text()),
+        record.manifest.as_ref().map(Json::text),
         signed(record.size_bytes),
         record.created_at.unix_ms(),
     ];

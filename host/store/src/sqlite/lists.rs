@@ -15,12 +15,12 @@ use crate::query::{InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
 
 pub(super) fn instances(connection: &Connection, filter: &InstanceFilter) -> Result<Page<InstanceSummary>, StoreError> {
     let mut wanted = Conditions::default();
-    wanted.and("d.name = ?", text(filter.workflow.as_ref()));
-    wanted.and("i.tenant = ?", text(filter.tenant.as_ref()));
-    wanted.and("i.created_by = ?", text(filter.created_by.as_ref()));
+    wanted.and(statements::INSTANCES_OF_WORKFLOW, text(filter.workflow.as_ref()));
+    wanted.and(statements::INSTANCES_OF_TENANT, text(filter.tenant.as_ref()));
+    wanted.and(statements::INSTANCES_OF_USER, text(filter.created_by.as_ref()));
     if !filter.statuses.is_empty() {
         let words = filter.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>();
-        wanted.and("i.status IN (SELECT value FROM json_each(?))", Some(serde_json::json!(words).to_string().into()));
+        wanted.and(statements::INSTANCES_WITH_STATUS, Some(serde_json::json!(words).to_string().into()));
     }
     let total = wanted.count(connection, statements::COUNT_INSTANCES)?;
     let order = statements::INSTANCES_NEWEST_FIRST;
@@ -31,12 +31,12 @@ pub(super) fn instances(connection: &Connection, filter: &InstanceFilter) -> Res
 
 pub(super) fn tasks(connection: &Connection, filter: &TaskFilter) -> Result<Page<TaskRecord>, StoreError> {
     let mut wanted = Conditions::default();
-    wanted.and("i.id = ?", filter.instance.map(|id| id.as_uuid().as_bytes().to_vec().into()));
-    wanted.and("(t.assignee IS NULL OR t.assignee = ?)", text(filter.assignee.as_ref()));
-    wanted.and(r#"(t."group" IS NULL OR t."group" = ?)"#, text(filter.group.as_ref()));
-    wanted.and("t.status = ?", filter.status.map(|status| status.as_str().to_owned().into()));
-    wanted.and("t.status = 'pending' AND t.due_at < ?", filter.overdue_at.map(|at| at.unix_ms().into()));
-    wanted.and("t.tenant = ?", text(filter.tenant.as_ref()));
+    wanted.and(statements::TASKS_OF_INSTANCE, filter.instance.map(|id| id.as_uuid().as_bytes().to_vec().into()));
+    wanted.and(statements::TASKS_FOR_ASSIGNEE, text(filter.assignee.as_ref()));
+    wanted.and(statements::TASKS_FOR_GROUP, text(filter.group.as_ref()));
+    wanted.and(statements::TASKS_WITH_STATUS, filter.status.map(|status| status.as_str().to_owned().into()));
+    wanted.and(statements::TASKS_OVERDUE, filter.overdue_at.map(|at| at.unix_ms().into()));
+    wanted.and(statements::TASKS_OF_TENANT, text(filter.tenant.as_ref()));
     let total = wanted.count(connection, statements::COUNT_TASKS)?;
     let order = statements::TASKS_BY_DUE_TIME;
     let items = wanted.page(connection, [statements::SELECT_TASKS, order], filter.limit, filter.offset, rows::task)?;

@@ -73,6 +73,16 @@ pub(super) const INSTANCE_BY_ID: &str = "i.id = ?1";
 
 pub(super) const COUNT_INSTANCES: &str = "SELECT count(*) FROM instances i JOIN definitions d ON d.key = i.definition";
 
+// Conditions of a filter, each with one value.
+
+pub(super) const INSTANCES_OF_WORKFLOW: &str = "d.name = ?";
+
+pub(super) const INSTANCES_OF_TENANT: &str = "i.tenant = ?";
+
+pub(super) const INSTANCES_OF_USER: &str = "i.created_by = ?";
+
+pub(super) const INSTANCES_WITH_STATUS: &str = "i.status IN (SELECT value FROM json_each(?))";
+
 pub(super) const INSTANCES_NEWEST_FIRST: &str = "ORDER BY i.id DESC LIMIT ? OFFSET ?";
 
 pub(super) const LIST_CONTEXT_VALUES: &str = "
@@ -112,6 +122,18 @@ pub(super) const COUNT_TASKS: &str = "SELECT count(*) FROM tasks t JOIN instance
 pub(super) const TASK_BY_ID: &str = "t.id = ?1";
 
 pub(super) const PENDING_TASKS_OF_INSTANCE: &str = "t.instance = ?1 AND t.status = 'pending'";
+
+pub(super) const TASKS_OF_INSTANCE: &str = "i.id = ?";
+
+pub(super) const TASKS_FOR_ASSIGNEE: &str = "(t.assignee IS NULL OR t.assignee = ?)";
+
+pub(super) const TASKS_FOR_GROUP: &str = r#"(t."group" IS NULL OR t."group" = ?)"#;
+
+pub(super) const TASKS_WITH_STATUS: &str = "t.status = ?";
+
+pub(super) const TASKS_OVERDUE: &str = "t.status = 'pending' AND t.due_at < ?";
+
+pub(super) const TASKS_OF_TENANT: &str = "t.tenant = ?";
 
 pub(super) const TASKS_BY_DUE_TIME: &str = "ORDER BY t.due_at NULLS LAST, t.created_at, t.id LIMIT ? OFFSET ?";
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use stepcell_model::id::InstanceId;
+use stepcell_model::json::Json;
 use stepcell_model::record::{ExecutionRecord, TaskRecord};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
@@ -72,7 +73,7 @@ impl EncodedTransition {
             identity.idempotency_key,
             self.control,
             self.error,
-            state.result.as_ref().map(|result| result.text()),
+            state.result.as_ref().map(Json::text),
         ];
         let mut statement = connection.prepare_cached(statements::INSERT_INSTANCE)?;
         let Some(key) = statement.query_row(row, key_of).optional()? else {
@@ -95,7 +96,7 @@ impl EncodedTransition {
             ms(state.wake_at),
             self.control,
             self.error,
-            state.result.as_ref().map(|result| result.text()),
+            state.result.as_ref().map(Json::text),
         ];
         let mut statement = connection.prepare_cached(statements::UPDATE_INSTANCE)?;
         match statement.query_row(row, key_of).optional()? {
@@ -160,8 +161,8 @@ fn upsert_execution(
         text(execution.assigned_to.as_ref()),
         text(execution.completed_by.as_ref()),
         failure,
-        execution.input.as_ref().map(|input| input.text()),
-        execution.output.as_ref().map(|output| output.text()),
+        execution.input.as_ref().map(Json::text),
+        execution.output.as_ref().map(Json::text),
     ];
     connection.prepare_cached(statements::UPSERT_EXECUTION)?.execute(row)?;
     Ok(())
@@ -176,7 +177,7 @@ fn upsert_task(connection: &Connection, instance: i64, task: &TaskRecord) -> Res
         text(task.tenant.as_ref()),
         task.title,
         task.description,
-        task.form_schema.as_ref().map(|schema| schema.text()),
+        task.form_schema.as_ref().map(Json::text),
         text(task.assignee.as_ref()),
         text(task.group.as_ref()),
         ms(task.due_at),

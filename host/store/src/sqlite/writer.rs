@@ -23,8 +23,15 @@ const BATCH_LEN_MAX: usize = 512;
 /// Hands work to the writing thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    running: Mutex<Option<(mpsc::Sender<Box<dyn Job>>, Threads)>>,
+    /// None once it was stopped.
+    running: Mutex<Option<Running>>,
     physical_commits: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    threads: Threads,
 }
 
 /// The threads of a writer that was told to stop.
@@ -49,14 +56,14 @@ impl Writer {
     /// Starts the writing thread and the one that does its checkpoints.
     pub(super) fn start(connection: Connection, checkpoints: Connection) -> Result<Self, StoreError> {
         let physical_commits = Arc::new(AtomicU64::new(0));
-        let (sender, queue) = mpsc::channel(QUEUE_LEN_MAX);
+        let (queue, jobs) = mpsc::channel(QUEUE_LEN_MAX);
         let (checkpoints, checkpoint_thread) = Checkpoints::start(checkpoints)?;
         let mut thread =
-            WriterThread { connection, checkpoints, queue, physical_commits: Arc::clone(&physical_commits) };
+            WriterThread { connection, checkpoints, jobs, physical_commits: Arc::clone(&physical_commits) };
         thread.connection.wal_hook(Some(thread.checkpoints.hook()))?;
         let writer = spawn("stepcell-writer", move || thread.run())?;
         let threads = Threads { writer, checkpoints: checkpoint_thread };
-        Ok(Self { running: Mutex::new(Some((sender, threads))), physical_commits })
+        Ok(Self { running: Mutex::new(Some(Running { queue, threads })), physical_commits })
     }
 
     /// Runs `work` in a transaction of the writing thread and answers once that is flushed.
@@ -75,7 +82,7 @@ impl Writer {
     /// Lets the writer finish what waits; it takes nothing more. None if it was stopped before.
     pub(super) fn stop(&self) -> Option<Threads> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.take().map(|(_, threads)| threads)
+        running.take().map(|running| running.threads)
     }
 
     pub(super) fn physical_commits(&self) -> u64 {
@@ -83,11 +90,11 @@ impl Writer {
     }
 
     async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
-        let sender = {
+        let queue = {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.as_ref().map(|(sender, _)| sender.clone()).ok_or(StoreError::Closed)?
+            running.as_ref().map(|running| running.queue.clone()).ok_or(StoreError::Closed)?
         };
-        sender.send(job).await.map_err(|_| StoreError::Closed)
+        queue.send(job).await.map_err(|_| StoreError::Closed)
     }
 }
 
@@ -132,7 +139,7 @@ impl<T: Send, W: Fn(&Connection) -> Result<T, StoreError> + Send> Job for Reques
 struct WriterThread {
     connection: Connection,
     checkpoints: Checkpoints,
-    queue: mpsc::Receiver<Box<dyn Job>>,
+    jobs: mpsc::Receiver<Box<dyn Job>>,
     physical_commits: Arc<AtomicU64>,
 }
 
@@ -145,7 +152,7 @@ enum Trouble {
 impl WriterThread {
     fn run(mut self) {
         let mut batch = Vec::new();
-        while self.queue.blocking_recv_many(&mut batch, BATCH_LEN_MAX) > 0 {
+        while self.jobs.blocking_recv_many(&mut batch, BATCH_LEN_MAX) > 0 {
             self.store(std::mem::take(&mut batch));
         }
         self.checkpoints.finish();
