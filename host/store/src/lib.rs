@@ -1,1 +1,20 @@
 //! Durable state: the store trait, in memory and on SQLite, with one conformance suite for both.
+//!
+//! A store knows rows, not rules: [`stepcell_model`] decides what an instance becomes, a [`Store`] keeps it whole or
+//! not at all. Reading order: [`Store`] (what any back end promises), [`StoreError`] (what can go wrong and what to
+//! do), [`MemoryStore`] and [`SqliteStore`] (the back ends), `conformance` (each promise as a test).
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod error;
+mod memory;
+mod query;
+mod same;
+mod sqlite;
+mod store;
+
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use store::Store;

@@ -1,0 +1,134 @@
+CREATE TABLE schema_version (
+    number      INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL,
+    script      TEXT NOT NULL,
+    applied_at  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE component_bytes (
+    key     INTEGER PRIMARY KEY,
+    digest  BLOB NOT NULL UNIQUE,
+    bytes   BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE components (
+    key         INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL,
+    version     TEXT NOT NULL,
+    bytes       INTEGER NOT NULL REFERENCES component_bytes (key),
+    manifest    TEXT,
+    size_bytes  INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL,
+    UNIQUE (name, version)
+) STRICT;
+
+CREATE INDEX components_by_bytes ON components (bytes);
+
+CREATE TABLE definitions (
+    key          INTEGER PRIMARY KEY,
+    id           BLOB NOT NULL UNIQUE,
+    name         TEXT NOT NULL,
+    version      TEXT NOT NULL,
+    description  TEXT,
+    document     TEXT NOT NULL,
+    components   TEXT NOT NULL,
+    is_active    INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    UNIQUE (name, version)
+) STRICT;
+
+CREATE TABLE instances (
+    key              INTEGER PRIMARY KEY,
+    id               BLOB NOT NULL UNIQUE,
+    definition       INTEGER NOT NULL REFERENCES definitions (key),
+    seq              INTEGER NOT NULL,
+    status           TEXT NOT NULL,
+    current_step     TEXT,
+    completed_at     INTEGER,
+    wake_at          INTEGER,
+    started_at       INTEGER NOT NULL,
+    tenant           TEXT,
+    created_by       TEXT,
+    correlation_id   TEXT,
+    idempotency_key  TEXT,
+    control          TEXT NOT NULL,
+    error            TEXT,
+    result           TEXT
+) STRICT;
+
+CREATE INDEX instances_by_definition ON instances (definition);
+
+CREATE INDEX instances_running ON instances (id) WHERE status = 'running';
+
+CREATE INDEX instances_waking ON instances (wake_at) WHERE wake_at IS NOT NULL;
+
+CREATE UNIQUE INDEX instances_by_idempotency_key ON instances (coalesce(tenant, ''), idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE starts (
+    instance  INTEGER PRIMARY KEY REFERENCES instances (key),
+    input     TEXT NOT NULL,
+    metadata  TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE context_values (
+    instance  INTEGER NOT NULL REFERENCES instances (key),
+    key       TEXT NOT NULL,
+    value     TEXT NOT NULL,
+    PRIMARY KEY (instance, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE executions (
+    instance      INTEGER NOT NULL REFERENCES instances (key),
+    number        INTEGER NOT NULL,
+    step          TEXT NOT NULL,
+    step_type     TEXT NOT NULL,
+    status        TEXT NOT NULL,
+    attempts      INTEGER NOT NULL,
+    started_at    INTEGER NOT NULL,
+    completed_at  INTEGER,
+    ended_order   INTEGER,
+    assigned_to   TEXT,
+    completed_by  TEXT,
+    failure       TEXT,
+    input         TEXT,
+    output        TEXT,
+    PRIMARY KEY (instance, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX executions_failed ON executions (completed_at) WHERE status = 'failed';
+
+CREATE TABLE tasks (
+    key           INTEGER PRIMARY KEY,
+    id            BLOB NOT NULL UNIQUE,
+    instance      INTEGER NOT NULL REFERENCES instances (key),
+    execution     INTEGER NOT NULL,
+    step          TEXT NOT NULL,
+    tenant        TEXT,
+    title         TEXT NOT NULL,
+    description   TEXT,
+    form_schema   TEXT,
+    assignee      TEXT,
+    "group"       TEXT,
+    due_at        INTEGER,
+    reminder_at   INTEGER,
+    status        TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    completed_at  INTEGER,
+    completed_by  TEXT,
+    comment       TEXT
+) STRICT;
+
+CREATE INDEX tasks_by_instance ON tasks (instance);
+
+CREATE INDEX tasks_pending ON tasks (due_at) WHERE status = 'pending';
+
+CREATE TABLE history (
+    position  INTEGER PRIMARY KEY,
+    instance  INTEGER NOT NULL REFERENCES instances (key),
+    seq       INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    events    TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX history_by_instance ON history (instance, seq);

@@ -1,0 +1,67 @@
+//! Each promise of [`Store`](crate::Store) as a public test function, which every back end runs as its own test.
+//!
+//! [`conformance_suite!`](crate::conformance_suite) makes them tests of the module that it is called in.
+
+pub mod catalog;
+pub mod fixture;
+pub mod history;
+pub mod instances;
+pub mod lists;
+pub mod scheduling;
+pub mod tasks;
+
+/// Makes every promise a test.
+///
+/// Takes a function that returns an empty `Arc<dyn Store>` and whatever must live as long as it.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($make:path) => {
+        $crate::conformance_suite! { $make;
+            catalog: a_component_reads_back_by_version_and_by_digest,
+            catalog: a_component_is_registered_once_and_never_changed,
+            catalog: components_are_listed_by_name_and_then_by_semantic_version,
+            catalog: a_definition_reads_back_by_version_and_by_id,
+            catalog: a_definition_is_registered_once_and_never_changed,
+            catalog: definitions_are_listed_in_semantic_version_order,
+            catalog: a_definition_is_deactivated_and_activated_again,
+            catalog: a_definition_that_instances_refer_to_is_not_deleted,
+            instances: an_instance_reads_back_with_every_field,
+            instances: an_instance_is_read_as_of_its_last_transition,
+            instances: what_is_not_there_is_none_or_empty,
+            instances: a_stale_transition_is_refused_and_changes_nothing,
+            instances: a_second_start_with_the_same_key_names_the_first,
+            instances: tenants_do_not_share_idempotency_keys,
+            instances: a_start_on_an_unknown_definition_is_refused,
+            instances: many_instances_are_committed_at_once,
+            instances: a_refused_transition_takes_no_neighbour_with_it,
+            instances: of_racing_transitions_exactly_one_wins,
+            instances: context_values_are_replaced_and_removed,
+            instances: only_results_that_are_referred_to_are_loaded,
+            instances: a_result_that_is_missing_is_damage,
+            lists: instances_are_listed_newest_first_in_pages,
+            lists: instances_are_filtered_by_every_part_at_once,
+            lists: executions_are_listed_in_the_order_of_their_end,
+            lists: failed_executions_are_listed_latest_first,
+            tasks: a_task_reads_back_with_every_field_and_is_replaced_by_id,
+            tasks: tasks_are_listed_by_due_time_and_those_without_last,
+            tasks: tasks_are_filtered_by_every_part,
+            tasks: only_pending_tasks_are_loaded_with_their_instance,
+            history: history_is_read_in_order_and_after_a_number,
+            history: positions_grow_over_all_instances,
+            history: events_read_back_as_they_were_told,
+            scheduling: running_instances_are_listed_by_id,
+            scheduling: due_instances_are_listed_the_longest_waiting_first,
+            scheduling: a_finished_instance_is_never_due,
+            scheduling: the_change_token_stays_while_nobody_writes,
+        }
+    };
+    ($make:path; $($module:ident: $name:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> Result<(), $crate::StoreError> {
+                let (store, _guard) = $make();
+                $crate::conformance::$module::$name(store).await
+            }
+        )+
+    };
+}

@@ -1,0 +1,163 @@
+//! Components and definitions: immutable, versioned, found by name or content.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use stepcell_model::id::{ComponentDigest, DefinitionId};
+use stepcell_model::json::Json;
+use stepcell_model::name::ComponentName;
+use stepcell_model::record::DefinitionRecord;
+use uuid::Uuid;
+
+use super::fixture::{at, component, definition, register, start, start_as, version, workflow};
+use crate::{Activity, Deletion, Inserted, Store, StoreError};
+
+type Outcome = Result<(), StoreError>;
+
+/// Registers a component with the given content.
+async fn push(store: &Arc<dyn Store>, name: &str, text: &str, bytes: &[u8]) -> Result<Inserted, StoreError> {
+    store.insert_component(component(name, text, bytes), bytes.into()).await
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn a_component_reads_back_by_version_and_by_digest(store: Arc<dyn Store>) -> Outcome {
+    let record = component("acme/pay", "1.0.0", b"bytes");
+    assert_eq!(push(&store, "acme/pay", "1.0.0", b"bytes").await?, Inserted::New);
+    assert_eq!(push(&store, "acme/again", "3.0.0", b"bytes").await?, Inserted::New);
+
+    assert_eq!(store.find_component(&record.name, &record.version).await?.as_ref(), Some(&record));
+    assert_eq!(store.find_component_by_digest(&record.digest).await?.as_ref(), Some(&record));
+    assert_eq!(store.load_component_bytes(&record.digest).await?.as_deref(), Some(b"bytes".as_slice()));
+    assert!(store.find_component(&record.name, &version("1.0.1")).await?.is_none());
+    assert!(store.find_component_by_digest(&ComponentDigest::of(b"other")).await?.is_none());
+    assert!(store.load_component_bytes(&ComponentDigest::of(b"other")).await?.is_none());
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn a_component_is_registered_once_and_never_changed(store: Arc<dyn Store>) -> Outcome {
+    push(&store, "acme/pay", "1.0.0", b"bytes").await?;
+
+    assert_eq!(push(&store, "acme/pay", "1.0.0", b"bytes").await?, Inserted::AlreadyThere);
+    let other = push(&store, "acme/pay", "1.0.0", b"other").await;
+
+    let Err(StoreError::Conflict { what }) = other else { panic!("other bytes came to {other:?}") };
+    assert_eq!(what, "component acme/pay@1.0.0");
+    assert!(store.load_component_bytes(&ComponentDigest::of(b"other")).await?.is_none());
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn components_are_listed_by_name_and_then_by_semantic_version(store: Arc<dyn Store>) -> Outcome {
+    for (name, text) in [("b", "10.0.0"), ("b", "2.0.0"), ("a", "3.0.0"), ("b", "2.0.0-rc.1")] {
+        push(&store, name, text, format!("{name}@{text}").as_bytes()).await?;
+    }
+
+    let listed = async |name: Option<&ComponentName>| {
+        let records = store.list_components(name).await?;
+        let names = records.iter().map(|record| format!("{}@{}", record.name, record.version));
+        Ok::<_, StoreError>(names.collect::<Vec<_>>())
+    };
+
+    assert_eq!(listed(None).await?, ["a@3.0.0", "b@2.0.0-rc.1", "b@2.0.0", "b@10.0.0"]);
+    assert_eq!(listed(Some(&component("a", "1.0.0", b"").name)).await?, ["a@3.0.0"]);
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn a_definition_reads_back_by_version_and_by_id(store: Arc<dyn Store>) -> Outcome {
+    let record = definition("expense", "1.0.0");
+    let bare = DefinitionRecord {
+        description: None,
+        components: Vec::new(),
+        is_active: false,
+        ..definition("bare", "0.1.0-rc.1+build")
+    };
+    for record in [&record, &bare] {
+        assert_eq!(store.insert_definition(record.clone()).await?, Inserted::New);
+    }
+
+    for record in [&record, &bare] {
+        assert_eq!(store.find_definition(&record.name, &record.version).await?.as_ref(), Some(record));
+        assert_eq!(store.find_definition_by_id(record.id).await?.as_ref(), Some(record));
+    }
+    assert!(store.find_definition(&record.name, &version("1.0.1")).await?.is_none());
+    assert!(store.find_definition_by_id(DefinitionId::from_uuid(Uuid::from_u128(404))).await?.is_none());
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn a_definition_is_registered_once_and_never_changed(store: Arc<dyn Store>) -> Outcome {
+    let record = definition("expense", "1.0.0");
+    store.insert_definition(record.clone()).await?;
+
+    let again = DefinitionRecord {
+        id: DefinitionId::from_uuid(Uuid::from_u128(404)),
+        document: Json::trusted(r#"{ "version": "1.0.0", "name": "expense", "factor": 1.50 }"#.to_owned()),
+        components: record.components.iter().rev().cloned().collect(),
+        created_at: at(99),
+        ..record.clone()
+    };
+    assert_eq!(store.insert_definition(again).await?, Inserted::AlreadyThere);
+
+    let other_document = DefinitionRecord { document: json!({}).into(), ..record.clone() };
+    let other_components = DefinitionRecord { components: Vec::new(), ..record.clone() };
+    for other in [other_document, other_components] {
+        let outcome = store.insert_definition(other).await;
+        let Err(StoreError::Conflict { what }) = outcome else { panic!("other content came to {outcome:?}") };
+        assert_eq!(what, "workflow expense@1.0.0");
+    }
+    assert_eq!(store.find_definition(&record.name, &record.version).await?, Some(record));
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn definitions_are_listed_in_semantic_version_order(store: Arc<dyn Store>) -> Outcome {
+    for (name, text) in [("b", "10.0.0"), ("b", "2.0.0"), ("a", "3.0.0"), ("b", "2.0.0-rc.1")] {
+        store.insert_definition(definition(name, text)).await?;
+    }
+
+    let of_b = store.list_definitions(Some(&workflow("b"))).await?;
+
+    let versions = ["2.0.0-rc.1", "2.0.0", "10.0.0"];
+    assert_eq!(of_b, versions.map(|text| definition("b", text)));
+    assert_eq!(store.list_definitions(None).await?.len(), 4);
+    assert_eq!(store.list_definitions(None).await?[0], definition("a", "3.0.0"));
+    assert!(store.list_definitions(Some(&workflow("c"))).await?.is_empty());
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn a_definition_is_deactivated_and_activated_again(store: Arc<dyn Store>) -> Outcome {
+    register(&store).await?;
+    let (name, one) = (workflow("expense"), version("1.0.0"));
+
+    for activity in [Activity::Inactive, Activity::Inactive, Activity::Active] {
+        assert!(store.set_definition_active(&name, &one, activity).await?);
+        let record = store.find_definition(&name, &one).await?.expect("the definition was stored");
+        assert_eq!(record.is_active, activity.is_active());
+    }
+    assert!(!store.set_definition_active(&name, &version("2.0.0"), Activity::Active).await?);
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn a_definition_that_instances_refer_to_is_not_deleted(store: Arc<dyn Store>) -> Outcome {
+    register(&store).await?;
+    let unused = definition("expense", "2.0.0");
+    store.insert_definition(unused.clone()).await?;
+    store.commit(start(1)).await?;
+    store.commit(start(2)).await?;
+
+    let used = store.delete_definition(&workflow("expense"), &version("1.0.0")).await?;
+
+    assert_eq!(used, Deletion::InUse { instances: 2 });
+    assert!(store.find_definition(&workflow("expense"), &version("1.0.0")).await?.is_some());
+    assert_eq!(store.delete_definition(&unused.name, &unused.version).await?, Deletion::Deleted);
+    assert_eq!(store.delete_definition(&unused.name, &unused.version).await?, Deletion::NotThere);
+    assert!(store.find_definition_by_id(unused.id).await?.is_none());
+    let start_on_it = store.commit(start_as(3, |identity| identity.definition = unused.id)).await;
+    assert!(matches!(start_on_it, Err(StoreError::UnknownDefinition { .. })));
+    assert_eq!(store.insert_definition(unused).await?, Inserted::New);
+    Ok(())
+}

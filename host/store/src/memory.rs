@@ -1,0 +1,199 @@
+//! The store that keeps everything in memory: for tests, for trying things out, for engines that need no yesterday.
+//!
+//! It behaves exactly as the persistent stores do, but for durability: one lock over plain maps.
+
+mod catalog;
+mod instances;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use stepcell_model::attempt::ContextData;
+use stepcell_model::history::HistoryEntry;
+use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
+use stepcell_model::instance::Instance;
+use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::time::Timestamp;
+use stepcell_model::transition::Transition;
+
+use self::catalog::Catalog;
+use self::instances::Instances;
+use crate::error::StoreError;
+use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page, TaskFilter};
+use crate::store::Store;
+
+/// Keeps everything in memory, as long as it lives.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    catalog: Catalog,
+    instances: Instances,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A panic under the lock leaves no half-made change behind (changes come after all checks), so poison is ignored.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn insert_component(&self, record: ComponentRecord, bytes: Arc<[u8]>) -> Result<Inserted, StoreError> {
+        self.state().catalog.insert_component(record, bytes)
+    }
+
+    async fn find_component(
+        &self,
+        name: &ComponentName,
+        version: &semver::Version,
+    ) -> Result<Option<ComponentRecord>, StoreError> {
+        Ok(self.state().catalog.find_component(name, version).cloned())
+    }
+
+    async fn find_component_by_digest(&self, digest: &ComponentDigest) -> Result<Option<ComponentRecord>, StoreError> {
+        Ok(self.state().catalog.find_component_by_digest(digest).cloned())
+    }
+
+    async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, StoreError> {
+        Ok(self.state().catalog.list_components(name))
+    }
+
+    async fn load_component_bytes(&self, digest: &ComponentDigest) -> Result<Option<Arc<[u8]>>, StoreError> {
+        Ok(self.state().catalog.component_bytes(digest))
+    }
+
+    async fn insert_definition(&self, record: DefinitionRecord) -> Result<Inserted, StoreError> {
+        self.state().catalog.insert_definition(record)
+    }
+
+    async fn find_definition(
+        &self,
+        name: &WorkflowName,
+        version: &semver::Version,
+    ) -> Result<Option<DefinitionRecord>, StoreError> {
+        Ok(self.state().catalog.find_definition(name, version).cloned())
+    }
+
+    async fn find_definition_by_id(&self, id: DefinitionId) -> Result<Option<DefinitionRecord>, StoreError> {
+        Ok(self.state().catalog.find_definition_by_id(id).cloned())
+    }
+
+    async fn list_definitions(&self, name: Option<&WorkflowName>) -> Result<Vec<DefinitionRecord>, StoreError> {
+        Ok(self.state().catalog.list_definitions(name))
+    }
+
+    async fn set_definition_active(
+        &self,
+        name: &WorkflowName,
+        version: &semver::Version,
+        activity: Activity,
+    ) -> Result<bool, StoreError> {
+        Ok(self.state().catalog.set_definition_active(name, version, activity))
+    }
+
+    async fn delete_definition(&self, name: &WorkflowName, version: &semver::Version) -> Result<Deletion, StoreError> {
+        let mut state = self.state();
+        let Some(id) = state.catalog.find_definition(name, version).map(|definition| definition.id) else {
+            return Ok(Deletion::NotThere);
+        };
+        match state.instances.count_of_definition(id) {
+            0 => {
+                state.catalog.delete_definition(id);
+                Ok(Deletion::Deleted)
+            }
+            instances => Ok(Deletion::InUse { instances }),
+        }
+    }
+
+    async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
+        let mut state = self.state();
+        state.instances.check(&transition)?;
+        let definition = transition.identity.definition;
+        if state.catalog.find_definition_by_id(definition).is_none() {
+            return Err(StoreError::UnknownDefinition { definition });
+        }
+        Ok(state.instances.apply(transition))
+    }
+
+    async fn load_instance(&self, id: InstanceId) -> Result<Option<Instance>, StoreError> {
+        self.state().instances.load(id)
+    }
+
+    async fn find_instance(&self, id: InstanceId) -> Result<Option<InstanceSummary>, StoreError> {
+        Ok(self.state().instances.find(id))
+    }
+
+    async fn list_instances(&self, filter: &InstanceFilter) -> Result<Page<InstanceSummary>, StoreError> {
+        Ok(self.state().instances.list(filter))
+    }
+
+    async fn load_context(&self, id: InstanceId) -> Result<ContextData, StoreError> {
+        Ok(self.state().instances.context(id))
+    }
+
+    async fn list_executions(&self, id: InstanceId) -> Result<Vec<ExecutionRecord>, StoreError> {
+        Ok(self.state().instances.executions(id))
+    }
+
+    async fn list_failed_executions(
+        &self,
+        instance: Option<InstanceId>,
+    ) -> Result<Vec<(InstanceId, ExecutionRecord)>, StoreError> {
+        Ok(self.state().instances.failed_executions(instance))
+    }
+
+    async fn list_history(&self, id: InstanceId, after_seq: u64, limit: u32) -> Result<Vec<HistoryEntry>, StoreError> {
+        Ok(self.state().instances.history_of(id, after_seq, limit))
+    }
+
+    async fn list_history_after(&self, position: u64, limit: u32) -> Result<Vec<HistoryEntry>, StoreError> {
+        Ok(self.state().instances.history_after(position, limit))
+    }
+
+    async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        Ok(self.state().instances.find_task(id))
+    }
+
+    async fn list_tasks(&self, filter: &TaskFilter) -> Result<Page<TaskRecord>, StoreError> {
+        Ok(self.state().instances.list_tasks(filter))
+    }
+
+    async fn list_running(&self, after: Option<InstanceId>, limit: u32) -> Result<Vec<(InstanceId, u64)>, StoreError> {
+        Ok(self.state().instances.running(after, limit))
+    }
+
+    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError> {
+        Ok(self.state().instances.due(now, limit))
+    }
+
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state().instances.next_wake())
+    }
+
+    async fn change_token(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_store() -> (Arc<dyn Store>, ()) {
+        (Arc::new(MemoryStore::new()), ())
+    }
+
+    crate::conformance_suite!(new_store);
+}

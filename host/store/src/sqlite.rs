@@ -1,0 +1,270 @@
+//! The store on SQLite: one file, one writer thread that commits what has come, a few readers.
+//!
+//! Invariants: only the writer thread writes; a call that changes something answers after its commit is flushed
+//! (`synchronous=FULL`); other processes may work on the same file, and the sequence numbers keep them apart.
+//! What a row means is read in `rows`, and nowhere else; the SQL stands in `statements`.
+
+mod catalog;
+mod checkpoint;
+mod failure;
+mod instances;
+mod lists;
+mod migrate;
+mod open;
+mod readers;
+mod rows;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod transition;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use stepcell_model::attempt::ContextData;
+use stepcell_model::history::HistoryEntry;
+use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
+use stepcell_model::instance::Instance;
+use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::time::Timestamp;
+use stepcell_model::transition::Transition;
+
+use self::readers::Readers;
+use self::transition::EncodedTransition;
+use self::writer::Writer;
+use crate::error::StoreError;
+use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page, TaskFilter};
+use crate::store::Store;
+
+/// How a SQLite store is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct SqliteOptions {
+    /// How many reads run at once; more wait. Each holds one connection and one thread while it runs.
+    pub readers_max: usize,
+    /// How long to wait for another process that writes before giving up.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers_max: 4, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// Keeps everything in one SQLite database.
+///
+/// Dropping it waits until whatever was handed over is stored; [`SqliteStore::close`] does that without blocking.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// None where the store was opened for reading only.
+    writer: Option<Writer>,
+    readers: Arc<Readers>,
+    /// Never writes, so that its data version tells of everybody else's commits.
+    watch: Arc<Mutex<Connection>>,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, makes it if there is none, and brings its schema up to date. Blocks on I/O.
+    ///
+    /// # Errors
+    /// [`StoreError::NotADatabase`] for any other file, which is left untouched; [`StoreError::Newer`] if a newer
+    /// version wrote it; [`StoreError::Damaged`] if its migrations are not the ones that this version knows;
+    /// [`StoreError::Unavailable`] or [`StoreError::Full`] if it can not be opened or brought up to date.
+    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let connection = open::for_writing(path, &options)?;
+        let checkpoints = open::for_checkpoints(path)?;
+        let (readers, watch) = open_readers(path, &options)?;
+        Ok(Self { writer: Some(Writer::start(connection, checkpoints)?), readers, watch })
+    }
+
+    /// Opens the database at `path` for reading, beside a process that drives it. Blocks on I/O.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], and [`StoreError::Older`] if its schema is not up to date.
+    pub fn open_read_only(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
+        let (readers, watch) = open_readers(path.as_ref(), &options)?;
+        Ok(Self { writer: None, readers, watch })
+    }
+
+    /// How often the writer flushed to disk since the store was opened; a busy store flushes many transitions at once.
+    #[must_use]
+    pub fn physical_commits(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::physical_commits)
+    }
+
+    /// Stores what was handed over, empties the write-ahead log and ends the store. Later calls find it closed.
+    pub async fn close(&self) {
+        if let Some(threads) = self.writer.as_ref().and_then(Writer::stop) {
+            let joined = tokio::task::spawn_blocking(move || threads.join()).await;
+            joined.unwrap_or_else(|error| tracing::error!(%error, "the store's threads did not end in order"));
+        }
+        self.readers.close();
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.writer.as_ref().ok_or(StoreError::ReadOnly)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.readers.close();
+        if let Some(threads) = self.writer.as_ref().and_then(Writer::stop) {
+            threads.join();
+        }
+    }
+}
+
+/// The readers, and a reader more that watches for other processes; the first one checks the schema.
+fn open_readers(path: &Path, options: &SqliteOptions) -> Result<(Arc<Readers>, Arc<Mutex<Connection>>), StoreError> {
+    let watch = open::for_reading(path, options)?;
+    migrate::check(&watch)?;
+    Ok((Arc::new(Readers::new(path, options)), Arc::new(Mutex::new(watch))))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn insert_component(&self, record: ComponentRecord, bytes: Arc<[u8]>) -> Result<Inserted, StoreError> {
+        self.writer()?.run(move |connection| catalog::insert_component(connection, &record, &bytes)).await
+    }
+
+    async fn find_component(
+        &self,
+        name: &ComponentName,
+        version: &semver::Version,
+    ) -> Result<Option<ComponentRecord>, StoreError> {
+        let (name, version) = (name.clone(), version.clone());
+        self.readers.run(move |connection| catalog::find_component(connection, &name, &version)).await
+    }
+
+    async fn find_component_by_digest(&self, digest: &ComponentDigest) -> Result<Option<ComponentRecord>, StoreError> {
+        let digest = *digest;
+        self.readers.run(move |connection| catalog::find_component_by_digest(connection, &digest)).await
+    }
+
+    async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, StoreError> {
+        let name = name.cloned();
+        self.readers.run(move |connection| catalog::list_components(connection, name.as_ref())).await
+    }
+
+    async fn load_component_bytes(&self, digest: &ComponentDigest) -> Result<Option<Arc<[u8]>>, StoreError> {
+        let digest = *digest;
+        self.readers.run(move |connection| catalog::load_component_bytes(connection, &digest)).await
+    }
+
+    async fn insert_definition(&self, record: DefinitionRecord) -> Result<Inserted, StoreError> {
+        self.writer()?.run(move |connection| catalog::insert_definition(connection, &record)).await
+    }
+
+    async fn find_definition(
+        &self,
+        name: &WorkflowName,
+        version: &semver::Version,
+    ) -> Result<Option<DefinitionRecord>, StoreError> {
+        let (name, version) = (name.clone(), version.clone());
+        self.readers.run(move |connection| catalog::find_definition(connection, &name, &version)).await
+    }
+
+    async fn find_definition_by_id(&self, id: DefinitionId) -> Result<Option<DefinitionRecord>, StoreError> {
+        self.readers.run(move |connection| catalog::find_definition_by_id(connection, id)).await
+    }
+
+    async fn list_definitions(&self, name: Option<&WorkflowName>) -> Result<Vec<DefinitionRecord>, StoreError> {
+        let name = name.cloned();
+        self.readers.run(move |connection| catalog::list_definitions(connection, name.as_ref())).await
+    }
+
+    async fn set_definition_active(
+        &self,
+        name: &WorkflowName,
+        version: &semver::Version,
+        activity: Activity,
+    ) -> Result<bool, StoreError> {
+        let (name, version) = (name.clone(), version.clone());
+        let work = move |connection: &Connection| catalog::set_definition_active(connection, &name, &version, activity);
+        self.writer()?.run(work).await
+    }
+
+    async fn delete_definition(&self, name: &WorkflowName, version: &semver::Version) -> Result<Deletion, StoreError> {
+        let (name, version) = (name.clone(), version.clone());
+        self.writer()?.run(move |connection| catalog::delete_definition(connection, &name, &version)).await
+    }
+
+    async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
+        let writer = self.writer()?;
+        let encoded = EncodedTransition::new(transition)?;
+        writer.run(move |connection| encoded.write(connection)).await
+    }
+
+    async fn load_instance(&self, id: InstanceId) -> Result<Option<Instance>, StoreError> {
+        self.readers.run(move |connection| instances::load(connection, id)).await
+    }
+
+    async fn find_instance(&self, id: InstanceId) -> Result<Option<InstanceSummary>, StoreError> {
+        self.readers.run(move |connection| instances::find(connection, id)).await
+    }
+
+    async fn list_instances(&self, filter: &InstanceFilter) -> Result<Page<InstanceSummary>, StoreError> {
+        let filter = filter.clone();
+        self.readers.run(move |connection| lists::instances(connection, &filter)).await
+    }
+
+    async fn load_context(&self, id: InstanceId) -> Result<ContextData, StoreError> {
+        self.readers.run(move |connection| instances::load_context(connection, id)).await
+    }
+
+    async fn list_executions(&self, id: InstanceId) -> Result<Vec<ExecutionRecord>, StoreError> {
+        self.readers.run(move |connection| instances::list_executions(connection, id)).await
+    }
+
+    async fn list_failed_executions(
+        &self,
+        instance: Option<InstanceId>,
+    ) -> Result<Vec<(InstanceId, ExecutionRecord)>, StoreError> {
+        self.readers.run(move |connection| instances::list_failed_executions(connection, instance)).await
+    }
+
+    async fn list_history(&self, id: InstanceId, after_seq: u64, limit: u32) -> Result<Vec<HistoryEntry>, StoreError> {
+        self.readers.run(move |connection| lists::history_of(connection, id, after_seq, limit)).await
+    }
+
+    async fn list_history_after(&self, position: u64, limit: u32) -> Result<Vec<HistoryEntry>, StoreError> {
+        self.readers.run(move |connection| lists::history_after(connection, position, limit)).await
+    }
+
+    async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        self.readers.run(move |connection| instances::find_task(connection, id)).await
+    }
+
+    async fn list_tasks(&self, filter: &TaskFilter) -> Result<Page<TaskRecord>, StoreError> {
+        let filter = filter.clone();
+        self.readers.run(move |connection| lists::tasks(connection, &filter)).await
+    }
+
+    async fn list_running(&self, after: Option<InstanceId>, limit: u32) -> Result<Vec<(InstanceId, u64)>, StoreError> {
+        self.readers.run(move |connection| lists::running(connection, after, limit)).await
+    }
+
+    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError> {
+        self.readers.run(move |connection| lists::due(connection, now, limit)).await
+    }
+
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.run(lists::next_wake).await
+    }
+
+    async fn change_token(&self) -> Result<u64, StoreError> {
+        let watch = Arc::clone(&self.watch);
+        let read = move || {
+            let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(watch.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?.unsigned_abs())
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Closed)?
+    }
+}

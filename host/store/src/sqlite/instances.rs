@@ -1,0 +1,99 @@
+//! Reads what belongs to one instance.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+use stepcell_model::attempt::ContextData;
+use stepcell_model::id::{ExecutionNumber, InstanceId, TaskId};
+use stepcell_model::instance::{Control, Instance};
+use stepcell_model::json::Json;
+use stepcell_model::record::{ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord};
+
+use super::{rows, statements};
+use crate::error::StoreError;
+use crate::query::LIST_LEN_MAX;
+
+pub(super) fn load(connection: &Connection, id: InstanceId) -> Result<Option<Instance>, StoreError> {
+    let sql = where_(statements::SELECT_INSTANCES, statements::INSTANCE_BY_ID);
+    let read = |row: &rows::Columns<'_>| {
+        Ok((row.value::<i64>("key")?, rows::identity(row)?, row.count("seq")?, rows::state(row)?))
+    };
+    let Some((key, identity, seq, state)) = rows::find(connection, &sql, [id.as_uuid().as_bytes()], read)? else {
+        return Ok(None);
+    };
+    Ok(Some(Instance {
+        seq,
+        context: Arc::new(load_context(connection, id)?),
+        results: load_results(connection, key, &identity, &state.control)?,
+        tasks: load_pending_tasks(connection, key)?,
+        identity: Arc::new(identity),
+        state,
+    }))
+}
+
+pub(super) fn find(connection: &Connection, id: InstanceId) -> Result<Option<InstanceSummary>, StoreError> {
+    let sql = where_(statements::SELECT_INSTANCES, statements::INSTANCE_BY_ID);
+    rows::find(connection, &sql, [id.as_uuid().as_bytes()], rows::summary)
+}
+
+pub(super) fn load_context(connection: &Connection, id: InstanceId) -> Result<ContextData, StoreError> {
+    let id = [id.as_uuid().as_bytes()];
+    Ok(rows::list(connection, statements::LIST_CONTEXT_VALUES, id, rows::context_value)?.into_iter().collect())
+}
+
+pub(super) fn list_executions(connection: &Connection, id: InstanceId) -> Result<Vec<ExecutionRecord>, StoreError> {
+    rows::list(connection, statements::LIST_EXECUTIONS, [id.as_uuid().as_bytes()], rows::execution)
+}
+
+pub(super) fn list_failed_executions(
+    connection: &Connection,
+    instance: Option<InstanceId>,
+) -> Result<Vec<(InstanceId, ExecutionRecord)>, StoreError> {
+    let read = |row: &rows::Columns<'_>| Ok((InstanceId::from_uuid(row.uuid("id")?), rows::execution(row)?));
+    match instance {
+        None => rows::list(connection, statements::LIST_FAILED_EXECUTIONS, [LIST_LEN_MAX], read),
+        Some(id) => {
+            let params = params![LIST_LEN_MAX, id.as_uuid().as_bytes()];
+            rows::list(connection, statements::LIST_FAILED_EXECUTIONS_OF, params, read)
+        }
+    }
+}
+
+pub(super) fn find_task(connection: &Connection, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+    let sql = where_(statements::SELECT_TASKS, statements::TASK_BY_ID);
+    rows::find(connection, &sql, [id.as_uuid().as_bytes()], rows::task)
+}
+
+/// One statement out of what is selected and a condition, both by name.
+pub(super) fn where_(select: &str, condition: &str) -> String {
+    format!("{select} WHERE {condition}")
+}
+
+fn load_results(
+    connection: &Connection,
+    key: i64,
+    identity: &InstanceIdentity,
+    control: &Control,
+) -> Result<BTreeMap<ExecutionNumber, Json>, StoreError> {
+    let load = |number: ExecutionNumber| {
+        if number == ExecutionNumber::INPUT {
+            return Ok((number, identity.input.clone()));
+        }
+        let output = |row: &rows::Columns<'_>| row.json_maybe("output");
+        let result = rows::find(connection, statements::FIND_RESULT, params![key, number.0], output)?.flatten();
+        result.map(|result| (number, result)).ok_or_else(|| {
+            let instance = identity.id;
+            StoreError::damaged(format!(
+                "instance {instance} refers to the result of execution {number}, which has none"
+            ))
+        })
+    };
+    control.referenced_results().into_iter().map(load).collect()
+}
+
+fn load_pending_tasks(connection: &Connection, key: i64) -> Result<BTreeMap<ExecutionNumber, TaskRecord>, StoreError> {
+    let sql = where_(statements::SELECT_TASKS, statements::PENDING_TASKS_OF_INSTANCE);
+    let tasks = rows::list(connection, &sql, [key], rows::task)?;
+    Ok(tasks.into_iter().map(|task| (task.execution, task)).collect())
+}

@@ -1,0 +1,126 @@
+//! Lists over many instances: by filter, by history position, by what the scheduler looks for.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+use stepcell_model::history::HistoryEntry;
+use stepcell_model::id::InstanceId;
+use stepcell_model::record::{InstanceSummary, TaskRecord};
+use stepcell_model::time::Timestamp;
+
+use super::rows::{self, Columns};
+use super::statements;
+use super::transition::signed;
+use crate::error::StoreError;
+use crate::query::{InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
+
+pub(super) fn instances(connection: &Connection, filter: &InstanceFilter) -> Result<Page<InstanceSummary>, StoreError> {
+    let mut wanted = Conditions::default();
+    wanted.and(statements::INSTANCES_OF_WORKFLOW, text(filter.workflow.as_ref()));
+    wanted.and(statements::INSTANCES_OF_TENANT, text(filter.tenant.as_ref()));
+    wanted.and(statements::INSTANCES_OF_USER, text(filter.created_by.as_ref()));
+    if !filter.statuses.is_empty() {
+        let words = filter.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>();
+        wanted.and(statements::INSTANCES_WITH_STATUS, Some(serde_json::json!(words).to_string().into()));
+    }
+    let total = wanted.count(connection, statements::COUNT_INSTANCES)?;
+    let order = statements::INSTANCES_NEWEST_FIRST;
+    let items =
+        wanted.page(connection, [statements::SELECT_INSTANCES, order], filter.limit, filter.offset, rows::summary)?;
+    Ok(Page { items, total })
+}
+
+pub(super) fn tasks(connection: &Connection, filter: &TaskFilter) -> Result<Page<TaskRecord>, StoreError> {
+    let mut wanted = Conditions::default();
+    wanted.and(statements::TASKS_OF_INSTANCE, filter.instance.map(|id| id.as_uuid().as_bytes().to_vec().into()));
+    wanted.and(statements::TASKS_FOR_ASSIGNEE, text(filter.assignee.as_ref()));
+    wanted.and(statements::TASKS_FOR_GROUP, text(filter.group.as_ref()));
+    wanted.and(statements::TASKS_WITH_STATUS, filter.status.map(|status| status.as_str().to_owned().into()));
+    wanted.and(statements::TASKS_OVERDUE, filter.overdue_at.map(|at| at.unix_ms().into()));
+    wanted.and(statements::TASKS_OF_TENANT, text(filter.tenant.as_ref()));
+    let total = wanted.count(connection, statements::COUNT_TASKS)?;
+    let order = statements::TASKS_BY_DUE_TIME;
+    let items = wanted.page(connection, [statements::SELECT_TASKS, order], filter.limit, filter.offset, rows::task)?;
+    Ok(Page { items, total })
+}
+
+pub(super) fn history_of(
+    connection: &Connection,
+    id: InstanceId,
+    after_seq: u64,
+    limit: u32,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let params = params![id.as_uuid().as_bytes(), signed(after_seq), limit.min(LIST_LEN_MAX)];
+    rows::list(connection, statements::LIST_HISTORY_OF, params, rows::history)
+}
+
+pub(super) fn history_after(
+    connection: &Connection,
+    position: u64,
+    limit: u32,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let params = params![signed(position), limit.min(LIST_LEN_MAX)];
+    rows::list(connection, statements::LIST_HISTORY_AFTER, params, rows::history)
+}
+
+pub(super) fn running(
+    connection: &Connection,
+    after: Option<InstanceId>,
+    limit: u32,
+) -> Result<Vec<(InstanceId, u64)>, StoreError> {
+    let after = after.map_or_else(Vec::new, |id| id.as_uuid().as_bytes().to_vec());
+    let read = |row: &Columns<'_>| Ok((InstanceId::from_uuid(row.uuid("id")?), row.count("seq")?));
+    rows::list(connection, statements::LIST_RUNNING, params![after, limit.min(LIST_LEN_MAX)], read)
+}
+
+pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError> {
+    let read = |row: &Columns<'_>| Ok(InstanceId::from_uuid(row.uuid("id")?));
+    rows::list(connection, statements::LIST_DUE, params![now.unix_ms(), limit.min(LIST_LEN_MAX)], read)
+}
+
+pub(super) fn next_wake(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    Ok(rows::find(connection, statements::NEXT_WAKE, [], |row| row.time_maybe("wake_at"))?.flatten())
+}
+
+/// The conditions of a filter that were given, and what they compare with.
+#[derive(Default)]
+struct Conditions {
+    texts: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    /// Adds a condition with one `?`, if there is a value for it.
+    fn and(&mut self, condition: &'static str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.texts.push(condition);
+            self.values.push(value);
+        }
+    }
+
+    fn clause(&self) -> String {
+        if self.texts.is_empty() { String::new() } else { format!("WHERE {}", self.texts.join(" AND ")) }
+    }
+
+    fn count(&self, connection: &Connection, select: &str) -> Result<u64, StoreError> {
+        let mut statement = connection.prepare_cached(&format!("{select} {}", self.clause()))?;
+        let count: i64 = statement.query_row(params_from_iter(&self.values), |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    fn page<T>(
+        &self,
+        connection: &Connection,
+        [select, order]: [&str; 2],
+        limit: PageLimit,
+        offset: u64,
+        read: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let bounds = [Value::from(i64::from(limit.rows())), Value::from(signed(offset))];
+        let values = self.values.iter().chain(&bounds);
+        rows::list(connection, &format!("{select} {} {order}", self.clause()), params_from_iter(values), read)
+    }
+}
+
+fn text<T: ToString>(name: Option<&T>) -> Option<Value> {
+    name.map(|name| name.to_string().into())
+}

@@ -1,0 +1,68 @@
+//! Brings a database's schema up to date: numbered scripts, each run once, in one transaction, and never changed.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::open::APPLICATION_ID;
+use super::statements;
+use crate::error::StoreError;
+
+struct Migration {
+    number: u32,
+    name: &'static str,
+    script: &'static str,
+}
+
+/// All there are, in order; append only.
+const MIGRATIONS: &[Migration] =
+    &[Migration { number: 1, name: "initial", script: include_str!("../../migrations/0001_initial.sql") }];
+
+/// The schema that this version reads and writes.
+pub(super) const KNOWN: u32 = MIGRATIONS[MIGRATIONS.len() - 1].number;
+
+/// Runs the migrations that the database has not seen.
+///
+/// All in one exclusive transaction, so that of two processes that open a new file one finds it done.
+pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(statements::CREATE_SCHEMA_VERSION)?;
+    let found = verify(&transaction)?;
+    for migration in MIGRATIONS.iter().filter(|migration| migration.number > found) {
+        transaction.execute_batch(migration.script)?;
+        let row = params![migration.number, migration.name, migration.script, now_ms()];
+        transaction.execute(statements::INSERT_SCHEMA_VERSION, row)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    Ok(transaction.commit()?)
+}
+
+/// Refuses a database whose schema is not exactly the one that this version knows.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    match verify(connection)? {
+        KNOWN => Ok(()),
+        found => Err(StoreError::Older { found, known: KNOWN }),
+    }
+}
+
+/// Compares what was run with what is known, and returns the number of the last migration.
+fn verify(connection: &Connection) -> Result<u32, StoreError> {
+    let mut statement = connection.prepare(statements::LIST_SCHEMA_VERSIONS)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))?;
+    let done = rows.collect::<Result<Vec<_>, _>>()?;
+    let found = done.last().map_or(0, |(number, _)| *number);
+    if found > KNOWN {
+        return Err(StoreError::Newer { found, known: KNOWN });
+    }
+    for (known, (number, script)) in MIGRATIONS.iter().zip(&done) {
+        if known.number != *number || known.script != script {
+            return Err(StoreError::damaged(format!("migration {number} was run with another text than it has now")));
+        }
+    }
+    Ok(found)
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,108 @@
+//! Opens connections, each for one purpose, and tells our databases from other files.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::SqliteOptions;
+use super::failure::at_first_look;
+use super::migrate;
+use crate::error::StoreError;
+
+/// Marks a file as ours, at a fixed place in its header ("Step" in ASCII).
+pub(super) const APPLICATION_ID: i32 = 0x5374_6570;
+
+/// The size of a page of a new file. Eight KiB hold several executions and cost less per transition than four.
+const PAGE_SIZE_BYTES: u32 = 8 * 1024;
+
+/// How many prepared statements a connection keeps; more than there are.
+const STATEMENTS_MAX: usize = 64;
+
+/// How long a checkpoint waits for readers and the writer before it leaves the rest to the next one.
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
+
+/// Opens the connection that writes; makes or migrates the database.
+pub(super) fn for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = open(path, flags, options.busy_timeout)?;
+    if first_look(&connection, path)? == Kind::Empty {
+        connection.pragma_update(None, "page_size", PAGE_SIZE_BYTES)?;
+    }
+    use_write_ahead_log(&connection, path, options.busy_timeout)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    migrate::run(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the connection that moves the write-ahead log into the database.
+pub(super) fn for_checkpoints(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags, CHECKPOINT_WAIT)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// Opens a connection that never writes.
+pub(super) fn for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags, options.busy_timeout)?;
+    connection.pragma_update(None, "query_only", true).map_err(|error| at_first_look(path, error))?;
+    match first_look(&connection, path)? {
+        Kind::Ours => Ok(connection),
+        Kind::Empty => Err(StoreError::NotADatabase { path: path.to_owned(), reason: "it is empty".to_owned() }),
+    }
+}
+
+fn open(path: &Path, flags: OpenFlags, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| at_first_look(path, error))?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(connection)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Ours,
+    Empty,
+}
+
+/// Reads, and only reads, what the file is.
+fn first_look(connection: &Connection, path: &Path) -> Result<Kind, StoreError> {
+    let look = |error| at_first_look(path, error);
+    let id = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0)).map_err(look)?;
+    let tables =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map_err(look)?;
+    match (id, tables) {
+        (APPLICATION_ID, _) => Ok(Kind::Ours),
+        (0, 0) => Ok(Kind::Empty),
+        _ => Err(StoreError::NotADatabase {
+            path: path.to_owned(),
+            reason: "it is another program's SQLite database".to_owned(),
+        }),
+    }
+}
+
+/// Turns on the write-ahead log. SQLite does not wait for others in this, so that is done here.
+fn use_write_ahead_log(connection: &Connection, path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
+    let began = Instant::now();
+    loop {
+        let outcome = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match outcome {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Ok(mode) => {
+                let reason = format!("its journal mode stays `{mode}`; the write-ahead log needs a local disk");
+                return Err(StoreError::NotADatabase { path: path.to_owned(), reason });
+            }
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && began.elapsed() < busy_timeout =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(at_first_look(path, error)),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A few connections that only read, each used by one call at a time.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::{SqliteOptions, open};
+use crate::error::StoreError;
+
+/// Lends connections; opens one where none is idle.
+#[derive(Debug)]
+pub(super) struct Readers {
+    path: PathBuf,
+    options: SqliteOptions,
+    permits: Semaphore,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path, options: &SqliteOptions) -> Self {
+        let permits = Semaphore::new(options.readers_max.max(1));
+        Self { path: path.to_owned(), options: *options, permits, idle: Mutex::default() }
+    }
+
+    /// Runs `read` on a thread that may block, in one transaction: all that it sees is of one moment.
+    pub(super) async fn run<T, R>(self: &Arc<Self>, read: R) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        R: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let _permit = self.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let readers = Arc::clone(self);
+        let task = tokio::task::spawn_blocking(move || readers.read(read));
+        task.await.map_err(|error| StoreError::Unavailable { action: "read".to_owned(), source: Arc::new(error) })?
+    }
+
+    /// Ends the pool: idle connections are closed, later calls find the store closed.
+    pub(super) fn close(&self) {
+        self.permits.close();
+        self.idle().clear();
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = self.idle().pop();
+        let connection = idle.map_or_else(|| open::for_reading(&self.path, &self.options), Ok)?;
+        let transaction = connection.unchecked_transaction()?;
+        let outcome = read(&transaction);
+        drop(transaction);
+        if !self.permits.is_closed() {
+            self.idle().push(connection);
+        }
+        outcome
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

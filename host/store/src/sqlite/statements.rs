@@ -1,0 +1,194 @@
+//! Every SQL statement, by name.
+
+pub(super) const CREATE_SCHEMA_VERSION: &str = "
+CREATE TABLE IF NOT EXISTS schema_version (
+    number      INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL,
+    script      TEXT NOT NULL,
+    applied_at  INTEGER NOT NULL
+) STRICT";
+
+pub(super) const LIST_SCHEMA_VERSIONS: &str = "SELECT number, script FROM schema_version ORDER BY number";
+
+pub(super) const INSERT_SCHEMA_VERSION: &str =
+    "INSERT INTO schema_version (number, name, script, applied_at) VALUES (?1, ?2, ?3, ?4)";
+
+// What one transition writes.
+
+pub(super) const INSERT_INSTANCE: &str = "
+INSERT INTO instances (id, definition, seq, status, current_step, completed_at, wake_at, started_at, tenant, created_by,
+    correlation_id, idempotency_key, control, error, result)
+SELECT ?1, key, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 FROM definitions WHERE id = ?2
+ON CONFLICT DO NOTHING
+RETURNING key";
+
+pub(super) const INSERT_START: &str = "INSERT INTO starts (instance, input, metadata) VALUES (?1, ?2, ?3)";
+
+pub(super) const UPDATE_INSTANCE: &str = "
+UPDATE instances SET seq = ?2, status = ?4, current_step = ?5, completed_at = ?6, wake_at = ?7, control = ?8,
+    error = ?9, result = ?10
+WHERE id = ?1 AND seq = ?3
+RETURNING key";
+
+pub(super) const UPSERT_EXECUTION: &str = "
+INSERT INTO executions (instance, number, step, step_type, status, attempts, started_at, completed_at, ended_order,
+    assigned_to, completed_by, failure, input, output)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+ON CONFLICT (instance, number) DO UPDATE SET step = ?3, step_type = ?4, status = ?5, attempts = ?6, started_at = ?7,
+    completed_at = ?8, ended_order = ?9, assigned_to = ?10, completed_by = ?11, failure = ?12, input = ?13, output = ?14";
+
+pub(super) const UPSERT_CONTEXT_VALUE: &str = "
+INSERT INTO context_values (instance, key, value) VALUES (?1, ?2, ?3)
+ON CONFLICT (instance, key) DO UPDATE SET value = ?3";
+
+pub(super) const DELETE_CONTEXT_VALUE: &str = "DELETE FROM context_values WHERE instance = ?1 AND key = ?2";
+
+pub(super) const UPSERT_TASK: &str = r#"
+INSERT INTO tasks (id, instance, execution, step, tenant, title, description, form_schema, assignee, "group", due_at,
+    reminder_at, status, created_at, completed_at, completed_by, comment)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+ON CONFLICT (id) DO UPDATE SET step = ?4, tenant = ?5, title = ?6, description = ?7, form_schema = ?8, assignee = ?9,
+    "group" = ?10, due_at = ?11, reminder_at = ?12, status = ?13, created_at = ?14, completed_at = ?15,
+    completed_by = ?16, comment = ?17"#;
+
+pub(super) const INSERT_HISTORY: &str = "INSERT INTO history (instance, seq, at, events) VALUES (?1, ?2, ?3, ?4)";
+
+// Why a transition was not written.
+
+pub(super) const FIND_INSTANCE_SEQ: &str = "SELECT seq FROM instances WHERE id = ?1";
+
+pub(super) const FIND_INSTANCE_BY_IDEMPOTENCY_KEY: &str = "
+SELECT id FROM instances WHERE coalesce(tenant, '') = coalesce(?1, '') AND idempotency_key = ?2
+    AND idempotency_key IS NOT NULL";
+
+// Instances.
+
+pub(super) const SELECT_INSTANCES: &str = "
+SELECT i.key, i.id, d.id AS definition, d.name AS workflow_name, d.version AS workflow_version, s.input, s.metadata,
+    i.tenant, i.created_by, i.correlation_id, i.idempotency_key, i.started_at, i.seq, i.status, i.current_step,
+    i.completed_at, i.wake_at, i.control, i.error, i.result
+FROM instances i JOIN definitions d ON d.key = i.definition JOIN starts s ON s.instance = i.key";
+
+pub(super) const INSTANCE_BY_ID: &str = "i.id = ?1";
+
+pub(super) const COUNT_INSTANCES: &str = "SELECT count(*) FROM instances i JOIN definitions d ON d.key = i.definition";
+
+// Conditions of a filter, each with one value.
+
+pub(super) const INSTANCES_OF_WORKFLOW: &str = "d.name = ?";
+
+pub(super) const INSTANCES_OF_TENANT: &str = "i.tenant = ?";
+
+pub(super) const INSTANCES_OF_USER: &str = "i.created_by = ?";
+
+pub(super) const INSTANCES_WITH_STATUS: &str = "i.status IN (SELECT value FROM json_each(?))";
+
+pub(super) const INSTANCES_NEWEST_FIRST: &str = "ORDER BY i.id DESC LIMIT ? OFFSET ?";
+
+pub(super) const LIST_CONTEXT_VALUES: &str = "
+SELECT c.key, c.value FROM context_values c JOIN instances i ON i.key = c.instance WHERE i.id = ?1";
+
+pub(super) const FIND_RESULT: &str = "SELECT output FROM executions WHERE instance = ?1 AND number = ?2";
+
+pub(super) const LIST_EXECUTIONS: &str = "
+SELECT e.*, i.id FROM executions e JOIN instances i ON i.key = e.instance WHERE i.id = ?1
+ORDER BY e.ended_order NULLS LAST, e.number";
+
+pub(super) const LIST_FAILED_EXECUTIONS: &str = "
+SELECT e.*, i.id FROM executions e JOIN instances i ON i.key = e.instance WHERE e.status = 'failed'
+ORDER BY e.completed_at DESC, i.id DESC, e.number DESC LIMIT ?1";
+
+pub(super) const LIST_FAILED_EXECUTIONS_OF: &str = "
+SELECT e.*, i.id FROM executions e JOIN instances i ON i.key = e.instance WHERE i.id = ?2 AND e.status = 'failed'
+ORDER BY e.completed_at DESC, e.number DESC LIMIT ?1";
+
+// History.
+
+pub(super) const LIST_HISTORY_OF: &str = "
+SELECT h.position, h.seq, h.at, h.events, i.id FROM history h JOIN instances i ON i.key = h.instance
+WHERE i.id = ?1 AND h.seq > ?2 ORDER BY h.seq LIMIT ?3";
+
+pub(super) const LIST_HISTORY_AFTER: &str = "
+SELECT h.position, h.seq, h.at, h.events, i.id FROM history h JOIN instances i ON i.key = h.instance
+WHERE h.position > ?1 ORDER BY h.position LIMIT ?2";
+
+// Tasks.
+
+pub(super) const SELECT_TASKS: &str =
+    r#"SELECT t.*, i.id AS instance_id FROM tasks t JOIN instances i ON i.key = t.instance"#;
+
+pub(super) const COUNT_TASKS: &str = "SELECT count(*) FROM tasks t JOIN instances i ON i.key = t.instance";
+
+pub(super) const TASK_BY_ID: &str = "t.id = ?1";
+
+pub(super) const PENDING_TASKS_OF_INSTANCE: &str = "t.instance = ?1 AND t.status = 'pending'";
+
+pub(super) const TASKS_OF_INSTANCE: &str = "i.id = ?";
+
+pub(super) const TASKS_FOR_ASSIGNEE: &str = "(t.assignee IS NULL OR t.assignee = ?)";
+
+pub(super) const TASKS_FOR_GROUP: &str = r#"(t."group" IS NULL OR t."group" = ?)"#;
+
+pub(super) const TASKS_WITH_STATUS: &str = "t.status = ?";
+
+pub(super) const TASKS_OVERDUE: &str = "t.status = 'pending' AND t.due_at < ?";
+
+pub(super) const TASKS_OF_TENANT: &str = "t.tenant = ?";
+
+pub(super) const TASKS_BY_DUE_TIME: &str = "ORDER BY t.due_at NULLS LAST, t.created_at, t.id LIMIT ? OFFSET ?";
+
+// Scheduling.
+
+pub(super) const LIST_RUNNING: &str =
+    "SELECT id, seq FROM instances WHERE status = 'running' AND id > ?1 ORDER BY id LIMIT ?2";
+
+pub(super) const LIST_DUE: &str = "
+SELECT id FROM instances WHERE wake_at IS NOT NULL AND wake_at <= ?1
+    AND status NOT IN ('completed', 'failed', 'canceled')
+ORDER BY wake_at, id LIMIT ?2";
+
+pub(super) const NEXT_WAKE: &str = "
+SELECT wake_at FROM instances WHERE wake_at IS NOT NULL AND status NOT IN ('completed', 'failed', 'canceled')
+ORDER BY wake_at LIMIT 1";
+
+// Components and definitions.
+
+pub(super) const INSERT_COMPONENT_BYTES: &str =
+    "INSERT INTO component_bytes (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+
+pub(super) const INSERT_COMPONENT: &str = "
+INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at)
+SELECT ?1, ?2, key, ?4, ?5, ?6 FROM component_bytes WHERE digest = ?3";
+
+pub(super) const SELECT_COMPONENTS: &str = "
+SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at
+FROM components c JOIN component_bytes b ON b.key = c.bytes";
+
+pub(super) const COMPONENT_BY_VERSION: &str = "c.name = ?1 AND c.version = ?2";
+
+pub(super) const COMPONENT_BY_DIGEST: &str = "b.digest = ?1 ORDER BY c.key LIMIT 1";
+
+pub(super) const COMPONENT_BY_NAME: &str = "?1 IS NULL OR c.name = ?1";
+
+pub(super) const LOAD_COMPONENT_BYTES: &str = "SELECT bytes FROM component_bytes WHERE digest = ?1";
+
+pub(super) const INSERT_DEFINITION: &str = "
+INSERT INTO definitions (id, name, version, description, document, components, is_active, created_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+pub(super) const SELECT_DEFINITIONS: &str = "
+SELECT id, name, version, description, document, components, is_active, created_at FROM definitions";
+
+pub(super) const DEFINITION_BY_VERSION: &str = "name = ?1 AND version = ?2";
+
+pub(super) const DEFINITION_BY_ID: &str = "id = ?1";
+
+pub(super) const DEFINITION_BY_NAME: &str = "?1 IS NULL OR name = ?1";
+
+pub(super) const SET_DEFINITION_ACTIVE: &str = "UPDATE definitions SET is_active = ?3 WHERE name = ?1 AND version = ?2";
+
+pub(super) const FIND_DEFINITION_KEY: &str = "SELECT key FROM definitions WHERE name = ?1 AND version = ?2";
+
+pub(super) const COUNT_INSTANCES_OF_DEFINITION: &str = "SELECT count(*) FROM instances WHERE definition = ?1";
+
+pub(super) const DELETE_DEFINITION: &str = "DELETE FROM definitions WHERE key = ?1";

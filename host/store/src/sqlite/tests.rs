@@ -1,0 +1,50 @@
+//! What SQLite promises beside the suite: durability, other processes, files that are not ours, full disks.
+
+mod durability;
+mod files;
+mod processes;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{SqliteOptions, SqliteStore};
+use crate::conformance::fixture;
+use crate::{Store, StoreError};
+
+mod suite {
+    use super::*;
+
+    fn new_store() -> (Arc<dyn Store>, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (open(&folder.path().join("store.db")), folder)
+    }
+
+    crate::conformance_suite!(new_store);
+}
+
+/// Short enough that a test may wait for it.
+const OPTIONS: SqliteOptions = SqliteOptions { readers_max: 4, busy_timeout: Duration::from_millis(500) };
+
+fn open(path: &Path) -> Arc<SqliteStore> {
+    Arc::new(SqliteStore::open(path, OPTIONS).unwrap())
+}
+
+/// An open store on a new file with the definition that instances start on.
+async fn registered() -> (Arc<SqliteStore>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("store.db"));
+    store.insert_definition(fixture::definition("expense", "1.0.0")).await.unwrap();
+    (store, folder)
+}
+
+/// Runs one statement on the file with a connection of its own.
+fn execute(path: &Path, sql: &str) {
+    rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+fn refusal(path: &Path) -> StoreError {
+    SqliteStore::open(path, OPTIONS).expect_err("the file must be refused")
+}

@@ -1,0 +1,141 @@
+//! The store: what any back end promises.
+//!
+//! Whatever a call acknowledges is durable (as far as the back end is) and visible to every later call. Lists are
+//! bounded. Nothing is decided here: the transition function of the model does that.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use stepcell_model::attempt::ContextData;
+use stepcell_model::history::HistoryEntry;
+use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
+use stepcell_model::instance::Instance;
+use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::time::Timestamp;
+use stepcell_model::transition::Transition;
+
+use crate::error::StoreError;
+use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page, TaskFilter};
+
+/// Keeps components, definitions, instances, tasks and history.
+///
+/// # Errors
+/// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
+/// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Keeps a component under its name and version; its bytes are kept once for each digest.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the name and version stand for another digest.
+    async fn insert_component(&self, record: ComponentRecord, bytes: Arc<[u8]>) -> Result<Inserted, StoreError>;
+
+    /// The component of that name and version.
+    async fn find_component(
+        &self,
+        name: &ComponentName,
+        version: &semver::Version,
+    ) -> Result<Option<ComponentRecord>, StoreError>;
+
+    /// The component of that digest, under the name that it was registered with first.
+    async fn find_component_by_digest(&self, digest: &ComponentDigest) -> Result<Option<ComponentRecord>, StoreError>;
+
+    /// All components, or those of one name, by name and then by semantic version.
+    async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, StoreError>;
+
+    /// The bytes of the component with that digest.
+    async fn load_component_bytes(&self, digest: &ComponentDigest) -> Result<Option<Arc<[u8]>>, StoreError>;
+
+    /// Keeps a version of a definition. The same document with the same components is a no-op, whatever its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the name and version stand for another document or other components.
+    async fn insert_definition(&self, record: DefinitionRecord) -> Result<Inserted, StoreError>;
+
+    /// The definition of that name and version.
+    async fn find_definition(
+        &self,
+        name: &WorkflowName,
+        version: &semver::Version,
+    ) -> Result<Option<DefinitionRecord>, StoreError>;
+
+    /// The definition of that id.
+    async fn find_definition_by_id(&self, id: DefinitionId) -> Result<Option<DefinitionRecord>, StoreError>;
+
+    /// All definitions, or those of one name, by name and then by semantic version.
+    async fn list_definitions(&self, name: Option<&WorkflowName>) -> Result<Vec<DefinitionRecord>, StoreError>;
+
+    /// Says whether new instances may start on a definition. Returns whether there is such a definition.
+    async fn set_definition_active(
+        &self,
+        name: &WorkflowName,
+        version: &semver::Version,
+        activity: Activity,
+    ) -> Result<bool, StoreError>;
+
+    /// Deletes a definition that no instance refers to.
+    async fn delete_definition(&self, name: &WorkflowName, version: &semver::Version) -> Result<Deletion, StoreError>;
+
+    /// Stores everything that a transition changes, or nothing of it.
+    ///
+    /// Number 1 creates the instance; any other is stored only if the instance's last transition is the one before.
+    /// A call that is dropped before it answers may or may not have stored the transition: load the instance to see.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] if another transition came first: load and decide again. [`StoreError::DuplicateStart`]
+    /// if the tenant has used the idempotency key: answer with that instance. [`StoreError::UnknownDefinition`] if an
+    /// instance starts on a definition that is not there. After [`StoreError::Unavailable`] load the instance to see
+    /// where it stands.
+    async fn commit(&self, transition: Transition) -> Result<Committed, StoreError>;
+
+    /// The instance with everything that a decision about it needs, all of one moment.
+    async fn load_instance(&self, id: InstanceId) -> Result<Option<Instance>, StoreError>;
+
+    /// The instance as lists show it.
+    async fn find_instance(&self, id: InstanceId) -> Result<Option<InstanceSummary>, StoreError>;
+
+    /// The instances that match, newest first.
+    async fn list_instances(&self, filter: &InstanceFilter) -> Result<Page<InstanceSummary>, StoreError>;
+
+    /// The instance's context; empty if there is no such instance.
+    async fn load_context(&self, id: InstanceId) -> Result<ContextData, StoreError>;
+
+    /// The instance's recorded executions in the order of their end; what has not ended comes after, by number.
+    async fn list_executions(&self, id: InstanceId) -> Result<Vec<ExecutionRecord>, StoreError>;
+
+    /// Executions that failed for good, of one instance or of all, latest end first; at most
+    /// [`LIST_LEN_MAX`](crate::LIST_LEN_MAX).
+    async fn list_failed_executions(
+        &self,
+        instance: Option<InstanceId>,
+    ) -> Result<Vec<(InstanceId, ExecutionRecord)>, StoreError>;
+
+    /// The instance's history after transition `after_seq`, in order; at most [`LIST_LEN_MAX`](crate::LIST_LEN_MAX).
+    async fn list_history(&self, id: InstanceId, after_seq: u64, limit: u32) -> Result<Vec<HistoryEntry>, StoreError>;
+
+    /// The history of all instances after `position`, in order; at most [`LIST_LEN_MAX`](crate::LIST_LEN_MAX).
+    ///
+    /// A row never appears before one that was listed already: whoever resumes at the last position misses nothing.
+    async fn list_history_after(&self, position: u64, limit: u32) -> Result<Vec<HistoryEntry>, StoreError>;
+
+    /// The task of that id.
+    async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError>;
+
+    /// The tasks that match, by due time, those without one last, then by time of creation.
+    async fn list_tasks(&self, filter: &TaskFilter) -> Result<Page<TaskRecord>, StoreError>;
+
+    /// Instances whose status is running, with the number of their last transition, by id after `after`.
+    async fn list_running(&self, after: Option<InstanceId>, limit: u32) -> Result<Vec<(InstanceId, u64)>, StoreError>;
+
+    /// Unfinished instances whose time to be looked at has come, the longest waiting first.
+    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError>;
+
+    /// The earliest time at which an unfinished instance wants to be looked at.
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// A number that differs from the last one if another process has changed the store in between.
+    ///
+    /// The store's own commits may change it too.
+    async fn change_token(&self) -> Result<u64, StoreError>;
+}
