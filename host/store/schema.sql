@@ -132,3 +132,7 @@ CREATE TABLE history (
 ) STRICT;
 
 CREATE UNIQUE INDEX history_by_instance ON history (instance, seq);
+
+CREATE TABLE nudges (
+    instance  INTEGER PRIMARY KEY REFERENCES instances (key)
+) STRICT;

@@ -1,1 +1,25 @@
 //! Moves instances: registry, scheduler, executor, retries, recovery and events.
+//!
+//! The engine decides nothing about what a workflow means: [`stepcell_model::transition`] does. It knows no database
+//! (a [`WorkflowStore`](stepcell_store::WorkflowStore) keeps what was decided) and no WebAssembly (a [`StepRunner`]
+//! runs attempts). Reading order: [`engine`], then the driver of one instance, then the scheduler.
+
+pub mod clock;
+mod driver;
+pub mod engine;
+pub mod error;
+mod events;
+pub mod registry;
+pub mod runner;
+mod scheduler;
+mod start;
+mod tasks;
+
+pub use self::clock::{Clock, SimulatedClock, SystemClock};
+pub use self::engine::{EngineOptions, WorkflowEngine};
+pub use self::error::EngineError;
+pub use self::events::{Subscription, Told};
+pub use self::registry::{RegisteredComponent, RegisteredDefinition, WorkflowRegistry};
+pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
+pub use self::scheduler::Driving;
+pub use self::start::StartRequest;

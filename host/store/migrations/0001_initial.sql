@@ -125,3 +125,8 @@ CREATE TABLE history (
 ) STRICT;
 
 CREATE UNIQUE INDEX history_by_instance ON history (instance, seq);
+
+-- Instances that a process changed which does not drive the file; the driver takes them out.
+CREATE TABLE nudges (
+    instance  INTEGER PRIMARY KEY REFERENCES instances (key)
+) STRICT;

@@ -1,7 +1,7 @@
 //! Durable state: the store trait, in memory and on SQLite, with one conformance suite for both.
 //!
-//! A store knows rows, not rules: [`stepcell_model`] decides what an instance becomes, a [`Store`] keeps it whole or
-//! not at all. Reading order: [`Store`] (what any back end promises), [`StoreError`] (what can go wrong and what to
+//! A store knows rows, not rules: [`stepcell_model`] decides what an instance becomes, a [`WorkflowStore`] keeps it whole or
+//! not at all. Reading order: [`WorkflowStore`] (what any back end promises), [`StoreError`] (what can go wrong and what to
 //! do), [`MemoryStore`] and [`SqliteStore`] (the back ends), `conformance` (each promise as a test).
 
 #[cfg(any(test, feature = "conformance"))]
@@ -16,5 +16,5 @@ mod store;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
-pub use sqlite::{SqliteOptions, SqliteStore};
-pub use store::Store;
+pub use sqlite::{Role, SqliteOptions, SqliteStore};
+pub use store::WorkflowStore;

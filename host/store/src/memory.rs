@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use stepcell_model::attempt::ContextData;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
-use stepcell_model::instance::Instance;
+use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::name::{ComponentName, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::time::Timestamp;
@@ -21,7 +21,7 @@ use self::catalog::Catalog;
 use self::instances::Instances;
 use crate::error::StoreError;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page, TaskFilter};
-use crate::store::Store;
+use crate::store::WorkflowStore;
 
 /// Keeps everything in memory, as long as it lives.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl MemoryStore {
 }
 
 #[async_trait]
-impl Store for MemoryStore {
+impl WorkflowStore for MemoryStore {
     async fn insert_component(&self, record: ComponentRecord, bytes: Arc<[u8]>) -> Result<Inserted, StoreError> {
         self.state().catalog.insert_component(record, bytes)
     }
@@ -127,7 +127,7 @@ impl Store for MemoryStore {
         Ok(state.instances.apply(transition))
     }
 
-    async fn load_instance(&self, id: InstanceId) -> Result<Option<Instance>, StoreError> {
+    async fn load_instance(&self, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {
         self.state().instances.load(id)
     }
 
@@ -182,8 +182,8 @@ impl Store for MemoryStore {
         Ok(self.state().instances.next_wake())
     }
 
-    async fn change_token(&self) -> Result<u64, StoreError> {
-        Ok(0)
+    async fn take_nudges(&self) -> Result<Vec<InstanceId>, StoreError> {
+        Ok(Vec::new())
     }
 }
 
@@ -191,7 +191,7 @@ impl Store for MemoryStore {
 mod tests {
     use super::*;
 
-    fn new_store() -> (Arc<dyn Store>, ()) {
+    fn new_store() -> (Arc<dyn WorkflowStore>, ()) {
         (Arc::new(MemoryStore::new()), ())
     }
 

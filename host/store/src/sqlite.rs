@@ -20,7 +20,7 @@ mod transition;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ use rusqlite::Connection;
 use stepcell_model::attempt::ContextData;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
-use stepcell_model::instance::Instance;
+use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::name::{ComponentName, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::time::Timestamp;
@@ -39,7 +39,7 @@ use self::transition::EncodedTransition;
 use self::writer::Writer;
 use crate::error::StoreError;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page, TaskFilter};
-use crate::store::Store;
+use crate::store::WorkflowStore;
 
 /// How a SQLite store is opened.
 #[derive(Clone, Copy, Debug)]
@@ -48,11 +48,22 @@ pub struct SqliteOptions {
     pub readers_max: usize,
     /// How long to wait for another process that writes before giving up.
     pub busy_timeout: Duration,
+    /// Whether this process moves the instances of the file.
+    pub role: Role,
+}
+
+/// What a process is to a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It moves the instances; only one process may.
+    Driver,
+    /// It changes single instances while another process may move them, and leaves that one a nudge each time.
+    Visitor,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers_max: 4, busy_timeout: Duration::from_secs(5) }
+        Self { readers_max: 4, busy_timeout: Duration::from_secs(5), role: Role::Driver }
     }
 }
 
@@ -64,8 +75,7 @@ pub struct SqliteStore {
     /// None where the store was opened for reading only.
     writer: Option<Writer>,
     readers: Arc<Readers>,
-    /// Never writes, so that its data version tells of everybody else's commits.
-    watch: Arc<Mutex<Connection>>,
+    role: Role,
 }
 
 impl SqliteStore {
@@ -79,8 +89,8 @@ impl SqliteStore {
         let path = path.as_ref();
         let connection = open::for_writing(path, &options)?;
         let checkpoints = open::for_checkpoints(path)?;
-        let (readers, watch) = open_readers(path, &options)?;
-        Ok(Self { writer: Some(Writer::start(connection, checkpoints)?), readers, watch })
+        let readers = open_readers(path, &options)?;
+        Ok(Self { writer: Some(Writer::start(connection, checkpoints)?), readers, role: options.role })
     }
 
     /// Opens the database at `path` for reading, beside a process that drives it. Blocks on I/O.
@@ -88,8 +98,8 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`], and [`StoreError::Older`] if its schema is not up to date.
     pub fn open_read_only(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        let (readers, watch) = open_readers(path.as_ref(), &options)?;
-        Ok(Self { writer: None, readers, watch })
+        let readers = open_readers(path.as_ref(), &options)?;
+        Ok(Self { writer: None, readers, role: Role::Visitor })
     }
 
     /// How often the writer flushed to disk since the store was opened; a busy store flushes many transitions at once.
@@ -121,15 +131,14 @@ impl Drop for SqliteStore {
     }
 }
 
-/// The readers, and a reader more that watches for other processes; the first one checks the schema.
-fn open_readers(path: &Path, options: &SqliteOptions) -> Result<(Arc<Readers>, Arc<Mutex<Connection>>), StoreError> {
-    let watch = open::for_reading(path, options)?;
-    migrate::check(&watch)?;
-    Ok((Arc::new(Readers::new(path, options)), Arc::new(Mutex::new(watch))))
+/// The readers, once one of them has checked the schema.
+fn open_readers(path: &Path, options: &SqliteOptions) -> Result<Arc<Readers>, StoreError> {
+    migrate::check(&open::for_reading(path, options)?)?;
+    Ok(Arc::new(Readers::new(path, options)))
 }
 
 #[async_trait]
-impl Store for SqliteStore {
+impl WorkflowStore for SqliteStore {
     async fn insert_component(&self, record: ComponentRecord, bytes: Arc<[u8]>) -> Result<Inserted, StoreError> {
         self.writer()?.run(move |connection| catalog::insert_component(connection, &record, &bytes)).await
     }
@@ -198,11 +207,11 @@ impl Store for SqliteStore {
 
     async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
         let writer = self.writer()?;
-        let encoded = EncodedTransition::new(transition)?;
+        let encoded = EncodedTransition::new(transition, self.role)?;
         writer.run(move |connection| encoded.write(connection)).await
     }
 
-    async fn load_instance(&self, id: InstanceId) -> Result<Option<Instance>, StoreError> {
+    async fn load_instance(&self, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {
         self.readers.run(move |connection| instances::load(connection, id)).await
     }
 
@@ -259,12 +268,10 @@ impl Store for SqliteStore {
         self.readers.run(lists::next_wake).await
     }
 
-    async fn change_token(&self) -> Result<u64, StoreError> {
-        let watch = Arc::clone(&self.watch);
-        let read = move || {
-            let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(watch.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))?.unsigned_abs())
-        };
-        tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Closed)?
+    async fn take_nudges(&self) -> Result<Vec<InstanceId>, StoreError> {
+        if self.readers.run(instances::has_nudges).await? {
+            return self.writer()?.run(instances::take_nudges).await;
+        }
+        Ok(Vec::new())
     }
 }

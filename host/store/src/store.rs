@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use stepcell_model::attempt::ContextData;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
-use stepcell_model::instance::Instance;
+use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::name::{ComponentName, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::time::Timestamp;
@@ -24,7 +24,7 @@ use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait WorkflowStore: Send + Sync + 'static {
     /// Keeps a component under its name and version; its bytes are kept once for each digest.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ pub trait Store: Send + Sync + 'static {
     async fn commit(&self, transition: Transition) -> Result<Committed, StoreError>;
 
     /// The instance with everything that a decision about it needs, all of one moment.
-    async fn load_instance(&self, id: InstanceId) -> Result<Option<Instance>, StoreError>;
+    async fn load_instance(&self, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError>;
 
     /// The instance as lists show it.
     async fn find_instance(&self, id: InstanceId) -> Result<Option<InstanceSummary>, StoreError>;
@@ -134,8 +134,6 @@ pub trait Store: Send + Sync + 'static {
     /// The earliest time at which an unfinished instance wants to be looked at.
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// A number that differs from the last one if another process has changed the store in between.
-    ///
-    /// The store's own commits may change it too.
-    async fn change_token(&self) -> Result<u64, StoreError>;
+    /// Takes the instances that processes changed which do not drive the store; each is told once.
+    async fn take_nudges(&self) -> Result<Vec<InstanceId>, StoreError>;
 }

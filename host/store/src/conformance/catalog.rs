@@ -10,17 +10,17 @@ use stepcell_model::record::DefinitionRecord;
 use uuid::Uuid;
 
 use super::fixture::{at, component, definition, register, start, start_as, version, workflow};
-use crate::{Activity, Deletion, Inserted, Store, StoreError};
+use crate::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
 /// Registers a component with the given content.
-async fn push(store: &Arc<dyn Store>, name: &str, text: &str, bytes: &[u8]) -> Result<Inserted, StoreError> {
+async fn push(store: &Arc<dyn WorkflowStore>, name: &str, text: &str, bytes: &[u8]) -> Result<Inserted, StoreError> {
     store.insert_component(component(name, text, bytes), bytes.into()).await
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_component_reads_back_by_version_and_by_digest(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_component_reads_back_by_version_and_by_digest(store: Arc<dyn WorkflowStore>) -> Outcome {
     let record = component("acme/pay", "1.0.0", b"bytes");
     assert_eq!(push(&store, "acme/pay", "1.0.0", b"bytes").await?, Inserted::New);
     assert_eq!(push(&store, "acme/again", "3.0.0", b"bytes").await?, Inserted::New);
@@ -35,7 +35,7 @@ pub async fn a_component_reads_back_by_version_and_by_digest(store: Arc<dyn Stor
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_component_is_registered_once_and_never_changed(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_component_is_registered_once_and_never_changed(store: Arc<dyn WorkflowStore>) -> Outcome {
     push(&store, "acme/pay", "1.0.0", b"bytes").await?;
 
     assert_eq!(push(&store, "acme/pay", "1.0.0", b"bytes").await?, Inserted::AlreadyThere);
@@ -48,7 +48,7 @@ pub async fn a_component_is_registered_once_and_never_changed(store: Arc<dyn Sto
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn components_are_listed_by_name_and_then_by_semantic_version(store: Arc<dyn Store>) -> Outcome {
+pub async fn components_are_listed_by_name_and_then_by_semantic_version(store: Arc<dyn WorkflowStore>) -> Outcome {
     for (name, text) in [("b", "10.0.0"), ("b", "2.0.0"), ("a", "3.0.0"), ("b", "2.0.0-rc.1")] {
         push(&store, name, text, format!("{name}@{text}").as_bytes()).await?;
     }
@@ -65,7 +65,7 @@ pub async fn components_are_listed_by_name_and_then_by_semantic_version(store: A
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_definition_reads_back_by_version_and_by_id(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_definition_reads_back_by_version_and_by_id(store: Arc<dyn WorkflowStore>) -> Outcome {
     let record = definition("expense", "1.0.0");
     let bare = DefinitionRecord {
         description: None,
@@ -87,7 +87,7 @@ pub async fn a_definition_reads_back_by_version_and_by_id(store: Arc<dyn Store>)
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_definition_is_registered_once_and_never_changed(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_definition_is_registered_once_and_never_changed(store: Arc<dyn WorkflowStore>) -> Outcome {
     let record = definition("expense", "1.0.0");
     store.insert_definition(record.clone()).await?;
 
@@ -112,7 +112,7 @@ pub async fn a_definition_is_registered_once_and_never_changed(store: Arc<dyn St
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn definitions_are_listed_in_semantic_version_order(store: Arc<dyn Store>) -> Outcome {
+pub async fn definitions_are_listed_in_semantic_version_order(store: Arc<dyn WorkflowStore>) -> Outcome {
     for (name, text) in [("b", "10.0.0"), ("b", "2.0.0"), ("a", "3.0.0"), ("b", "2.0.0-rc.1")] {
         store.insert_definition(definition(name, text)).await?;
     }
@@ -128,7 +128,7 @@ pub async fn definitions_are_listed_in_semantic_version_order(store: Arc<dyn Sto
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_definition_is_deactivated_and_activated_again(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_definition_is_deactivated_and_activated_again(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let (name, one) = (workflow("expense"), version("1.0.0"));
 
@@ -142,7 +142,7 @@ pub async fn a_definition_is_deactivated_and_activated_again(store: Arc<dyn Stor
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_definition_that_instances_refer_to_is_not_deleted(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_definition_that_instances_refer_to_is_not_deleted(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let unused = definition("expense", "2.0.0");
     store.insert_definition(unused.clone()).await?;

@@ -15,7 +15,7 @@ use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use uuid::Uuid;
 
-use crate::{Store, StoreError};
+use crate::{StoreError, WorkflowStore};
 
 const VALID: &str = "names in the suite are well formed";
 
@@ -112,7 +112,7 @@ fn definition_id(name: &str, version: &str) -> DefinitionId {
 ///
 /// # Errors
 /// What the store says.
-pub async fn register(store: &Arc<dyn Store>) -> Result<(), StoreError> {
+pub async fn register(store: &Arc<dyn WorkflowStore>) -> Result<(), StoreError> {
     store.insert_definition(definition("expense", "1.0.0")).await.map(drop)
 }
 

@@ -10,12 +10,12 @@ use stepcell_model::status::StepType;
 use stepcell_model::transition::Transition;
 
 use super::fixture::{after, at, failure, group, instance, key, register, start, step, user};
-use crate::{Store, StoreError};
+use crate::{StoreError, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn history_is_read_in_order_and_after_a_number(store: Arc<dyn Store>) -> Outcome {
+pub async fn history_is_read_in_order_and_after_a_number(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let mut last = start(1);
     store.commit(last.clone()).await?;
@@ -41,7 +41,7 @@ pub async fn history_is_read_in_order_and_after_a_number(store: Arc<dyn Store>) 
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn positions_grow_over_all_instances(store: Arc<dyn Store>) -> Outcome {
+pub async fn positions_grow_over_all_instances(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let first = start(1);
     let mut committed = Vec::new();
@@ -62,7 +62,7 @@ pub async fn positions_grow_over_all_instances(store: Arc<dyn Store>) -> Outcome
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn events_read_back_as_they_were_told(store: Arc<dyn Store>) -> Outcome {
+pub async fn events_read_back_as_they_were_told(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let (execution, at_step) = (ExecutionNumber(3), step("review"));
     let task = execution.task_id(instance(1));

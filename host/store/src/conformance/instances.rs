@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use stepcell_model::id::{DefinitionId, ExecutionNumber};
-use stepcell_model::instance::{Control, Instance};
+use stepcell_model::instance::{Control, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::transition::Transition;
@@ -14,17 +14,17 @@ use uuid::Uuid;
 use super::fixture::{
     active, after, at, execution, full_start, instance, key, register, start, start_as, task, tenant, with_status,
 };
-use crate::{InstanceFilter, Store, StoreError, TaskFilter};
+use crate::{InstanceFilter, StoreError, TaskFilter, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
 /// Loads an instance that the test has stored.
-async fn load(store: &Arc<dyn Store>, number: u128) -> Result<Instance, StoreError> {
+async fn load(store: &Arc<dyn WorkflowStore>, number: u128) -> Result<WorkflowInstance, StoreError> {
     Ok(store.load_instance(instance(number)).await?.expect("the instance was stored"))
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn an_instance_reads_back_with_every_field(store: Arc<dyn Store>) -> Outcome {
+pub async fn an_instance_reads_back_with_every_field(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let written = full_start(1);
 
@@ -49,7 +49,7 @@ pub async fn an_instance_reads_back_with_every_field(store: Arc<dyn Store>) -> O
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn an_instance_is_read_as_of_its_last_transition(store: Arc<dyn Store>) -> Outcome {
+pub async fn an_instance_is_read_as_of_its_last_transition(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let first = full_start(1);
     store.commit(first.clone()).await?;
@@ -67,7 +67,7 @@ pub async fn an_instance_is_read_as_of_its_last_transition(store: Arc<dyn Store>
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn what_is_not_there_is_none_or_empty(store: Arc<dyn Store>) -> Outcome {
+pub async fn what_is_not_there_is_none_or_empty(store: Arc<dyn WorkflowStore>) -> Outcome {
     let unknown = instance(404);
 
     assert!(store.load_instance(unknown).await?.is_none());
@@ -87,7 +87,7 @@ pub async fn what_is_not_there_is_none_or_empty(store: Arc<dyn Store>) -> Outcom
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_stale_transition_is_refused_and_changes_nothing(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_stale_transition_is_refused_and_changes_nothing(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let first = start(1);
     store.commit(first.clone()).await?;
@@ -115,7 +115,7 @@ pub async fn a_stale_transition_is_refused_and_changes_nothing(store: Arc<dyn St
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_second_start_with_the_same_key_names_the_first(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_second_start_with_the_same_key_names_the_first(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let with_key = |number| start_as(number, |identity| identity.idempotency_key = Some("once".to_owned()));
     store.commit(with_key(1)).await?;
@@ -132,7 +132,7 @@ pub async fn a_second_start_with_the_same_key_names_the_first(store: Arc<dyn Sto
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn tenants_do_not_share_idempotency_keys(store: Arc<dyn Store>) -> Outcome {
+pub async fn tenants_do_not_share_idempotency_keys(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let tenants = [None, Some(tenant("acme")), Some(tenant("bolt"))];
     for (number, tenant) in (1..).zip(tenants) {
@@ -148,7 +148,7 @@ pub async fn tenants_do_not_share_idempotency_keys(store: Arc<dyn Store>) -> Out
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_start_on_an_unknown_definition_is_refused(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_start_on_an_unknown_definition_is_refused(store: Arc<dyn WorkflowStore>) -> Outcome {
     let unknown = DefinitionId::from_uuid(Uuid::from_u128(404));
 
     let outcome = store.commit(start_as(1, |identity| identity.definition = unknown)).await;
@@ -163,7 +163,7 @@ pub async fn a_start_on_an_unknown_definition_is_refused(store: Arc<dyn Store>) 
 
 /// Commits all at once and returns what each came to, in order.
 async fn commit_all(
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn WorkflowStore>,
     transitions: impl IntoIterator<Item = Transition>,
 ) -> Vec<Result<crate::Committed, StoreError>> {
     let commit = |transition| {
@@ -179,7 +179,7 @@ async fn commit_all(
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn many_instances_are_committed_at_once(store: Arc<dyn Store>) -> Outcome {
+pub async fn many_instances_are_committed_at_once(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let firsts = (1..=200).map(start).collect::<Vec<_>>();
 
@@ -198,7 +198,7 @@ pub async fn many_instances_are_committed_at_once(store: Arc<dyn Store>) -> Outc
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_refused_transition_takes_no_neighbour_with_it(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_refused_transition_takes_no_neighbour_with_it(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let transitions = (1..=100).map(|number| match number % 10 {
         0 => Transition { seq: 7, ..start(number) },
@@ -218,7 +218,7 @@ pub async fn a_refused_transition_takes_no_neighbour_with_it(store: Arc<dyn Stor
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn of_racing_transitions_exactly_one_wins(store: Arc<dyn Store>) -> Outcome {
+pub async fn of_racing_transitions_exactly_one_wins(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let first = start(1);
     store.commit(first.clone()).await?;
@@ -232,7 +232,7 @@ pub async fn of_racing_transitions_exactly_one_wins(store: Arc<dyn Store>) -> Ou
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn context_values_are_replaced_and_removed(store: Arc<dyn Store>) -> Outcome {
+pub async fn context_values_are_replaced_and_removed(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let value = |text: &str| -> Json { json!(text).into() };
     let mut first = start(1);
@@ -250,7 +250,7 @@ pub async fn context_values_are_replaced_and_removed(store: Arc<dyn Store>) -> O
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn only_results_that_are_referred_to_are_loaded(store: Arc<dyn Store>) -> Outcome {
+pub async fn only_results_that_are_referred_to_are_loaded(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let first = start(1);
     store.commit(first.clone()).await?;
@@ -270,7 +270,7 @@ pub async fn only_results_that_are_referred_to_are_loaded(store: Arc<dyn Store>)
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_result_that_is_missing_is_damage(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_result_that_is_missing_is_damage(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let mut transition = start(1);
     transition.state.control.active = vec![active(2, &[(1, true)])];

@@ -9,18 +9,18 @@ use stepcell_model::transition::Transition;
 use super::fixture::{
     at, definition, execution, failure, instance, register, start, start_as, tenant, user, with_status, workflow,
 };
-use crate::{InstanceFilter, PageLimit, Store, StoreError};
+use crate::{InstanceFilter, PageLimit, StoreError, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
 /// The numbers of the listed instances, and the total.
-async fn list(store: &Arc<dyn Store>, filter: InstanceFilter) -> Result<(Vec<u128>, u64), StoreError> {
+async fn list(store: &Arc<dyn WorkflowStore>, filter: InstanceFilter) -> Result<(Vec<u128>, u64), StoreError> {
     let page = store.list_instances(&filter).await?;
     Ok((page.items.iter().map(|summary| summary.identity.id.as_uuid().as_u128()).collect(), page.total))
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn instances_are_listed_newest_first_in_pages(store: Arc<dyn Store>) -> Outcome {
+pub async fn instances_are_listed_newest_first_in_pages(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     for number in [2, 5, 1, 4, 3] {
         store.commit(start(number)).await?;
@@ -37,7 +37,7 @@ pub async fn instances_are_listed_newest_first_in_pages(store: Arc<dyn Store>) -
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn instances_are_filtered_by_every_part_at_once(store: Arc<dyn Store>) -> Outcome {
+pub async fn instances_are_filtered_by_every_part_at_once(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let other = definition("travel", "2.0.0");
     store.insert_definition(other.clone()).await?;
@@ -83,7 +83,7 @@ pub async fn instances_are_filtered_by_every_part_at_once(store: Arc<dyn Store>)
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn executions_are_listed_in_the_order_of_their_end(store: Arc<dyn Store>) -> Outcome {
+pub async fn executions_are_listed_in_the_order_of_their_end(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let open = |number| ExecutionRecord { ended_order: None, completed_at: None, ..execution(number, 0) };
     let executions = vec![open(5), execution(1, 3), execution(2, 1), open(3), execution(4, 2)];
@@ -97,7 +97,7 @@ pub async fn executions_are_listed_in_the_order_of_their_end(store: Arc<dyn Stor
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn failed_executions_are_listed_latest_first(store: Arc<dyn Store>) -> Outcome {
+pub async fn failed_executions_are_listed_latest_first(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let failed = |number, ms| ExecutionRecord {
         status: StepStatus::Failed,

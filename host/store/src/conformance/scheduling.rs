@@ -6,7 +6,7 @@ use stepcell_model::status::WorkflowStatus;
 use stepcell_model::transition::Transition;
 
 use super::fixture::{after, at, instance, register, start, with_status};
-use crate::{Store, StoreError};
+use crate::{StoreError, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
@@ -19,7 +19,7 @@ fn waking(number: u128, status: WorkflowStatus, wake_at_ms: Option<i64>) -> Tran
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn running_instances_are_listed_by_id(store: Arc<dyn Store>) -> Outcome {
+pub async fn running_instances_are_listed_by_id(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     for (number, status) in (1..).zip(WorkflowStatus::ALL.iter().chain(&[WorkflowStatus::Running; 3])) {
         store.commit(waking(number, *status, None)).await?;
@@ -38,7 +38,7 @@ pub async fn running_instances_are_listed_by_id(store: Arc<dyn Store>) -> Outcom
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn due_instances_are_listed_the_longest_waiting_first(store: Arc<dyn Store>) -> Outcome {
+pub async fn due_instances_are_listed_the_longest_waiting_first(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     for (number, wake_at_ms) in [(1, Some(30)), (2, Some(10)), (3, None), (4, Some(20)), (5, Some(10))] {
         store.commit(waking(number, WorkflowStatus::Waiting, wake_at_ms)).await?;
@@ -59,7 +59,7 @@ pub async fn due_instances_are_listed_the_longest_waiting_first(store: Arc<dyn S
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_finished_instance_is_never_due(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_finished_instance_is_never_due(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     for (number, status) in (1..).zip(WorkflowStatus::ALL) {
         let first = waking(number, WorkflowStatus::Waiting, Some(10));
@@ -72,17 +72,5 @@ pub async fn a_finished_instance_is_never_due(store: Arc<dyn Store>) -> Outcome 
 
     let unfinished = (1..).zip(WorkflowStatus::ALL).filter(|(_, status)| !status.is_finished());
     assert_eq!(due, unfinished.map(|(number, _)| instance(number)).collect::<Vec<_>>());
-    Ok(())
-}
-
-#[expect(missing_docs, reason = "the name is the promise")]
-pub async fn the_change_token_stays_while_nobody_writes(store: Arc<dyn Store>) -> Outcome {
-    register(&store).await?;
-    store.commit(start(1)).await?;
-    let before = store.change_token().await?;
-
-    store.load_instance(instance(1)).await?;
-
-    assert_eq!(store.change_token().await?, before);
     Ok(())
 }

@@ -7,24 +7,24 @@ use stepcell_model::status::TaskStatus;
 use stepcell_model::transition::Transition;
 
 use super::fixture::{after, at, full_task, group, instance, register, start, task, tenant, user};
-use crate::{PageLimit, Store, StoreError, TaskFilter};
+use crate::{PageLimit, StoreError, TaskFilter, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
 /// The execution numbers of the listed tasks, and the total.
-async fn list(store: &Arc<dyn Store>, filter: TaskFilter) -> Result<(Vec<u32>, u64), StoreError> {
+async fn list(store: &Arc<dyn WorkflowStore>, filter: TaskFilter) -> Result<(Vec<u32>, u64), StoreError> {
     let page = store.list_tasks(&filter).await?;
     Ok((page.items.iter().map(|task| task.execution.0).collect(), page.total))
 }
 
 /// Stores the tasks with an instance of their own.
-async fn store_tasks(store: &Arc<dyn Store>, tasks: Vec<TaskRecord>) -> Outcome {
+async fn store_tasks(store: &Arc<dyn WorkflowStore>, tasks: Vec<TaskRecord>) -> Outcome {
     register(store).await?;
     store.commit(Transition { tasks, ..start(1) }).await.map(drop)
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_task_reads_back_with_every_field_and_is_replaced_by_id(store: Arc<dyn Store>) -> Outcome {
+pub async fn a_task_reads_back_with_every_field_and_is_replaced_by_id(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let first = Transition { tasks: vec![task(1, 1)], ..start(1) };
     store.commit(first.clone()).await?;
@@ -39,7 +39,7 @@ pub async fn a_task_reads_back_with_every_field_and_is_replaced_by_id(store: Arc
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn tasks_are_listed_by_due_time_and_those_without_last(store: Arc<dyn Store>) -> Outcome {
+pub async fn tasks_are_listed_by_due_time_and_those_without_last(store: Arc<dyn WorkflowStore>) -> Outcome {
     let due = |execution, ms: Option<i64>, created| TaskRecord {
         due_at: ms.map(at),
         created_at: at(created),
@@ -57,7 +57,7 @@ pub async fn tasks_are_listed_by_due_time_and_those_without_last(store: Arc<dyn 
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn tasks_are_filtered_by_every_part(store: Arc<dyn Store>) -> Outcome {
+pub async fn tasks_are_filtered_by_every_part(store: Arc<dyn WorkflowStore>) -> Outcome {
     let tasks = vec![
         TaskRecord { assignee: Some(user("ann")), due_at: Some(at(10)), ..task(1, 1) },
         TaskRecord { assignee: Some(user("bob")), group: Some(group("managers")), ..task(1, 2) },
@@ -90,7 +90,7 @@ pub async fn tasks_are_filtered_by_every_part(store: Arc<dyn Store>) -> Outcome 
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn only_pending_tasks_are_loaded_with_their_instance(store: Arc<dyn Store>) -> Outcome {
+pub async fn only_pending_tasks_are_loaded_with_their_instance(store: Arc<dyn WorkflowStore>) -> Outcome {
     let completed = TaskRecord { status: TaskStatus::Completed, ..task(1, 1) };
     let canceled = TaskRecord { status: TaskStatus::Canceled, ..task(1, 3) };
     store_tasks(&store, vec![completed, task(1, 2), canceled]).await?;

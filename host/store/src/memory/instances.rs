@@ -7,7 +7,7 @@ use std::sync::Arc;
 use stepcell_model::attempt::{ContextData, ContextWrites};
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{DefinitionId, ExecutionNumber, InstanceId, TaskId};
-use stepcell_model::instance::{Instance, InstanceState};
+use stepcell_model::instance::{InstanceState, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::name::TenantId;
 use stepcell_model::record::{ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord};
@@ -91,11 +91,11 @@ impl Instances {
         self.rows.values().filter(|row| row.identity.definition == definition).count() as u64
     }
 
-    pub(super) fn load(&self, id: InstanceId) -> Result<Option<Instance>, StoreError> {
+    pub(super) fn load(&self, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {
         let Some(row) = self.rows.get(&id) else { return Ok(None) };
         let tasks = row.tasks.iter().filter_map(|task| self.tasks.get(task));
         let pending = tasks.filter(|task| task.status == TaskStatus::Pending);
-        Ok(Some(Instance {
+        Ok(Some(WorkflowInstance {
             identity: Arc::clone(&row.identity),
             seq: row.seq,
             state: row.state.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 use stepcell_model::attempt::ContextData;
 use stepcell_model::id::{ExecutionNumber, InstanceId, TaskId};
-use stepcell_model::instance::{Control, Instance};
+use stepcell_model::instance::{Control, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::record::{ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord};
 
@@ -14,7 +14,7 @@ use super::{rows, statements};
 use crate::error::StoreError;
 use crate::query::LIST_LEN_MAX;
 
-pub(super) fn load(connection: &Connection, id: InstanceId) -> Result<Option<Instance>, StoreError> {
+pub(super) fn load(connection: &Connection, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {
     let sql = where_(statements::SELECT_INSTANCES, statements::INSTANCE_BY_ID);
     let read = |row: &rows::Columns<'_>| {
         Ok((row.value::<i64>("key")?, rows::identity(row)?, row.count("seq")?, rows::state(row)?))
@@ -22,7 +22,7 @@ pub(super) fn load(connection: &Connection, id: InstanceId) -> Result<Option<Ins
     let Some((key, identity, seq, state)) = rows::find(connection, &sql, [id.as_uuid().as_bytes()], read)? else {
         return Ok(None);
     };
-    Ok(Some(Instance {
+    Ok(Some(WorkflowInstance {
         seq,
         context: Arc::new(load_context(connection, id)?),
         results: load_results(connection, key, &identity, &state.control)?,
@@ -63,6 +63,17 @@ pub(super) fn list_failed_executions(
 pub(super) fn find_task(connection: &Connection, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
     let sql = where_(statements::SELECT_TASKS, statements::TASK_BY_ID);
     rows::find(connection, &sql, [id.as_uuid().as_bytes()], rows::task)
+}
+
+/// Whether another process changed an instance since the last look.
+pub(super) fn has_nudges(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached(statements::FIND_NUDGE)?.exists([])?)
+}
+
+/// Takes the instances that other processes changed.
+pub(super) fn take_nudges(connection: &Connection) -> Result<Vec<InstanceId>, StoreError> {
+    let read = |row: &rows::Columns<'_>| Ok(InstanceId::from_uuid(row.uuid("id")?));
+    rows::list(connection, statements::TAKE_NUDGES, [], read)
 }
 
 /// One statement out of what is selected and a condition, both by name.

@@ -70,9 +70,10 @@ enum Kind {
     Empty,
 }
 
-/// Reads, and only reads, what the file is.
+/// Reads, and only reads, what the file is; in one transaction, since another process may be making it.
 fn first_look(connection: &Connection, path: &Path) -> Result<Kind, StoreError> {
     let look = |error| at_first_look(path, error);
+    let connection = connection.unchecked_transaction().map_err(look)?;
     let id = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0)).map_err(look)?;
     let tables =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map_err(look)?;

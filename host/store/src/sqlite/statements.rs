@@ -139,6 +139,13 @@ pub(super) const TASKS_BY_DUE_TIME: &str = "ORDER BY t.due_at NULLS LAST, t.crea
 
 // Scheduling.
 
+pub(super) const INSERT_NUDGE: &str = "INSERT OR IGNORE INTO nudges (instance) VALUES (?1)";
+
+pub(super) const FIND_NUDGE: &str = "SELECT 1 FROM nudges LIMIT 1";
+
+pub(super) const TAKE_NUDGES: &str =
+    "DELETE FROM nudges RETURNING (SELECT id FROM instances WHERE key = nudges.instance) AS id";
+
 pub(super) const LIST_RUNNING: &str =
     "SELECT id, seq FROM instances WHERE status = 'running' AND id > ?1 ORDER BY id LIMIT ?2";
 

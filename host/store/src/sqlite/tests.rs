@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{SqliteOptions, SqliteStore};
+use super::{Role, SqliteOptions, SqliteStore};
 use crate::conformance::fixture;
-use crate::{Store, StoreError};
+use crate::{StoreError, WorkflowStore};
 
 mod suite {
     use super::*;
 
-    fn new_store() -> (Arc<dyn Store>, TempDir) {
+    fn new_store() -> (Arc<dyn WorkflowStore>, TempDir) {
         let folder = tempfile::tempdir().unwrap();
         (open(&folder.path().join("store.db")), folder)
     }
@@ -26,7 +26,8 @@ mod suite {
 }
 
 /// Short enough that a test may wait for it.
-const OPTIONS: SqliteOptions = SqliteOptions { readers_max: 4, busy_timeout: Duration::from_millis(500) };
+const OPTIONS: SqliteOptions =
+    SqliteOptions { readers_max: 4, busy_timeout: Duration::from_millis(500), role: Role::Driver };
 
 fn open(path: &Path) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(path, OPTIONS).unwrap())

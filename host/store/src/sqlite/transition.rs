@@ -9,7 +9,7 @@ use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use uuid::Uuid;
 
-use super::statements;
+use super::{Role, statements};
 use crate::error::StoreError;
 use crate::query::Committed;
 
@@ -23,10 +23,11 @@ pub(super) struct EncodedTransition {
     metadata: Option<String>,
     /// One for each execution.
     failures: Vec<Option<String>>,
+    role: Role,
 }
 
 impl EncodedTransition {
-    pub(super) fn new(transition: Transition) -> Result<Self, StoreError> {
+    pub(super) fn new(transition: Transition, role: Role) -> Result<Self, StoreError> {
         let failures =
             transition.executions.iter().map(|execution| execution.failure.as_ref().map(text_of).transpose());
         Ok(Self {
@@ -36,6 +37,7 @@ impl EncodedTransition {
             metadata: (transition.seq == 1).then(|| text_of(&*transition.identity.metadata)).transpose()?,
             failures: failures.collect::<Result<_, _>>()?,
             transition,
+            role,
         })
     }
 
@@ -51,6 +53,9 @@ impl EncodedTransition {
         self.write_context(connection, instance)?;
         for task in &self.transition.tasks {
             upsert_task(connection, instance, task)?;
+        }
+        if self.role == Role::Visitor {
+            connection.prepare_cached(statements::INSERT_NUDGE)?.execute([instance])?;
         }
         let row = params![instance, signed(self.transition.seq), self.transition.at.unix_ms(), self.events];
         let position = connection.prepare_cached(statements::INSERT_HISTORY)?.insert(row)?;

@@ -6,7 +6,7 @@ use serde_json::json;
 use stepcell_model::transition::Transition;
 
 use super::{fixture, open, registered};
-use crate::{InstanceFilter, SqliteStore, Store, StoreError};
+use crate::{InstanceFilter, SqliteStore, StoreError, WorkflowStore};
 
 #[tokio::test]
 async fn a_store_that_is_opened_again_holds_everything() {

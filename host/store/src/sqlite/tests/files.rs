@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{OPTIONS, execute, fixture, open, refusal, registered};
-use crate::{SqliteStore, Store, StoreError};
+use crate::{SqliteStore, StoreError, WorkflowStore};
 
 #[test]
 fn a_file_that_is_no_database_is_refused_and_left_untouched() {

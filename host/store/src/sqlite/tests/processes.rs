@@ -3,20 +3,22 @@
 use std::time::Duration;
 
 use super::{OPTIONS, fixture, open, registered};
-use crate::{InstanceFilter, SqliteOptions, SqliteStore, Store, StoreError};
+use crate::{InstanceFilter, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_change_token_changes_when_another_process_writes() {
+async fn a_driver_is_told_once_of_each_instance_that_a_visitor_changed() {
     let (store, folder) = registered().await;
-    let other = open(&folder.path().join("store.db"));
-    let reader = SqliteStore::open_read_only(folder.path().join("store.db"), OPTIONS).unwrap();
+    let options = SqliteOptions { role: Role::Visitor, ..OPTIONS };
+    let visitor = SqliteStore::open(folder.path().join("store.db"), options).unwrap();
+    store.commit(fixture::start(1)).await.unwrap();
+    assert!(store.take_nudges().await.unwrap().is_empty(), "its own commits are no news");
 
-    for number in 1..=3 {
-        let before = (store.change_token().await.unwrap(), reader.change_token().await.unwrap());
-        other.commit(fixture::start(number)).await.unwrap();
-        assert_ne!(store.change_token().await.unwrap(), before.0);
-        assert_ne!(reader.change_token().await.unwrap(), before.1);
-    }
+    let start = fixture::start(2);
+    visitor.commit(start.clone()).await.unwrap();
+    visitor.commit(fixture::after(&start)).await.unwrap();
+
+    assert_eq!(store.take_nudges().await.unwrap(), [fixture::instance(2)]);
+    assert!(store.take_nudges().await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,221 @@
+//! Drives one instance: begins what is ready, takes in what ends, commits what follows.
+//!
+//! There is at most one driver an instance and process. A driver lives while something of its instance runs or is
+//! ready; an instance that only waits is rows. Several decisions may share one commit, and no attempt begins before
+//! the commit that says so.
+
+mod call;
+mod work;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use stepcell_model::attempt::STEP_HISTORY_LEN_MAX;
+use stepcell_model::id::{ExecutionNumber, InstanceId};
+use stepcell_model::instance::{Phase, WorkflowInstance};
+use stepcell_model::json::Json;
+use stepcell_model::plan::Plan;
+use stepcell_model::record::ExecutionRecord;
+use stepcell_model::transition::{Cause, Transition, advance};
+use stepcell_store::StoreError;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::task::{AbortHandle, JoinSet};
+
+use self::work::Done;
+use crate::engine::Inner;
+use crate::error::EngineError;
+
+/// What the rest of the engine knows of a driver.
+#[derive(Debug, Default)]
+pub(crate) struct Hot {
+    /// Whether somebody else changed the instance since the driver last looked.
+    pub(crate) changed: AtomicBool,
+    /// Wakes the driver to look.
+    pub(crate) nudge: Notify,
+    /// Ends the driver where it stands.
+    pub(crate) task: OnceLock<AbortHandle>,
+}
+
+pub(crate) struct Driver {
+    inner: Arc<Inner>,
+    hot: Arc<Hot>,
+    plan: Arc<Plan>,
+    /// The instance with everything decided so far, committed or pending.
+    instance: WorkflowInstance,
+    /// The executions that have ended, oldest first, for steps that look back.
+    history: Arc<Vec<ExecutionRecord>>,
+    /// What each attempt under way was given.
+    inputs: HashMap<ExecutionNumber, Json>,
+    work: JoinSet<Done>,
+    running: HashMap<ExecutionNumber, AbortHandle>,
+    waiting_for_room: HashSet<ExecutionNumber>,
+    room: HashMap<ExecutionNumber, OwnedSemaphorePermit>,
+    pending: Option<Transition>,
+    /// What led to the pending transition; decided again when somebody else was first.
+    causes: Vec<Cause>,
+}
+
+impl Driver {
+    /// Drives an instance until nothing of it can move any more.
+    pub(crate) async fn run(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId) {
+        let outcome = match Self::load(Arc::clone(&inner), Arc::clone(&hot), id).await {
+            Ok(driver) => driver.drive().await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(EngineError::Store(error)) => inner.report_fault(&error),
+            Err(error) => tracing::error!(%id, %error, "the instance can not be driven"),
+        }
+        inner.forget(id, &hot);
+    }
+
+    async fn load(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId) -> Result<Self, EngineError> {
+        hot.changed.store(false, Ordering::Release);
+        let instance = inner.load(id).await?;
+        let plan = inner.registry.plan(instance.identity.definition).await?;
+        let mut history = Vec::new();
+        if instance.state.control.ended > 0 {
+            history = inner.store.list_executions(id).await?;
+            history.retain(|record| record.ended_order.is_some());
+            history.drain(..history.len().saturating_sub(STEP_HISTORY_LEN_MAX));
+        }
+        Ok(Self {
+            inner,
+            hot,
+            plan,
+            instance,
+            history: Arc::new(history),
+            inputs: HashMap::new(),
+            work: JoinSet::new(),
+            running: HashMap::new(),
+            waiting_for_room: HashSet::new(),
+            room: HashMap::new(),
+            pending: None,
+            causes: Vec::new(),
+        })
+    }
+
+    async fn drive(mut self) -> Result<(), EngineError> {
+        if self.was_interrupted() {
+            self.decide(Cause::HostRestarted);
+        }
+        loop {
+            let begun = self.begin_ready();
+            self.flush().await?;
+            self.launch(begun);
+            self.drop_moot_work();
+            if self.work.is_empty() {
+                if self.inner.retire(self.instance.identity.id, &self.hot) {
+                    return Ok(());
+                }
+                self.reload().await?;
+                continue;
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// Waits for the next thing to happen, and takes in whatever else has happened by then.
+    async fn wait(&mut self) -> Result<(), EngineError> {
+        let mut stopping = self.inner.stopping.subscribe();
+        let hot = Arc::clone(&self.hot);
+        tokio::select! {
+            done = self.work.join_next_with_id() => if let Some(done) = done { self.take(done) },
+            () = hot.nudge.notified() => {}
+            _ = stopping.wait_for(|stopping| *stopping), if !self.waiting_for_room.is_empty() => self.give_up_waiting(),
+        }
+        while let Some(done) = self.work.try_join_next_with_id() {
+            self.take(done);
+        }
+        if self.hot.changed.swap(false, Ordering::AcqRel) {
+            self.flush().await?;
+            self.reload().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether an attempt was under way that nobody runs any more: the host went down in it.
+    fn was_interrupted(&self) -> bool {
+        self.instance.state.control.active.iter().any(|active| match active.phase {
+            Phase::Running | Phase::FailureHook { begun: true, .. } => !self.running.contains_key(&active.number),
+            Phase::Joining
+            | Phase::Scheduled { .. }
+            | Phase::FailureHook { begun: false, .. }
+            | Phase::AwaitingTask { .. } => false,
+        })
+    }
+
+    /// Decides on what happened and keeps the decision for the next commit. What can not happen any more is dropped.
+    fn decide(&mut self, cause: Cause) {
+        match advance(&self.plan, &self.instance, cause.clone(), self.inner.clock.now()) {
+            Ok(transition) => {
+                self.instance.apply(&transition);
+                match &mut self.pending {
+                    Some(pending) => pending.merge(transition),
+                    None => self.pending = Some(transition),
+                }
+                self.causes.push(cause);
+            }
+            Err(refusal) => tracing::debug!(id = %self.instance.identity.id, %refusal, "came too late"),
+        }
+    }
+
+    /// Commits what was decided. Where somebody else was first, decides again on what they left.
+    async fn flush(&mut self) -> Result<(), EngineError> {
+        while let Some(transition) = self.pending.take() {
+            let ended: Vec<_> =
+                transition.executions.iter().filter(|record| record.ended_order.is_some()).cloned().collect();
+            match self.inner.commit(transition).await {
+                Ok(seq) => {
+                    self.instance.committed(seq);
+                    self.causes.clear();
+                    self.remember(ended);
+                }
+                Err(StoreError::Stale { .. }) => {
+                    self.instance = self.inner.load(self.instance.identity.id).await?;
+                    for cause in std::mem::take(&mut self.causes) {
+                        self.decide(cause);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, ended: Vec<ExecutionRecord>) {
+        if !ended.is_empty() {
+            let history = Arc::make_mut(&mut self.history);
+            history.extend(ended);
+            history.drain(..history.len().saturating_sub(STEP_HISTORY_LEN_MAX));
+        }
+    }
+
+    /// Looks at what somebody else made of the instance.
+    async fn reload(&mut self) -> Result<(), EngineError> {
+        debug_assert!(self.pending.is_none(), "what was decided is committed before anything is thrown away");
+        self.hot.changed.store(false, Ordering::Release);
+        self.instance = self.inner.load(self.instance.identity.id).await?;
+        Ok(())
+    }
+
+    /// Stops whatever runs for an execution that is not active any more.
+    fn drop_moot_work(&mut self) {
+        let control = &self.instance.state.control;
+        let is_moot = |number: &ExecutionNumber| control.find_active(*number).is_none();
+        self.running.retain(|number, work| {
+            if is_moot(number) {
+                work.abort();
+            }
+            !is_moot(number)
+        });
+        self.inputs.retain(|number, _| !is_moot(number));
+        self.waiting_for_room.retain(|number| !is_moot(number));
+        if self.running.is_empty() && self.waiting_for_room.is_empty() {
+            self.work.abort_all();
+            self.work.detach_all();
+        }
+    }
+}

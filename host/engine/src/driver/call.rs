@@ -1,0 +1,100 @@
+//! What an attempt is given.
+
+use std::sync::Arc;
+
+use stepcell_model::attempt::{ExecutionInfo, StepCall};
+use stepcell_model::expression::{InstanceFacts, Scope};
+use stepcell_model::failure::{EngineCode, Failure};
+use stepcell_model::id::ExecutionNumber;
+use stepcell_model::instance::Active;
+use stepcell_model::json::Json;
+use stepcell_model::plan::{PlannedKind, PlannedMachine};
+
+use super::Driver;
+
+impl Driver {
+    /// Everything that the next attempt of an execution is given; notes its input for the record.
+    pub(super) fn call_for(&mut self, active: &Active) -> Result<StepCall, Failure> {
+        let input = self.input_of(active)?;
+        self.inputs.insert(active.number, input.clone());
+        self.call_with(active, input)
+    }
+
+    /// The same for a hook of a step whose input could not be made.
+    pub(super) fn call_without_input(&self, active: &Active) -> Result<StepCall, Failure> {
+        self.call_with(active, Json::null())
+    }
+
+    fn call_with(&self, active: &Active, input: Json) -> Result<StepCall, Failure> {
+        let machine = self.machine_of(active)?;
+        let identity = &self.instance.identity;
+        let now = self.inner.clock.now();
+        let within =
+            machine.limits.timeout.map_or(machine.limits.wall_max, |timeout| timeout.min(machine.limits.wall_max));
+        let info = ExecutionInfo {
+            workflow_name: identity.workflow_name.clone(),
+            workflow_version: identity.workflow_version.clone(),
+            definition: identity.definition,
+            instance: identity.id,
+            step: active.step.clone(),
+            execution: active.number.id(identity.id),
+            attempt: active.attempts,
+            attempts_max: machine.retry.max_attempts,
+            tenant: identity.tenant.clone(),
+            user: self.instance.state.control.user.clone(),
+            instance_started_at: identity.started_at,
+            execution_started_at: active.started_at.unwrap_or(now),
+            deadline: Some(now.after(within)),
+        };
+        Ok(StepCall {
+            component: machine.component,
+            info,
+            input,
+            context: Arc::clone(&self.instance.context),
+            metadata: Arc::clone(&identity.metadata),
+            config: Arc::clone(&machine.config),
+            history: Arc::clone(&self.history),
+            previous: self.instance.previous_result(active),
+            limits: machine.limits,
+        })
+    }
+
+    /// The value of the step's `input:`; without one, what the step before returned, or the instance's initial data.
+    fn input_of(&self, active: &Active) -> Result<Json, Failure> {
+        let previous = match active.arrivals.as_slice() {
+            [] => self.instance.results.get(&ExecutionNumber::INPUT).cloned(),
+            _ => self.instance.previous_result(active),
+        };
+        let Some(mapping) = &self.machine_of(active)?.input else {
+            return Ok(previous.unwrap_or_else(Json::null));
+        };
+        let identity = &self.instance.identity;
+        let facts = InstanceFacts {
+            id: identity.id.to_string(),
+            workflow_name: identity.workflow_name.to_string(),
+            workflow_version: identity.workflow_version.to_string(),
+            tenant: identity.tenant.as_ref().map(ToString::to_string),
+            user: self.instance.state.control.user.as_ref().map(ToString::to_string),
+        };
+        let scope = Scope {
+            context: &self.instance.context,
+            result: previous.as_ref(),
+            metadata: &identity.metadata,
+            instance: &facts,
+        };
+        let told =
+            |error| Failure::engine(EngineCode::Expression, format!("`input` of step `{}`: {error}", active.step));
+        mapping.evaluate(&scope).map_err(told)
+    }
+
+    fn machine_of(&self, active: &Active) -> Result<&PlannedMachine, Failure> {
+        let step = self.plan.find(&active.step).map(|index| self.plan.step(index));
+        match step.map(|step| &step.kind) {
+            Some(PlannedKind::Machine(machine)) => Ok(machine),
+            _ => Err(Failure::engine(
+                EngineCode::Host,
+                format!("`{}` is no machine step of its definition", active.step),
+            )),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What runs for an instance right now, and what comes of it.
+
+use std::sync::Arc;
+
+use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
+use stepcell_model::failure::{EngineCode, Failure};
+use stepcell_model::id::ExecutionNumber;
+use stepcell_model::instance::{Active, Phase};
+use stepcell_model::transition::Cause;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{Id, JoinError};
+
+use super::Driver;
+use crate::engine::Inner;
+
+/// Something that an instance waited for.
+pub(super) enum Done {
+    /// There is room for one more attempt.
+    Room(ExecutionNumber, OwnedSemaphorePermit),
+    /// An attempt has ended.
+    Attempt(ExecutionNumber, AttemptReport),
+    /// `on-failure` has ended.
+    Hook(ExecutionNumber, HookReport),
+}
+
+/// Something that begins once the commit that says so is done.
+pub(super) struct Begun {
+    number: ExecutionNumber,
+    room: OwnedSemaphorePermit,
+}
+
+impl Driver {
+    /// Decides that everything begins that is ready and has room; the rest waits for room.
+    pub(super) fn begin_ready(&mut self) -> Vec<Begun> {
+        if self.inner.is_stopping() {
+            return Vec::new();
+        }
+        let now = self.inner.clock.now();
+        let is_ready = |active: &&Active| match active.phase {
+            Phase::Scheduled { not_before } => not_before.is_none_or(|not_before| not_before <= now),
+            Phase::FailureHook { begun, .. } => !begun,
+            Phase::Joining | Phase::Running | Phase::AwaitingTask { .. } => false,
+        };
+        let ready: Vec<_> = self
+            .instance
+            .state
+            .control
+            .active
+            .iter()
+            .filter(is_ready)
+            .map(|active| (active.number, active.phase.clone()))
+            .collect();
+        ready.into_iter().filter_map(|(number, phase)| self.begin(number, &phase)).collect()
+    }
+
+    fn begin(&mut self, number: ExecutionNumber, phase: &Phase) -> Option<Begun> {
+        if self.waiting_for_room.contains(&number) {
+            return None;
+        }
+        let room = self.room.remove(&number).or_else(|| Arc::clone(&self.inner.permits).try_acquire_owned().ok());
+        let Some(room) = room else {
+            self.wait_for_room(number);
+            return None;
+        };
+        self.decide(match phase {
+            Phase::FailureHook { .. } => Cause::FailureHookStarted { execution: number },
+            Phase::Joining | Phase::Scheduled { .. } | Phase::Running | Phase::AwaitingTask { .. } => {
+                Cause::AttemptStarted { execution: number }
+            }
+        });
+        Some(Begun { number, room })
+    }
+
+    fn wait_for_room(&mut self, number: ExecutionNumber) {
+        let permits = Arc::clone(&self.inner.permits);
+        self.waiting_for_room.insert(number);
+        self.work.spawn(async move {
+            let room = permits.acquire_owned().await.expect("the engine never closes its permits");
+            Done::Room(number, room)
+        });
+    }
+
+    /// Stops waiting for room, because the engine is stopping.
+    pub(super) fn give_up_waiting(&mut self) {
+        self.waiting_for_room.clear();
+    }
+
+    /// Runs what has begun, now that the commit says so.
+    pub(super) fn launch(&mut self, begun: Vec<Begun>) {
+        for Begun { number, room } in begun {
+            let Some(active) = self.instance.state.control.find_active(number).cloned() else { continue };
+            let inner = Arc::clone(&self.inner);
+            let work = match active.phase.clone() {
+                Phase::Running => match self.call_for(&active) {
+                    Ok(call) => {
+                        self.work.spawn(async move { Done::Attempt(number, attempt(&inner, call, room).await) })
+                    }
+                    Err(failure) => self.work.spawn(async move { Done::Attempt(number, failed(failure)) }),
+                },
+                Phase::FailureHook { failure, begun: true } => {
+                    let Ok(call) = self.call_for(&active).or_else(|_| self.call_without_input(&active)) else {
+                        continue;
+                    };
+                    self.work.spawn(async move { Done::Hook(number, hook(&inner, call, failure, room).await) })
+                }
+                Phase::FailureHook { .. } | Phase::Joining | Phase::Scheduled { .. } | Phase::AwaitingTask { .. } => {
+                    continue;
+                }
+            };
+            self.running.insert(number, work);
+        }
+    }
+
+    /// Takes in what has ended.
+    pub(super) fn take(&mut self, done: Result<(Id, Done), JoinError>) {
+        match done {
+            Ok((_, Done::Room(number, room))) => {
+                if self.waiting_for_room.remove(&number) {
+                    self.room.insert(number, room);
+                }
+            }
+            Ok((_, Done::Attempt(number, report))) => self.attempt_ended(number, report),
+            Ok((_, Done::Hook(number, report))) => self.hook_ended(number, report),
+            Err(error) if error.is_panic() => self.work_panicked(error.id()),
+            Err(_) => {}
+        }
+    }
+
+    fn attempt_ended(&mut self, number: ExecutionNumber, report: AttemptReport) {
+        if self.running.remove(&number).is_some() {
+            let input = self.inputs.get(&number).cloned().unwrap_or_else(stepcell_model::json::Json::null);
+            self.decide(Cause::AttemptEnded { execution: number, input, report });
+        }
+    }
+
+    fn hook_ended(&mut self, number: ExecutionNumber, report: HookReport) {
+        if self.running.remove(&number).is_some() {
+            let input = self.inputs.remove(&number);
+            self.decide(Cause::FailureHookEnded { execution: number, input, report });
+        }
+    }
+
+    /// The host's own code failed in an attempt: that costs the attempt, and nobody else anything.
+    fn work_panicked(&mut self, id: Id) {
+        let number = self.running.iter().find(|(_, work)| work.id() == id).map(|(number, _)| *number);
+        let Some(number) = number else { return };
+        let failure = Failure::engine(EngineCode::Host, "the host failed while it ran this attempt");
+        tracing::error!(id = %self.instance.identity.id, execution = %number, "running an attempt panicked");
+        let is_hook = self
+            .instance
+            .state
+            .control
+            .find_active(number)
+            .is_some_and(|active| matches!(active.phase, Phase::FailureHook { .. }));
+        if is_hook {
+            self.hook_ended(number, hook_failed(failure));
+        } else {
+            self.attempt_ended(number, failed(failure));
+        }
+    }
+}
+
+async fn attempt(inner: &Inner, call: StepCall, room: OwnedSemaphorePermit) -> AttemptReport {
+    let report = match inner.registry.prepare(call.component).await {
+        Ok(()) => inner.runner.run(call).await,
+        Err(error) => failed(Failure::engine(EngineCode::Host, error.to_string())),
+    };
+    drop(room);
+    report
+}
+
+async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: OwnedSemaphorePermit) -> HookReport {
+    let report = match inner.registry.prepare(call.component).await {
+        Ok(()) => inner.runner.run_failure_hook(call, failure).await,
+        Err(error) => hook_failed(Failure::engine(EngineCode::Host, error.to_string())),
+    };
+    drop(room);
+    report
+}
+
+fn failed(failure: Failure) -> AttemptReport {
+    AttemptReport {
+        outcome: AttemptOutcome::Failed(failure),
+        writes: ContextWrites::new(),
+        hook_failure: None,
+        trace: AttemptTrace::default(),
+    }
+}
+
+fn hook_failed(failure: Failure) -> HookReport {
+    HookReport { writes: ContextWrites::new(), failure: Some(failure), trace: AttemptTrace::default() }
+}

@@ -1,0 +1,261 @@
+//! The engine: what an embedder and every face of the product call.
+//!
+//! One engine drives one store. Every call decides on the instance as the store has it, commits with the instance's
+//! number, and decides again when somebody else was first; nobody holds an instance against the store.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use stepcell_model::history::HistoryEntry;
+use stepcell_model::id::InstanceId;
+use stepcell_model::instance::WorkflowInstance;
+use stepcell_model::record::InstanceSummary;
+use stepcell_model::status::WorkflowStatus;
+use stepcell_model::transition::{Cause, Transition, advance};
+use stepcell_store::{StoreError, WorkflowStore};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
+
+use crate::clock::{Clock, SystemClock};
+use crate::driver::Hot;
+use crate::error::EngineError;
+use crate::events::{SUBSCRIBER_LAG_MAX, Subscription};
+use crate::registry::WorkflowRegistry;
+use crate::runner::StepRunner;
+use crate::scheduler::Wakes;
+
+/// How often a decision is made anew because somebody else was first, before the caller is told so.
+const RETRIES_ON_STALE_MAX: u32 = 100;
+
+/// How an engine works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How many attempts may run at once.
+    pub concurrency: usize,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { concurrency: cores * 16, clock: Arc::new(SystemClock) }
+    }
+}
+
+/// Starts, drives and finishes instances. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkflowEngine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn WorkflowStore>,
+    pub(crate) runner: Arc<dyn StepRunner>,
+    pub(crate) registry: WorkflowRegistry,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
+    pub(crate) drivers_gone: Notify,
+    pub(crate) wakes: Wakes,
+    pub(crate) stopping: watch::Sender<bool>,
+    /// Why the store can not be used any more, once it can not.
+    pub(crate) fault: watch::Sender<Option<StoreError>>,
+    /// Whether this engine moves instances, or only changes what another one moves.
+    pub(crate) drives: AtomicBool,
+    events: broadcast::Sender<Arc<HistoryEntry>>,
+}
+
+impl fmt::Debug for WorkflowEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkflowEngine").finish_non_exhaustive()
+    }
+}
+
+impl WorkflowEngine {
+    /// Makes an engine over a store and a runner. It moves nothing before [`Self::drive`].
+    #[must_use]
+    pub fn new(store: Arc<dyn WorkflowStore>, runner: Arc<dyn StepRunner>, options: EngineOptions) -> Self {
+        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), Arc::clone(&options.clock));
+        let inner = Inner {
+            store,
+            runner,
+            registry,
+            clock: options.clock,
+            permits: Arc::new(Semaphore::new(options.concurrency.max(1))),
+            hot: Mutex::default(),
+            drivers_gone: Notify::new(),
+            wakes: Wakes::default(),
+            stopping: watch::Sender::new(false),
+            fault: watch::Sender::new(None),
+            drives: AtomicBool::new(false),
+            events: broadcast::Sender::new(SUBSCRIBER_LAG_MAX),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Definitions and components.
+    #[must_use]
+    pub fn registry(&self) -> &WorkflowRegistry {
+        &self.inner.registry
+    }
+
+    /// What the engine keeps, for reading.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn WorkflowStore> {
+        &self.inner.store
+    }
+
+    /// Tells every transition from now on, after its commit.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription {
+        Subscription::new(self.inner.events.subscribe())
+    }
+
+    /// Cancels an instance. What runs is interrupted; pending tasks go in the same transaction.
+    ///
+    /// # Errors
+    /// [`EngineError::InstanceNotFound`], [`EngineError::AlreadyCompleted`].
+    pub async fn cancel_workflow(&self, id: InstanceId, reason: &str) -> Result<(), EngineError> {
+        self.inner.change(id, |_| Ok(Cause::Canceled { reason: reason.to_owned() })).await
+    }
+
+    /// An instance as it stands.
+    ///
+    /// # Errors
+    /// [`EngineError::InstanceNotFound`].
+    pub async fn get_instance(&self, id: InstanceId) -> Result<InstanceSummary, EngineError> {
+        self.inner.store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })
+    }
+
+    /// Waits until an instance is finished, or waits for somebody outside; retry delays are waited through.
+    ///
+    /// # Errors
+    /// [`EngineError::InstanceNotFound`]; [`EngineError::Store`] once the store can not be used any more;
+    /// [`EngineError::Stopping`] when the engine stops first.
+    pub async fn wait_until_settled(&self, id: InstanceId) -> Result<InstanceSummary, EngineError> {
+        let mut told = self.inner.events.subscribe();
+        let mut fault = self.inner.fault.subscribe();
+        let mut stopping = self.inner.stopping.subscribe();
+        loop {
+            let instance = self.inner.load(id).await?;
+            if is_settled(&instance) {
+                return Ok(instance.summary());
+            }
+            if let Some(error) = fault.borrow_and_update().clone() {
+                return Err(error.into());
+            }
+            if *stopping.borrow_and_update() {
+                return Err(EngineError::Stopping);
+            }
+            tokio::select! {
+                () = next_of(&mut told, id) => {}
+                _ = fault.changed() => {}
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    /// Drops everything that is under way, as if the process had ended: nothing more is committed.
+    pub fn abandon(&self) {
+        self.inner.drives.store(false, Ordering::Release);
+        self.inner.abandon_drivers();
+    }
+
+    /// Why the store can not be used any more, once it can not.
+    #[must_use]
+    pub fn fault(&self) -> Option<StoreError> {
+        self.inner.fault.borrow().clone()
+    }
+
+    /// Waits until the store can not be used any more.
+    pub async fn faulted(&self) -> StoreError {
+        let mut fault = self.inner.fault.subscribe();
+        match fault.wait_for(Option::is_some).await.map(|fault| fault.clone()) {
+            Ok(Some(error)) => error,
+            Ok(None) | Err(_) => StoreError::Closed,
+        }
+    }
+}
+
+/// Whether only somebody or something outside will move an instance.
+fn is_settled(instance: &WorkflowInstance) -> bool {
+    let state = &instance.state;
+    state.status.is_finished() || (state.status == WorkflowStatus::Waiting && state.wake_at.is_none())
+}
+
+/// Waits for the next transition of one instance, or for a reason to look again.
+async fn next_of(told: &mut broadcast::Receiver<Arc<HistoryEntry>>, id: InstanceId) {
+    loop {
+        match told.recv().await {
+            Ok(entry) if entry.instance != id => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) async fn load(&self, id: InstanceId) -> Result<WorkflowInstance, EngineError> {
+        self.store.load_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })
+    }
+
+    /// Changes an instance from outside: decides on it as the store has it, and again while somebody else is first.
+    ///
+    /// Whoever drives the instance is told and goes on from there.
+    pub(crate) async fn change(
+        self: &Arc<Self>,
+        id: InstanceId,
+        cause_for: impl Fn(&WorkflowInstance) -> Result<Cause, EngineError> + Send + Sync,
+    ) -> Result<(), EngineError> {
+        let mut stale = None;
+        for _ in 0..RETRIES_ON_STALE_MAX {
+            let instance = self.load(id).await?;
+            let plan = self.registry.plan(instance.identity.definition).await?;
+            let cause = cause_for(&instance)?;
+            let transition = advance(&plan, &instance, cause, self.clock.now())
+                .map_err(|refusal| EngineError::refused(id, refusal))?;
+            match self.commit(transition).await {
+                Ok(_) => {
+                    self.poke(id);
+                    return Ok(());
+                }
+                Err(error @ StoreError::Stale { .. }) => stale = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(stale.map_or(EngineError::Stopping, EngineError::Store))
+    }
+
+    /// Commits a transition and tells it to whoever listens. Answers with the instance's new number.
+    pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
+        let (instance, seq, at) = (transition.identity.id, transition.seq, transition.at);
+        let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
+        let events = transition.events.clone();
+        let committed = self.store.commit(transition).await?;
+        if let Some(wake_at) = wake_at {
+            self.wakes.at(wake_at);
+        }
+        let entry = HistoryEntry { position: committed.position, instance, seq, at, events };
+        let _ = self.events.send(Arc::new(entry));
+        Ok(seq)
+    }
+
+    /// Notes that the store can not be used, so that everybody who waits is told.
+    pub(crate) fn report_fault(&self, error: &StoreError) {
+        tracing::error!(%error, "the store can not be used");
+        self.fault.send_if_modified(|fault| {
+            let is_first = fault.is_none();
+            fault.get_or_insert_with(|| error.clone());
+            is_first
+        });
+    }
+
+    pub(crate) fn is_driving(&self) -> bool {
+        self.drives.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+}

@@ -1,0 +1,162 @@
+//! Everything that a call to the engine can be refused for.
+
+use semver::Version;
+use stepcell_model::id::{InstanceId, TaskId};
+use stepcell_model::name::{ComponentName, StepName, UserId, WorkflowName};
+use stepcell_model::problem::Problems;
+use stepcell_model::schema::FieldError;
+use stepcell_model::status::WorkflowStatus;
+use stepcell_model::transition::Refusal;
+use stepcell_store::StoreError;
+
+/// Why the engine did not do what it was asked to. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// No such workflow, or no such version of it.
+    #[error("{}", not_found("workflow", name.as_str(), version.as_ref(), known))]
+    WorkflowNotFound {
+        /// What was asked for.
+        name: WorkflowName,
+        /// Which version, if one was named.
+        version: Option<Version>,
+        /// The versions there are.
+        known: Vec<Version>,
+    },
+    /// The version is registered and starts nothing new.
+    #[error("`{name}` {version} is deactivated and starts nothing new; start another version, or activate it again")]
+    WorkflowInactive {
+        /// The workflow.
+        name: WorkflowName,
+        /// The version.
+        version: Version,
+    },
+    /// No such component.
+    #[error("{}", not_found("component", name.as_str(), None, known))]
+    ComponentNotFound {
+        /// What was asked for.
+        name: ComponentName,
+        /// The versions there are.
+        known: Vec<Version>,
+    },
+    /// A component does not fit.
+    #[error("component {what} was refused: {reason}")]
+    ComponentRefused {
+        /// Which one, as it was named.
+        what: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The same name and version is registered with other content.
+    #[error("{what} is registered with other content; a version never changes, so register a new one")]
+    VersionTaken {
+        /// What, with its version.
+        what: String,
+    },
+    /// Something still needs what was to be removed.
+    #[error("`{name}` {version} can not be removed: {instances} instances run or ran on it; deactivate it instead")]
+    InUse {
+        /// The workflow.
+        name: WorkflowName,
+        /// The version.
+        version: Version,
+        /// How many instances.
+        instances: u64,
+    },
+    /// No such instance.
+    #[error("there is no instance {id}; `stepcell instance list` shows those there are")]
+    InstanceNotFound {
+        /// What was asked for.
+        id: InstanceId,
+    },
+    /// A definition is wrong.
+    #[error("the definition is not valid:\n{problems}")]
+    Validation {
+        /// Everything that is wrong.
+        problems: Problems,
+    },
+    /// Data does not fit the schema that it is checked against.
+    #[error("{what} is not valid: {}", told(errors))]
+    InvalidData {
+        /// What was checked.
+        what: String,
+        /// Every field that is wrong.
+        errors: Vec<FieldError>,
+    },
+    /// The instance or execution is not where this can happen.
+    #[error("{why}")]
+    InvalidTransition {
+        /// From where to where, and what stands in the way.
+        why: String,
+    },
+    /// The instance is finished.
+    #[error("instance {id} is already {status}; nothing was changed")]
+    AlreadyCompleted {
+        /// The instance.
+        id: InstanceId,
+        /// How it finished.
+        status: WorkflowStatus,
+    },
+    /// No such task.
+    #[error("there is no {what}; `stepcell task list` shows those that wait")]
+    TaskNotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// Somebody was first, or the task went with its instance.
+    #[error("task {task} is already {status}; nothing was changed")]
+    TaskAlreadyCompleted {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        status: stepcell_model::status::TaskStatus,
+    },
+    /// The task is not this user's.
+    #[error("`{user}` may not act on the task of step `{step}`: {why}")]
+    TaskUnauthorized {
+        /// Who tried.
+        user: UserId,
+        /// The step.
+        step: StepName,
+        /// Whose it is.
+        why: String,
+    },
+    /// The store can not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine is stopping and takes nothing new.
+    #[error("the engine is stopping; try again once it is back")]
+    Stopping,
+}
+
+fn not_found(what: &str, name: &str, version: Option<&Version>, known: &[Version]) -> String {
+    let asked = version.map(|version| format!(" {version}")).unwrap_or_default();
+    if known.is_empty() {
+        return format!("there is no {what} `{name}`; `stepcell {} list` shows those there are", verb_of(what));
+    }
+    let known = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("there is no {what} `{name}`{asked}; the versions there are: {known}")
+}
+
+fn verb_of(what: &str) -> &str {
+    if what == "workflow" { "definition" } else { what }
+}
+
+fn told(errors: &[FieldError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl EngineError {
+    /// What a refusal of the transition function means to whoever called.
+    pub(crate) fn refused(id: InstanceId, refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::InvalidTransition { .. } => Self::InvalidTransition { why: refusal.to_string() },
+            Refusal::AlreadyCompleted { status } => Self::AlreadyCompleted { id, status },
+            Refusal::TaskNotPending { task } => Self::TaskNotFound { what: format!("pending task {task}") },
+            Refusal::TaskUnauthorized { user, step, why } => Self::TaskUnauthorized { user, step, why },
+            Refusal::InvalidData { step, errors } => {
+                Self::InvalidData { what: format!("the data for step `{step}`"), errors }
+            }
+        }
+    }
+}

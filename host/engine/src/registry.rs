@@ -1,0 +1,334 @@
+//! Which workflows and components there are, in which versions, and which bytes each definition is pinned to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use semver::Version;
+use stepcell_model::definition::{ComponentRef, Finding, StepDefinition, VersionRequirement, WorkflowDefinition};
+use stepcell_model::id::{ComponentDigest, DefinitionId};
+use stepcell_model::name::{ComponentName, StepName, WorkflowName};
+use stepcell_model::plan::Plan;
+use stepcell_model::problem::{PathPart, Problem, Problems};
+use stepcell_model::record::{ComponentRecord, DefinitionRecord};
+use stepcell_store::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
+
+use crate::clock::Clock;
+use crate::error::EngineError;
+use crate::runner::StepRunner;
+
+/// Registers and finds definitions and components. What it keeps lives in the store; compiled plans are kept in memory.
+pub struct WorkflowRegistry {
+    store: Arc<dyn WorkflowStore>,
+    runner: Arc<dyn StepRunner>,
+    clock: Arc<dyn Clock>,
+    plans: RwLock<HashMap<DefinitionId, Arc<Plan>>>,
+}
+
+/// A component after its registration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegisteredComponent {
+    /// What is registered.
+    pub record: ComponentRecord,
+    /// Whether it was new.
+    pub inserted: Inserted,
+}
+
+/// A definition after its registration.
+#[derive(Clone, Debug)]
+pub struct RegisteredDefinition {
+    /// What is registered.
+    pub record: DefinitionRecord,
+    /// Whether it was new.
+    pub inserted: Inserted,
+}
+
+impl std::fmt::Debug for WorkflowRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkflowRegistry").finish_non_exhaustive()
+    }
+}
+
+impl WorkflowRegistry {
+    pub(crate) fn new(store: Arc<dyn WorkflowStore>, runner: Arc<dyn StepRunner>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, runner, clock, plans: RwLock::default() }
+    }
+
+    /// Checks a component against the contract, makes it ready to be run, and registers it.
+    ///
+    /// # Errors
+    /// [`EngineError::ComponentRefused`] if it does not fit; [`EngineError::VersionTaken`] if the version has other
+    /// bytes. Nothing is stored then.
+    pub async fn register_component(
+        &self,
+        name: ComponentName,
+        version: Version,
+        bytes: Arc<[u8]>,
+    ) -> Result<RegisteredComponent, EngineError> {
+        let what = format!("`{name}` {version}");
+        let refused = |error: crate::runner::ComponentRefused| EngineError::ComponentRefused {
+            what: what.clone(),
+            reason: error.reason,
+        };
+        let digest = ComponentDigest::of(&bytes);
+        let facts = self.runner.inspect(Arc::clone(&bytes)).await.map_err(refused)?;
+        self.runner.prepare(digest, Arc::clone(&bytes)).await.map_err(refused)?;
+        let record = ComponentRecord {
+            digest,
+            name,
+            version,
+            manifest: facts.manifest,
+            size_bytes: bytes.len() as u64,
+            created_at: self.clock.now(),
+        };
+        let inserted = self.store.insert_component(record.clone(), bytes).await.map_err(|error| match error {
+            StoreError::Conflict { .. } => EngineError::VersionTaken { what: format!("component {what}") },
+            other => other.into(),
+        })?;
+        Ok(RegisteredComponent { record, inserted })
+    }
+
+    /// Checks a definition, pins its steps to digests, and registers it.
+    ///
+    /// # Errors
+    /// [`EngineError::Validation`] with everything that is wrong, unknown components among it;
+    /// [`EngineError::VersionTaken`] if the version has other content. Nothing is stored then.
+    pub async fn register_definition(
+        &self,
+        definition: WorkflowDefinition,
+    ) -> Result<RegisteredDefinition, EngineError> {
+        let (components, findings) = self.resolve(&definition).await?;
+        if !findings.is_empty() {
+            let problems = findings.into_iter().map(|finding| Problem::at(&finding.path, finding.message)).collect();
+            return Err(EngineError::Validation { problems: Problems::new(problems) });
+        }
+        let known = self.store.find_definition(&definition.name, &definition.version).await?;
+        let record = DefinitionRecord {
+            id: known.as_ref().map_or_else(new_definition_id, |known| known.id),
+            name: definition.name.clone(),
+            version: definition.version.clone(),
+            description: definition.description.clone(),
+            document: definition.to_json(),
+            components: components.clone().into_iter().collect(),
+            is_active: known.is_none_or(|known| known.is_active),
+            created_at: self.clock.now(),
+        };
+        let plan =
+            Plan::new(record.id, definition, &components).map_err(|problems| EngineError::Validation { problems })?;
+        let what = format!("workflow `{}` {}", record.name, record.version);
+        let inserted = self.store.insert_definition(record.clone()).await.map_err(|error| match error {
+            StoreError::Conflict { .. } => EngineError::VersionTaken { what },
+            other => other.into(),
+        })?;
+        self.keep(plan);
+        Ok(RegisteredDefinition { record, inserted })
+    }
+
+    /// Everything that is wrong with a definition, and the digests of the components that it names.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn resolve(
+        &self,
+        definition: &WorkflowDefinition,
+    ) -> Result<(BTreeMap<StepName, ComponentDigest>, Vec<Finding>), EngineError> {
+        let mut findings = definition.findings();
+        let mut digests = BTreeMap::new();
+        for (step, step_definition) in &definition.steps {
+            let StepDefinition::Machine(machine) = step_definition else { continue };
+            match self.resolve_component(&machine.component).await? {
+                Ok(digest) => drop(digests.insert(step.clone(), digest)),
+                Err(message) => {
+                    let path = ["steps", step.as_str(), "component"].map(|part| PathPart::Key(part.to_owned()));
+                    findings.push(Finding { path: path.into(), message });
+                }
+            }
+        }
+        Ok((digests, findings))
+    }
+
+    async fn resolve_component(&self, wanted: &ComponentRef) -> Result<Result<ComponentDigest, String>, EngineError> {
+        match wanted {
+            ComponentRef::Digest(digest) => {
+                let found = self.store.find_component_by_digest(digest).await?;
+                let message = "no component with this digest is registered; push it first";
+                Ok(found.map(|record| record.digest).ok_or_else(|| message.to_owned()))
+            }
+            ComponentRef::Registered { name, version } => {
+                let known = self.store.list_components(Some(name)).await?;
+                Ok(newest(&known, version).ok_or_else(|| unknown_component(name, version, &known)))
+            }
+            ComponentRef::File(path) => Ok(Err(format!(
+                "`{path}` is a file, which only `run` and `definition apply` read; push it and name it"
+            ))),
+        }
+    }
+
+    /// The record of a workflow: of one version, or of the latest active release.
+    ///
+    /// # Errors
+    /// [`EngineError::WorkflowNotFound`] with the versions there are.
+    pub async fn get_definition(
+        &self,
+        name: &WorkflowName,
+        version: Option<&Version>,
+    ) -> Result<DefinitionRecord, EngineError> {
+        let known = self.store.list_definitions(Some(name)).await?;
+        let found = match version {
+            Some(version) => known.iter().find(|record| record.version == *version),
+            None => latest(known.iter().filter(|record| record.is_active)),
+        };
+        found.cloned().ok_or_else(|| EngineError::WorkflowNotFound {
+            name: name.clone(),
+            version: version.cloned(),
+            known: known.into_iter().map(|record| record.version).collect(),
+        })
+    }
+
+    /// The latest active version of each workflow, by name.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn list_latest_definitions(&self) -> Result<Vec<DefinitionRecord>, EngineError> {
+        let mut by_name = BTreeMap::<WorkflowName, Vec<DefinitionRecord>>::new();
+        for record in self.store.list_definitions(None).await?.into_iter().filter(|record| record.is_active) {
+            by_name.entry(record.name.clone()).or_default().push(record);
+        }
+        Ok(by_name.values().filter_map(|records| latest(records.iter()).cloned()).collect())
+    }
+
+    /// Every version of every workflow, or of one.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn list_all_definitions(
+        &self,
+        name: Option<&WorkflowName>,
+    ) -> Result<Vec<DefinitionRecord>, EngineError> {
+        Ok(self.store.list_definitions(name).await?)
+    }
+
+    /// Whether there is such a workflow, or such a version of it.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn has_definition(&self, name: &WorkflowName, version: Option<&Version>) -> Result<bool, EngineError> {
+        let known = self.store.list_definitions(Some(name)).await?;
+        Ok(known.iter().any(|record| version.is_none_or(|version| record.version == *version)))
+    }
+
+    /// Lets a version start nothing new. What runs on it goes on.
+    ///
+    /// # Errors
+    /// [`EngineError::WorkflowNotFound`] if there is none such.
+    pub async fn deactivate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
+        if self.store.set_definition_active(name, version, Activity::Inactive).await? {
+            return Ok(());
+        }
+        self.get_definition(name, Some(version)).await.map(drop)
+    }
+
+    /// Removes a version that nothing runs or ran on; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`EngineError::InUse`] if instances refer to it.
+    pub async fn unregister(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
+        match self.store.delete_definition(name, version).await? {
+            Deletion::Deleted | Deletion::NotThere => Ok(()),
+            Deletion::InUse { instances } => {
+                Err(EngineError::InUse { name: name.clone(), version: version.clone(), instances })
+            }
+        }
+    }
+
+    /// The components there are, or the versions of one.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, EngineError> {
+        Ok(self.store.list_components(name).await?)
+    }
+
+    /// The record of the component that a definition's text would name.
+    ///
+    /// # Errors
+    /// [`EngineError::ComponentNotFound`] with the versions there are.
+    pub async fn get_component(&self, wanted: &ComponentRef) -> Result<ComponentRecord, EngineError> {
+        let unknown = || EngineError::ComponentRefused {
+            what: wanted.to_string(),
+            reason: "it is not registered; push it first".to_owned(),
+        };
+        match wanted {
+            ComponentRef::Digest(digest) => self.store.find_component_by_digest(digest).await?.ok_or_else(unknown),
+            ComponentRef::File(_) => Err(unknown()),
+            ComponentRef::Registered { name, version } => {
+                let known = self.store.list_components(Some(name)).await?;
+                let found = newest(&known, version);
+                known
+                    .iter()
+                    .find(|record| Some(record.digest) == found && version.matches(&record.version))
+                    .cloned()
+                    .ok_or_else(|| EngineError::ComponentNotFound {
+                        name: name.clone(),
+                        known: known.iter().map(|record| record.version.clone()).collect(),
+                    })
+            }
+        }
+    }
+
+    /// The plan of a registered definition, compiled at the first call.
+    pub(crate) async fn plan(&self, id: DefinitionId) -> Result<Arc<Plan>, EngineError> {
+        if let Some(plan) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Arc::clone(plan));
+        }
+        let damaged = |what: String| EngineError::Store(StoreError::Damaged { what });
+        let record = self
+            .store
+            .find_definition_by_id(id)
+            .await?
+            .ok_or_else(|| damaged(format!("definition {id} is missing")))?;
+        let definition = serde_json::from_str(record.document.text())
+            .map_err(|error| damaged(format!("definition {id} does not read: {error}")))?;
+        let components = record.components.into_iter().collect();
+        let plan = Plan::new(id, definition, &components)
+            .map_err(|problems| damaged(format!("definition {id} is not valid: {problems}")))?;
+        Ok(self.keep(plan))
+    }
+
+    fn keep(&self, plan: Plan) -> Arc<Plan> {
+        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(plans.entry(plan.id).or_insert_with(|| Arc::new(plan)))
+    }
+
+    /// Makes a component ready to be run, if it is not.
+    pub(crate) async fn prepare(&self, digest: ComponentDigest) -> Result<(), EngineError> {
+        if self.runner.is_prepared(&digest) {
+            return Ok(());
+        }
+        let refused = |reason: String| EngineError::ComponentRefused { what: digest.to_string(), reason };
+        let bytes = self.store.load_component_bytes(&digest).await?;
+        let bytes = bytes.ok_or_else(|| refused("its bytes are not in the store".to_owned()))?;
+        self.runner.prepare(digest, bytes).await.map_err(|error| refused(error.reason))
+    }
+}
+
+fn new_definition_id() -> DefinitionId {
+    DefinitionId::from_uuid(uuid::Uuid::now_v7())
+}
+
+/// The newest of some versions: releases before pre-releases, then semantic order.
+fn latest<'a>(records: impl Iterator<Item = &'a DefinitionRecord>) -> Option<&'a DefinitionRecord> {
+    records.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
+}
+
+fn newest(known: &[ComponentRecord], wanted: &VersionRequirement) -> Option<ComponentDigest> {
+    let fitting = known.iter().filter(|record| wanted.matches(&record.version));
+    fitting.max_by(|a, b| a.version.cmp(&b.version)).map(|record| record.digest)
+}
+
+fn unknown_component(name: &ComponentName, wanted: &VersionRequirement, known: &[ComponentRecord]) -> String {
+    if known.is_empty() {
+        return format!("component `{name}` is not registered; push it with `stepcell component push`");
+    }
+    let known = known.iter().map(|record| record.version.to_string()).collect::<Vec<_>>().join(", ");
+    format!("component `{name}` has no version {wanted}; the versions there are: {known}")
+}

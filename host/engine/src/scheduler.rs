@@ -1,0 +1,224 @@
+//! Who is driven when: recovery at start, retries when they are due, changes that other processes made.
+
+use std::collections::hash_map::Entry;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use stepcell_model::id::InstanceId;
+use stepcell_model::time::Timestamp;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::driver::{Driver, Hot};
+use crate::engine::{Inner, WorkflowEngine};
+use crate::error::EngineError;
+
+/// How many instances one look at the store brings.
+const LOOK_LEN_MAX: u32 = 500;
+
+/// How many instances may be driven at once before recovery waits.
+///
+/// Protects memory after a restart with very many open instances.
+const HOT_LEN_MAX: usize = 2_000;
+
+/// How often the engine looks for changes that other processes made.
+const NUDGE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The wait before due instances are looked at again that somebody is still moving.
+const DUE_AGAIN_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The earliest time at which some waiting instance must be looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    next: Mutex<Option<Timestamp>>,
+    changed: Notify,
+}
+
+impl Wakes {
+    /// Notes that an instance must be looked at.
+    pub(crate) fn at(&self, at: Timestamp) {
+        let mut next = lock(&self.next);
+        if next.is_none_or(|next| at < next) {
+            *next = Some(at);
+            self.changed.notify_one();
+        }
+    }
+
+    fn take(&self) -> Option<Timestamp> {
+        lock(&self.next).take()
+    }
+
+    fn peek(&self) -> Option<Timestamp> {
+        *lock(&self.next)
+    }
+}
+
+/// An engine that moves instances. Dropping it stops that at once; [`Self::stop`] lets attempts end first.
+#[derive(Debug)]
+pub struct Driving {
+    engine: WorkflowEngine,
+    loops: JoinSet<()>,
+}
+
+impl WorkflowEngine {
+    /// Begins to move instances: whatever was running goes on, whatever is due is begun.
+    ///
+    /// Only one engine may drive a store at a time; whoever calls has made sure of that.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn drive(&self) -> Result<Driving, EngineError> {
+        self.inner.drives.store(true, Ordering::Release);
+        if let Some(at) = self.inner.store.next_wake().await? {
+            self.inner.wakes.at(at);
+        }
+        let mut loops = JoinSet::new();
+        loops.spawn(guarded(Arc::clone(&self.inner), recover(Arc::clone(&self.inner))));
+        loops.spawn(guarded(Arc::clone(&self.inner), wake_due(Arc::clone(&self.inner))));
+        loops.spawn(guarded(Arc::clone(&self.inner), take_nudges(Arc::clone(&self.inner))));
+        Ok(Driving { engine: self.clone(), loops })
+    }
+}
+
+impl Driving {
+    /// Begins nothing new, waits until the attempts under way have ended, and stops.
+    pub async fn stop(mut self) {
+        let inner = Arc::clone(&self.engine.inner);
+        inner.stopping.send_replace(true);
+        self.loops.abort_all();
+        loop {
+            let gone = inner.drivers_gone.notified();
+            if lock(&inner.hot).is_empty() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    /// How many instances are being moved right now.
+    #[must_use]
+    pub fn hot_len(&self) -> usize {
+        lock(&self.engine.inner.hot).len()
+    }
+}
+
+async fn guarded(inner: Arc<Inner>, work: impl Future<Output = Result<(), EngineError>>) {
+    match work.await {
+        Ok(()) => {}
+        Err(EngineError::Store(error)) => inner.report_fault(&error),
+        Err(error) => tracing::error!(%error, "the scheduler stopped"),
+    }
+}
+
+/// Goes on with everything that was running when the host last stopped.
+async fn recover(inner: Arc<Inner>) -> Result<(), EngineError> {
+    let mut after = None;
+    loop {
+        let running = inner.store.list_running(after, LOOK_LEN_MAX).await?;
+        let Some((last, _)) = running.last() else { return Ok(()) };
+        after = Some(*last);
+        for (id, _) in running {
+            while lock(&inner.hot).len() >= HOT_LEN_MAX {
+                inner.drivers_gone.notified().await;
+            }
+            inner.poke(id);
+        }
+    }
+}
+
+/// Wakes instances when their time has come.
+async fn wake_due(inner: Arc<Inner>) -> Result<(), EngineError> {
+    loop {
+        match inner.wakes.peek() {
+            None => inner.wakes.changed.notified().await,
+            Some(at) => tokio::select! {
+                () = inner.clock.sleep_until(at) => wake_those_due(&inner).await?,
+                () = inner.wakes.changed.notified() => {}
+            },
+        }
+    }
+}
+
+async fn wake_those_due(inner: &Arc<Inner>) -> Result<(), EngineError> {
+    inner.wakes.take();
+    let due = inner.store.list_due(inner.clock.now(), LOOK_LEN_MAX).await?;
+    let any_due = !due.is_empty();
+    for id in due {
+        inner.poke(id);
+    }
+    if any_due {
+        tokio::time::sleep(DUE_AGAIN_INTERVAL).await;
+    }
+    if let Some(next) = inner.store.next_wake().await? {
+        inner.wakes.at(next);
+    }
+    Ok(())
+}
+
+/// Looks after instances that other processes changed.
+async fn take_nudges(inner: Arc<Inner>) -> Result<(), EngineError> {
+    let mut interval = tokio::time::interval(NUDGE_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        for id in inner.store.take_nudges().await? {
+            inner.poke(id);
+        }
+    }
+}
+
+impl Inner {
+    /// Sees to it that an instance is driven by what the store says of it now.
+    pub(crate) fn poke(self: &Arc<Self>, id: InstanceId) {
+        if !self.is_driving() || self.is_stopping() {
+            return;
+        }
+        match lock(&self.hot).entry(id) {
+            Entry::Occupied(hot) => {
+                hot.get().changed.store(true, Ordering::Release);
+                hot.get().nudge.notify_one();
+            }
+            Entry::Vacant(place) => {
+                let hot = Arc::new(Hot::default());
+                place.insert(Arc::clone(&hot));
+                let driver = tokio::spawn(Driver::run(Arc::clone(self), Arc::clone(&hot), id));
+                let _ = hot.task.set(driver.abort_handle());
+            }
+        }
+    }
+
+    /// Ends every driver where it stands.
+    pub(crate) fn abandon_drivers(&self) {
+        for hot in lock(&self.hot).drain().map(|(_, hot)| hot) {
+            if let Some(task) = hot.task.get() {
+                task.abort();
+            }
+        }
+        self.drivers_gone.notify_waiters();
+    }
+
+    /// Lets a driver go if nobody changed its instance since it last looked.
+    pub(crate) fn retire(&self, id: InstanceId, hot: &Hot) -> bool {
+        let mut all = lock(&self.hot);
+        if hot.changed.load(Ordering::Acquire) && !self.is_stopping() {
+            return false;
+        }
+        all.remove(&id);
+        self.drivers_gone.notify_waiters();
+        true
+    }
+
+    /// Removes what is left of a driver that has ended.
+    pub(crate) fn forget(&self, id: InstanceId, hot: &Arc<Hot>) {
+        let mut all = lock(&self.hot);
+        if all.get(&id).is_some_and(|known| Arc::ptr_eq(known, hot)) {
+            all.remove(&id);
+        }
+        self.drivers_gone.notify_waiters();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

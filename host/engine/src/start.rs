@@ -1,0 +1,145 @@
+//! Starting instances.
+
+use std::sync::Arc;
+
+use semver::Version;
+use stepcell_model::attempt::ContextData;
+use stepcell_model::id::InstanceId;
+use stepcell_model::json::Json;
+use stepcell_model::name::{ContextKey, KEY_LEN_BYTES_MAX, TenantId, UserId, WorkflowName};
+use stepcell_model::record::{InstanceIdentity, InstanceSummary};
+use stepcell_model::schema::FieldError;
+use stepcell_model::transition::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX, start};
+use stepcell_store::StoreError;
+
+use crate::engine::WorkflowEngine;
+use crate::error::EngineError;
+
+/// What an instance is started with.
+#[derive(Clone, Debug)]
+pub struct StartRequest {
+    /// The workflow.
+    pub workflow: WorkflowName,
+    /// Which version; the latest active release without one.
+    pub version: Option<Version>,
+    /// A JSON object whose fields become the context's first values, or `null`.
+    pub data: Json,
+    /// A JSON object of values that steps read and can not write, or `null`.
+    pub metadata: Json,
+    /// Whose instance it is.
+    pub tenant: Option<TenantId>,
+    /// Who starts it.
+    pub user: Option<UserId>,
+    /// Ties it to something outside.
+    pub correlation_id: Option<String>,
+    /// Starting twice with one key, for one tenant, gives one instance.
+    pub idempotency_key: Option<String>,
+}
+
+impl StartRequest {
+    /// A start of the latest version with no data.
+    #[must_use]
+    pub fn new(workflow: WorkflowName) -> Self {
+        Self {
+            workflow,
+            version: None,
+            data: Json::null(),
+            metadata: Json::null(),
+            tenant: None,
+            user: None,
+            correlation_id: None,
+            idempotency_key: None,
+        }
+    }
+
+    /// The same start with this data.
+    #[must_use]
+    pub fn with_data(self, data: impl Into<Json>) -> Self {
+        Self { data: data.into(), ..self }
+    }
+}
+
+impl WorkflowEngine {
+    /// Starts an instance: it is durable when this returns, and runs if this engine drives.
+    ///
+    /// # Errors
+    /// [`EngineError::WorkflowNotFound`], [`EngineError::WorkflowInactive`], [`EngineError::InvalidData`] if the data
+    /// does not fit. Nothing is stored then.
+    pub async fn start_workflow(&self, request: StartRequest) -> Result<InstanceSummary, EngineError> {
+        if self.inner.is_stopping() {
+            return Err(EngineError::Stopping);
+        }
+        let record = self.registry().get_definition(&request.workflow, request.version.as_ref()).await?;
+        if !record.is_active {
+            return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
+        }
+        let plan = self.inner.registry.plan(record.id).await?;
+        if let Some(schema) = &plan.input_schema {
+            refuse_if_any("the initial data", schema.check(&request.data))?;
+        }
+        let context = values_of("the initial data", &request.data)?;
+        let identity = InstanceIdentity {
+            id: InstanceId::from_uuid(uuid::Uuid::now_v7()),
+            definition: record.id,
+            workflow_name: record.name,
+            workflow_version: record.version,
+            metadata: Arc::new(values_of("the metadata", &request.metadata)?),
+            input: request.data,
+            tenant: request.tenant,
+            created_by: request.user,
+            correlation_id: bounded("the correlation id", request.correlation_id)?,
+            idempotency_key: bounded("the idempotency key", request.idempotency_key)?,
+            started_at: self.inner.clock.now(),
+        };
+        let transition = start(&plan, Arc::new(identity), context);
+        let id = transition.identity.id;
+        match self.inner.commit(transition).await {
+            Ok(_) => {
+                self.inner.poke(id);
+                self.get_instance(id).await
+            }
+            Err(StoreError::DuplicateStart { existing }) => self.get_instance(existing).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn refuse_if_any(what: &str, errors: Vec<FieldError>) -> Result<(), EngineError> {
+    if errors.is_empty() { Ok(()) } else { Err(EngineError::InvalidData { what: what.to_owned(), errors }) }
+}
+
+/// Takes a JSON object apart into values by key; `null` has none.
+fn values_of(what: &str, data: &Json) -> Result<ContextData, EngineError> {
+    let wrong = |pointer: String, message: String| EngineError::InvalidData {
+        what: what.to_owned(),
+        errors: vec![FieldError { pointer, message }],
+    };
+    let fields = match data.tree() {
+        serde_json::Value::Null => return Ok(ContextData::new()),
+        serde_json::Value::Object(fields) => fields,
+        _ => return Err(wrong(String::new(), "must be a JSON object".to_owned())),
+    };
+    if fields.len() > CONTEXT_KEYS_MAX || data.len_bytes() > CONTEXT_LEN_BYTES_MAX {
+        let message = format!("must have at most {CONTEXT_KEYS_MAX} fields and {CONTEXT_LEN_BYTES_MAX} bytes");
+        return Err(wrong(String::new(), message));
+    }
+    fields
+        .iter()
+        .map(|(name, value)| {
+            let key = ContextKey::new(name).map_err(|error| wrong(format!("/{name}"), error.to_string()))?;
+            Ok((key, value.clone().into()))
+        })
+        .collect()
+}
+
+fn bounded(what: &str, text: Option<String>) -> Result<Option<String>, EngineError> {
+    let fits = |text: &String| (1..=KEY_LEN_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+    if text.as_ref().is_none_or(fits) {
+        return Ok(text);
+    }
+    let message = format!("must have 1 to {KEY_LEN_BYTES_MAX} bytes and no control characters");
+    Err(EngineError::InvalidData {
+        what: what.to_owned(),
+        errors: vec![FieldError { pointer: String::new(), message }],
+    })
+}

@@ -1,0 +1,334 @@
+//! The test kit: an engine on any store, with steps written as Rust closures and a clock that tests move.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses another part of the kit")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use stepcell_engine::{
+    Clock, ComponentFacts, ComponentRefused, Driving, EngineError, EngineOptions, SimulatedClock, StartRequest,
+    StepRunner, WorkflowEngine,
+};
+use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
+use stepcell_model::definition::WorkflowDefinition;
+use stepcell_model::failure::Failure;
+use stepcell_model::id::{ComponentDigest, InstanceId};
+use stepcell_model::json::Json;
+use stepcell_model::name::{ComponentName, ContextKey, UserId, WorkflowName};
+use stepcell_model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::status::WorkflowStatus;
+use stepcell_model::time::Timestamp;
+use stepcell_model::transition::Actor;
+use stepcell_store::{InstanceFilter, MemoryStore, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore};
+use tokio::sync::Notify;
+
+/// What a scripted step does with one call.
+pub type Script = Arc<dyn Fn(StepCall) -> Answer + Send + Sync>;
+
+/// How a scripted step answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Returns this and writes that.
+    Output(Value, Vec<(&'static str, Value)>),
+    /// `can-execute` says no.
+    Skip,
+    /// Fails.
+    Fail(Failure),
+    /// Returns this, and `on-success` fails.
+    HookFails(Value, Failure),
+    /// Runs until this is notified, then returns null.
+    Hold(Arc<Notify>),
+    /// Never returns.
+    Never,
+    /// Panics on the host's side.
+    Panic,
+}
+
+/// Returns null and writes nothing.
+pub fn done() -> Answer {
+    Answer::Output(Value::Null, Vec::new())
+}
+
+/// Returns a value.
+pub fn returns(value: impl Into<Value>) -> Answer {
+    Answer::Output(value.into(), Vec::new())
+}
+
+/// Writes one context value and returns null.
+pub fn writes(key: &'static str, value: impl Into<Value>) -> Answer {
+    Answer::Output(Value::Null, vec![(key, value.into())])
+}
+
+/// Fails for good.
+pub fn fails(code: &str, message: &str) -> Answer {
+    Answer::Fail(Failure::from_guest(code, message.to_owned(), false))
+}
+
+/// Fails so that it may be tried again.
+pub fn fails_for_now(code: &str) -> Answer {
+    Answer::Fail(Failure::from_guest(code, "not yet".to_owned(), true))
+}
+
+/// Runs scripts instead of components, and notes every call.
+#[derive(Default)]
+pub struct ScriptedRunner {
+    scripts: Mutex<HashMap<ComponentDigest, (Script, Hook)>>,
+    pub calls: Mutex<Vec<(String, StepCall)>>,
+    pub hooks: Mutex<Vec<(String, Failure)>>,
+    pub begun: Notify,
+}
+
+type Hook = Arc<dyn Fn(StepCall, Failure) -> Answer + Send + Sync>;
+
+fn report(outcome: AttemptOutcome, writes: Vec<(&'static str, Value)>) -> AttemptReport {
+    let writes: ContextWrites =
+        writes.into_iter().map(|(key, value)| (ContextKey::new(key).unwrap(), Some(value.into()))).collect();
+    AttemptReport { outcome, writes, hook_failure: None, trace: AttemptTrace::default() }
+}
+
+#[async_trait]
+impl StepRunner for ScriptedRunner {
+    async fn inspect(&self, _: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
+        Ok(ComponentFacts { exports_step: true, manifest: None })
+    }
+
+    async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
+        Ok(())
+    }
+
+    fn is_prepared(&self, _: &ComponentDigest) -> bool {
+        true
+    }
+
+    async fn run(&self, call: StepCall) -> AttemptReport {
+        let script = Arc::clone(&self.scripts.lock().unwrap()[&call.component].0);
+        self.calls.lock().unwrap().push((call.info.step.to_string(), call.clone()));
+        self.begun.notify_waiters();
+        match script(call) {
+            Answer::Output(output, writes) => report(AttemptOutcome::Succeeded(output.into()), writes),
+            Answer::Skip => report(AttemptOutcome::Skipped, Vec::new()),
+            Answer::Fail(failure) => report(AttemptOutcome::Failed(failure), Vec::new()),
+            Answer::HookFails(output, failure) => AttemptReport {
+                hook_failure: Some(failure),
+                ..report(AttemptOutcome::Succeeded(output.into()), Vec::new())
+            },
+            Answer::Hold(until) => {
+                until.notified().await;
+                report(AttemptOutcome::Succeeded(Json::null()), Vec::new())
+            }
+            Answer::Never => std::future::pending().await,
+            Answer::Panic => panic!("the host's side of a step failed"),
+        }
+    }
+
+    async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport {
+        let hook = Arc::clone(&self.scripts.lock().unwrap()[&call.component].1);
+        self.hooks.lock().unwrap().push((call.info.step.to_string(), failure.clone()));
+        let (writes, failure) = match hook(call, failure) {
+            Answer::Output(_, writes) => (report(AttemptOutcome::Skipped, writes).writes, None),
+            Answer::Fail(failure) => (ContextWrites::new(), Some(failure)),
+            other => panic!("no answer for a hook: {other:?}"),
+        };
+        HookReport { writes, failure, trace: AttemptTrace::default() }
+    }
+}
+
+/// Which store a test runs on.
+#[derive(Clone, Copy, Debug)]
+pub enum Backend {
+    Memory,
+    Sqlite,
+}
+
+/// An engine under test.
+pub struct TestHost {
+    pub engine: WorkflowEngine,
+    pub runner: Arc<ScriptedRunner>,
+    pub clock: Arc<SimulatedClock>,
+    driving: Option<Driving>,
+    store: Arc<dyn WorkflowStore>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// When every test begins.
+pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+
+impl TestHost {
+    pub async fn on(backend: Backend) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, folder): (Arc<dyn WorkflowStore>, _) = match backend {
+            Backend::Memory => (Arc::new(MemoryStore::new()), None),
+            Backend::Sqlite => {
+                let path = folder.path().join("test.db");
+                (Arc::new(SqliteStore::open(&path, SqliteOptions::default()).unwrap()), Some(folder))
+            }
+        };
+        Self::over(store, folder, Arc::new(ScriptedRunner::default())).await
+    }
+
+    async fn over(
+        store: Arc<dyn WorkflowStore>,
+        folder: Option<tempfile::TempDir>,
+        runner: Arc<ScriptedRunner>,
+    ) -> Self {
+        let clock = Arc::new(SimulatedClock::at(START));
+        let options = EngineOptions { concurrency: 8, clock: Arc::clone(&clock) as Arc<dyn Clock> };
+        let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
+        let driving = Some(engine.drive().await.unwrap());
+        Self { engine, runner, clock, driving, store, _folder: folder }
+    }
+
+    /// The host goes down where it stands, and a new one comes up on the same store.
+    pub async fn crash_and_restart(mut self) -> Self {
+        drop(self.driving.take());
+        self.engine.abandon();
+        Self::over(Arc::clone(&self.store), self._folder.take(), Arc::clone(&self.runner)).await
+    }
+
+    /// Registers a step that does what `script` says.
+    pub async fn step(&self, name: &str, script: impl Fn(StepCall) -> Answer + Send + Sync + 'static) {
+        self.step_with_hook(name, script, |_, _| done()).await;
+    }
+
+    /// Registers a step with an `on-failure` of its own.
+    pub async fn step_with_hook(
+        &self,
+        name: &str,
+        script: impl Fn(StepCall) -> Answer + Send + Sync + 'static,
+        hook: impl Fn(StepCall, Failure) -> Answer + Send + Sync + 'static,
+    ) {
+        let bytes: Arc<[u8]> = name.as_bytes().into();
+        let digest = ComponentDigest::of(&bytes);
+        self.runner.scripts.lock().unwrap().insert(digest, (Arc::new(script), Arc::new(hook)));
+        let name = ComponentName::new(name).unwrap();
+        self.engine.registry().register_component(name, semver::Version::new(1, 0, 0), bytes).await.unwrap();
+    }
+
+    pub async fn register(&self, definition: WorkflowDefinition) {
+        self.engine.registry().register_definition(definition).await.unwrap();
+    }
+
+    /// Registers a definition written in YAML, without its first lines.
+    pub async fn register_yaml(&self, name: &str, body: &str) {
+        let text = format!("schema: stepcell/v1\nname: {name}\nversion: 1.0.0\n{body}");
+        self.register(WorkflowDefinition::from_text(&text).unwrap_or_else(|problems| panic!("{problems}"))).await;
+    }
+
+    pub async fn start(&self, workflow: &str, data: Value) -> InstanceId {
+        self.try_start(workflow, data).await.unwrap().identity.id
+    }
+
+    pub async fn try_start(&self, workflow: &str, data: Value) -> Result<InstanceSummary, EngineError> {
+        let request = StartRequest::new(WorkflowName::new(workflow).unwrap()).with_data(data);
+        self.engine.start_workflow(request).await
+    }
+
+    /// Starts and waits until the instance is finished or waits for somebody outside.
+    pub async fn run(&self, workflow: &str, data: Value) -> InstanceSummary {
+        let id = self.start(workflow, data).await;
+        self.settled(id).await
+    }
+
+    pub async fn settled(&self, id: InstanceId) -> InstanceSummary {
+        let settled = self.engine.wait_until_settled(id);
+        tokio::time::timeout(Duration::from_secs(20), settled).await.expect("it settles").unwrap()
+    }
+
+    /// Waits until an instance waits or is finished, whatever it waits for.
+    pub async fn waits(&self, id: InstanceId) {
+        let mut told = self.engine.subscribe();
+        let wait = async {
+            loop {
+                let status = self.engine.get_instance(id).await.unwrap().status;
+                if status == WorkflowStatus::Waiting || status.is_finished() {
+                    return;
+                }
+                told.next().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it comes to wait");
+    }
+
+    /// Waits until a step was called that many times in all.
+    pub async fn called(&self, step: &str, times: usize) {
+        let wait = async {
+            loop {
+                let begun = self.runner.begun.notified();
+                if self.calls(step).len() >= times {
+                    return;
+                }
+                begun.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it is called");
+    }
+
+    pub fn calls(&self, step: &str) -> Vec<StepCall> {
+        let calls = self.runner.calls.lock().unwrap();
+        calls.iter().filter(|(name, _)| name == step).map(|(_, call)| call.clone()).collect()
+    }
+
+    pub async fn executions(&self, id: InstanceId) -> Vec<ExecutionRecord> {
+        self.store.list_executions(id).await.unwrap()
+    }
+
+    /// The executions in the order of their end, such as `a succeeded`.
+    pub async fn path(&self, id: InstanceId) -> Vec<String> {
+        self.executions(id).await.iter().map(|record| format!("{} {}", record.step, record.status)).collect()
+    }
+
+    pub async fn context(&self, id: InstanceId) -> Value {
+        let context = self.store.load_context(id).await.unwrap();
+        Value::Object(context.into_iter().map(|(key, value)| (key.to_string(), value.tree().clone())).collect())
+    }
+
+    pub async fn tasks(&self, id: InstanceId) -> Vec<TaskRecord> {
+        let filter = TaskFilter { instance: Some(id), ..TaskFilter::default() };
+        self.store.list_tasks(&filter).await.unwrap().items
+    }
+
+    pub async fn instances(&self, filter: InstanceFilter) -> Vec<InstanceSummary> {
+        self.store.list_instances(&filter).await.unwrap().items
+    }
+
+    /// The types of all events of an instance, in order.
+    pub async fn events(&self, id: InstanceId) -> Vec<String> {
+        let history = self.store.list_history(id, 0, 1_000).await.unwrap();
+        let type_of = |event: &stepcell_model::history::Event| {
+            serde_json::to_value(event).unwrap()["type"].as_str().unwrap().to_owned()
+        };
+        history.iter().flat_map(|entry| entry.events.iter().map(type_of)).collect()
+    }
+}
+
+pub fn user(name: &str) -> Actor {
+    Actor::user(UserId::new(name).unwrap())
+}
+
+/// Makes each async function a test of its own on every store.
+#[macro_export]
+macro_rules! on_every_store {
+    ($($(#[$attribute:meta])* async fn $name:ident($host:ident: TestHost) $body:block)+) => {
+        $(
+            mod $name {
+                use super::*;
+
+                $(#[$attribute])*
+                async fn scenario($host: TestHost) $body
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn in_memory() {
+                    scenario(TestHost::on($crate::kit::Backend::Memory).await).await;
+                }
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn on_sqlite() {
+                    scenario(TestHost::on($crate::kit::Backend::Sqlite).await).await;
+                }
+            }
+        )+
+    };
+}
