@@ -1,0 +1,42 @@
+//! What an attempt may use up, apart from memory and time.
+
+/// The most calls of host functions. Protects the host's time, which the guest's CPU limit only half covers.
+pub(crate) const HOST_CALLS_MAX: u64 = 100_000;
+
+/// The largest output, in bytes. Protects the store and whoever reads it.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 1 << 20;
+
+/// The largest value of the context, in bytes. Protects the store.
+pub(crate) const CONTEXT_VALUE_BYTES_MAX: usize = 256 << 10;
+
+/// The most bytes that one attempt may write to the context, keys and values. Protects the store.
+pub(crate) const CONTEXT_WRITES_BYTES_MAX: usize = 4 << 20;
+
+/// The most keys that one attempt may write. Protects the store.
+pub(crate) const CONTEXT_KEYS_MAX: usize = 1_000;
+
+/// The largest details of a failure, in bytes; larger ones are left out. Protects the store.
+pub(crate) const FAILURE_DETAILS_BYTES_MAX: usize = 64 << 10;
+
+/// The most lines of a log. Protects the store.
+pub(crate) const LOG_LINES_MAX: usize = 1_000;
+
+/// The most bytes of a log. Protects the store.
+pub(crate) const LOG_BYTES_MAX: usize = 256 << 10;
+
+/// The longest line of a log, in bytes; the rest is cut off. Protects whoever reads it.
+pub(crate) const LOG_LINE_BYTES_MAX: usize = 8 << 10;
+
+/// The most handles of resources that an attempt may hold. Protects the host's memory.
+pub(crate) const HANDLES_MAX: usize = 1_000;
+
+/// The most random bytes of one call. Protects the host's memory and time.
+pub(crate) const RANDOM_BYTES_MAX: u64 = 64 << 10;
+
+/// The most bytes that one call may carry from the guest to the host. Protects the host's memory.
+///
+/// Above the largest output, so that an output somewhat too large is still told apart from an attack.
+pub(crate) const CALL_BYTES_MAX: usize = 8 << 20;
+
+/// The most bytes of output that a guest may write before it asks again. Protects the host's memory.
+pub(crate) const STDIO_PERMIT_BYTES: usize = 16 << 10;

@@ -1,0 +1,146 @@
+//! What one attempt has of its host: its call, its staged writes, its log, its budgets, and a WASI without anything
+//! behind it.
+
+use std::sync::Arc;
+
+use stepcell_model::attempt::{AttemptTrace, Receipt, StepCall};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::budget::{HANDLES_MAX, HOST_CALLS_MAX, RANDOM_BYTES_MAX};
+use crate::clock::FrozenClock;
+use crate::limits::CellLimiter;
+use crate::log::{AttemptLog, Stream};
+use crate::meter::Meter;
+use crate::random::SeededRandom;
+use crate::staged::Staged;
+use crate::stdio::LogStream;
+use crate::trap::Breach;
+
+/// What one attempt has of its host. Dropped with it.
+pub(crate) struct Cell {
+    call: StepCall,
+    staged: Staged,
+    log: AttemptLog,
+    limiter: CellLimiter,
+    meter: Arc<Meter>,
+    host_calls: u64,
+    bytes_given: u64,
+    wasi: Option<WasiCtx>,
+    resources: ResourceTable,
+}
+
+impl Cell {
+    pub(crate) fn new(call: StepCall) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(HANDLES_MAX);
+        Self {
+            staged: Staged::new(Arc::clone(&call.context)),
+            limiter: CellLimiter::new(&call.limits),
+            log: AttemptLog::default(),
+            meter: Arc::default(),
+            host_calls: 0,
+            bytes_given: call.input.len_bytes() as u64,
+            wasi: None,
+            resources,
+            call,
+        }
+    }
+
+    pub(crate) const fn call(&self) -> &StepCall {
+        &self.call
+    }
+
+    pub(crate) const fn staged(&self) -> &Staged {
+        &self.staged
+    }
+
+    pub(crate) const fn staged_mut(&mut self) -> &mut Staged {
+        &mut self.staged
+    }
+
+    pub(crate) const fn log(&self) -> &AttemptLog {
+        &self.log
+    }
+
+    pub(crate) const fn limiter(&self) -> &CellLimiter {
+        &self.limiter
+    }
+
+    pub(crate) const fn limiter_mut(&mut self) -> &mut CellLimiter {
+        &mut self.limiter
+    }
+
+    pub(crate) const fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// Counts a call of a host function.
+    ///
+    /// # Errors
+    /// [`Breach::HostCalls`], which ends the attempt, once the budget is used up.
+    pub(crate) fn count_host_call(&mut self) -> Result<(), Breach> {
+        self.host_calls += 1;
+        if self.host_calls > HOST_CALLS_MAX { Err(Breach::HostCalls) } else { Ok(()) }
+    }
+
+    /// Counts what is handed to the guest.
+    pub(crate) fn give(&mut self, value: Option<String>) -> Option<String> {
+        self.bytes_given += value.as_ref().map_or(0, |value| value.len() as u64);
+        value
+    }
+
+    /// What the look at each epoch finds.
+    ///
+    /// # Errors
+    /// The [`Breach`] that ends the attempt.
+    pub(crate) fn check_at_epoch(&self) -> Result<(), Breach> {
+        if self.meter.used_now() > self.call.limits.cpu_max {
+            return Err(Breach::Cpu);
+        }
+        // WASI's functions count their calls and can not refuse one themselves.
+        if self.host_calls > HOST_CALLS_MAX { Err(Breach::HostCalls) } else { Ok(()) }
+    }
+
+    /// What the attempt cost so far and what it said; empties the log.
+    pub(crate) fn trace(&self, wall_us: u64, output_bytes: usize) -> AttemptTrace {
+        let (log, log_lines_dropped) = self.log.finish();
+        let receipt = Receipt {
+            cpu_us: u64::try_from(self.meter.used().as_micros()).unwrap_or(u64::MAX),
+            wall_us,
+            memory_bytes_peak: self.limiter.memory_bytes_peak(),
+            host_calls: self.host_calls,
+            bytes_in: self.bytes_given,
+            bytes_out: (output_bytes + self.staged.written_bytes()) as u64,
+        };
+        AttemptTrace { receipt, log, log_lines_dropped }
+    }
+}
+
+impl WasiView for Cell {
+    /// Most steps call nothing of WASI, so its context is made at the first call.
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.host_calls += 1;
+        let ctx = self.wasi.get_or_insert_with(|| empty_wasi(&self.call, &self.log));
+        WasiCtxView { ctx, table: &mut self.resources }
+    }
+}
+
+/// A WASI context with nothing behind it: no files, no environment, no arguments, no network, no input.
+fn empty_wasi(call: &StepCall, log: &AttemptLog) -> WasiCtx {
+    let execution = call.info.execution;
+    let clock = FrozenClock::at(call.info.execution_started_at);
+    WasiCtx::builder()
+        .stdout(LogStream::new(log.clone(), Stream::Output))
+        .stderr(LogStream::new(log.clone(), Stream::Error))
+        .wall_clock(clock)
+        .monotonic_clock(clock)
+        .secure_random(SeededRandom::secure(execution))
+        .insecure_random(SeededRandom::insecure(execution))
+        .insecure_random_seed(SeededRandom::insecure(execution).draw_u128())
+        .max_random_size(RANDOM_BYTES_MAX)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .build()
+}

@@ -1,0 +1,125 @@
+//! `stepcell:step/context`: the data that the steps of one instance share.
+
+use stepcell_model::attempt;
+use stepcell_model::failure::Failure;
+use stepcell_model::json::Json;
+use stepcell_model::record::ExecutionRecord;
+use stepcell_model::status::StepStatus as Status;
+
+use crate::cell::Cell;
+use crate::staged::WriteRefusal;
+use crate::wit::bindings::stepcell::step::context::{ContextError, Host};
+use crate::wit::bindings::stepcell::step::types::{self, ExecutionInfo, StepExecution, StepFailure, StepStatus};
+
+impl Host for Cell {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        self.count_host_call()?;
+        let value = self.staged().get(&key).map(|value| value.text().to_owned());
+        Ok(self.give(value))
+    }
+
+    fn set(&mut self, key: String, value: String) -> wasmtime::Result<Result<(), ContextError>> {
+        self.count_host_call()?;
+        Ok(self.staged_mut().set(&key, value).map_err(ContextError::from))
+    }
+
+    fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, ContextError>> {
+        self.count_host_call()?;
+        Ok(self.staged_mut().delete(&key).map_err(ContextError::from))
+    }
+
+    fn keys(&mut self, prefix: String) -> wasmtime::Result<Vec<String>> {
+        self.count_host_call()?;
+        Ok(self.staged().keys(&prefix))
+    }
+
+    fn metadata(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        self.count_host_call()?;
+        let value = self.call().metadata.get(key.as_str()).map(|value| value.text().to_owned());
+        Ok(self.give(value))
+    }
+
+    fn info(&mut self) -> wasmtime::Result<ExecutionInfo> {
+        self.count_host_call()?;
+        Ok(ExecutionInfo::from(&self.call().info))
+    }
+
+    fn history(&mut self) -> wasmtime::Result<Vec<StepExecution>> {
+        self.count_host_call()?;
+        let newest = self.call().history.len().saturating_sub(attempt::STEP_HISTORY_LEN_MAX);
+        Ok(self.call().history[newest..].iter().filter_map(ended).collect())
+    }
+
+    fn previous_result(&mut self) -> wasmtime::Result<Option<String>> {
+        self.count_host_call()?;
+        let value = self.call().previous.as_ref().map(|value| value.text().to_owned());
+        Ok(self.give(value))
+    }
+}
+
+impl types::Host for Cell {}
+
+impl From<WriteRefusal> for ContextError {
+    fn from(refusal: WriteRefusal) -> Self {
+        match refusal {
+            WriteRefusal::ReadOnly => Self::ReadOnly,
+            WriteRefusal::InvalidKey => Self::InvalidKey,
+            WriteRefusal::InvalidJson(error) => Self::InvalidJson(error.to_string()),
+            WriteRefusal::TooLarge(limit_bytes) => Self::TooLarge(limit_bytes as u64),
+        }
+    }
+}
+
+impl From<&attempt::ExecutionInfo> for ExecutionInfo {
+    fn from(info: &attempt::ExecutionInfo) -> Self {
+        Self {
+            workflow_name: info.workflow_name.to_string(),
+            workflow_version: info.workflow_version.to_string(),
+            workflow_id: info.definition.to_string(),
+            instance_id: info.instance.to_string(),
+            step_name: info.step.to_string(),
+            attempt: info.attempt,
+            max_attempts: info.attempts_max,
+            idempotency_key: info.execution.to_string(),
+            tenant_id: info.tenant.as_ref().map(ToString::to_string),
+            user_id: info.user.as_ref().map(ToString::to_string),
+            started_at: info.instance_started_at.to_string(),
+            deadline: info.deadline.map(|deadline| deadline.to_string()),
+        }
+    }
+}
+
+impl From<&Failure> for StepFailure {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code.to_string(),
+            message: failure.message.clone(),
+            retryable: failure.retryable,
+            retry_after_ms: failure.retry_after_ms,
+            details: failure.details.as_ref().map(Json::to_string),
+        }
+    }
+}
+
+/// What a step may know of an execution; none while it is active.
+fn ended(record: &ExecutionRecord) -> Option<StepExecution> {
+    Some(StepExecution {
+        step_name: record.step.to_string(),
+        status: ended_status(record.status)?,
+        attempts: record.attempts,
+        started_at: record.started_at.to_string(),
+        completed_at: record.completed_at?.to_string(),
+        output: record.output.as_ref().map(Json::to_string),
+        failure: record.failure.as_ref().map(StepFailure::from),
+    })
+}
+
+const fn ended_status(status: Status) -> Option<StepStatus> {
+    match status {
+        Status::Succeeded => Some(StepStatus::Succeeded),
+        Status::Failed => Some(StepStatus::Failed),
+        Status::Skipped => Some(StepStatus::Skipped),
+        Status::Canceled => Some(StepStatus::Canceled),
+        Status::Pending | Status::Scheduled | Status::Running | Status::Waiting => None,
+    }
+}

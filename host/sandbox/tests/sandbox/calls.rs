@@ -1,0 +1,103 @@
+//! Calls of steps, and what came of them, in few words.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stepcell_model::attempt::{AttemptOutcome, AttemptReport, CellLimits, ContextData, ExecutionInfo, StepCall};
+use stepcell_model::failure::Failure;
+use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionId, InstanceId};
+use stepcell_model::json::Json;
+use stepcell_model::name::{ContextKey, StepName, WorkflowName};
+use stepcell_model::time::Timestamp;
+use stepcell_sandbox::{Sandbox, SandboxConfig};
+use uuid::Uuid;
+
+use crate::guests;
+
+/// A sandbox with one example step ready to run.
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) component: ComponentDigest,
+}
+
+impl Bench {
+    pub(crate) async fn with(example: &str) -> Self {
+        let sandbox = Sandbox::new(&SandboxConfig { cells: 4, cache_dir: None }).unwrap();
+        let bytes = guests::component(example);
+        let component = ComponentDigest::of(&bytes);
+        sandbox.prepare(component, bytes).await.unwrap();
+        Self { sandbox, component }
+    }
+
+    /// Runs the step on an input.
+    pub(crate) async fn run(&self, input: serde_json::Value) -> AttemptReport {
+        self.run_with(input, |_| {}).await
+    }
+
+    /// Runs the step on an input, with changes to the call.
+    pub(crate) async fn run_with(&self, input: serde_json::Value, change: impl FnOnce(&mut StepCall)) -> AttemptReport {
+        let mut call = call(self.component, input);
+        change(&mut call);
+        self.sandbox.run(call).await
+    }
+}
+
+/// The first attempt of the first execution of an instance without any data.
+pub(crate) fn call(component: ComponentDigest, input: serde_json::Value) -> StepCall {
+    StepCall {
+        component,
+        info: ExecutionInfo {
+            workflow_name: WorkflowName::new("acme/test").unwrap(),
+            workflow_version: semver::Version::new(1, 2, 3),
+            definition: DefinitionId::from_uuid(Uuid::from_u128(1)),
+            instance: InstanceId::from_uuid(Uuid::from_u128(2)),
+            step: StepName::new("probe").unwrap(),
+            execution: ExecutionId::from_uuid(Uuid::from_u128(3)),
+            attempt: 1,
+            attempts_max: 3,
+            tenant: None,
+            user: None,
+            instance_started_at: Timestamp::from_unix_ms(1_769_851_800_000),
+            execution_started_at: Timestamp::from_unix_ms(1_769_851_801_000),
+            deadline: None,
+        },
+        input: input.into(),
+        context: Arc::default(),
+        metadata: Arc::default(),
+        config: Arc::new(BTreeMap::new()),
+        history: Arc::default(),
+        previous: None,
+        limits: CellLimits::default(),
+    }
+}
+
+/// Settings as a definition gives them.
+pub(crate) fn config(settings: &[(&str, &str)]) -> Arc<BTreeMap<String, Json>> {
+    Arc::new(settings.iter().map(|(key, value)| ((*key).to_owned(), Json::from(serde_json::json!(value)))).collect())
+}
+
+/// Data of an instance.
+pub(crate) fn data(values: &[(&str, serde_json::Value)]) -> Arc<ContextData> {
+    Arc::new(values.iter().map(|(key, value)| (ContextKey::new(key).unwrap(), value.clone().into())).collect())
+}
+
+/// What a step returned.
+pub(crate) fn output(report: &AttemptReport) -> &serde_json::Value {
+    match &report.outcome {
+        AttemptOutcome::Succeeded(output) => output.tree(),
+        other => panic!("{other:?}, log: {:?}", report.trace.log),
+    }
+}
+
+/// Why a step failed.
+pub(crate) fn failure(report: &AttemptReport) -> &Failure {
+    match &report.outcome {
+        AttemptOutcome::Failed(failure) => failure,
+        other => panic!("{other:?}, log: {:?}", report.trace.log),
+    }
+}
+
+/// The keys that a step wrote.
+pub(crate) fn written(report: &AttemptReport) -> Vec<&str> {
+    report.writes.keys().map(ContextKey::as_str).collect()
+}

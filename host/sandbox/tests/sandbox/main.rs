@@ -1,0 +1,5 @@
+//! The sandbox from outside, with real components in real cells.
+
+mod attempts;
+mod calls;
+mod guests;
