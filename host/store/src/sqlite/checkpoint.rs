@@ -1,5 +1,10 @@
 //! Moves the write-ahead log into the database on a thread of its own, so that the writer does not wait for it.
+//!
+//! Under steady load the log has always grown a little more by then, and SQLite starts it over only once all of it is
+//! moved. So when it gets long, the writer itself moves the small rest, at a moment when nobody writes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -12,7 +17,7 @@ use crate::error::StoreError;
 /// How many pages the log grows by from one checkpoint to the next. Rarer is cheaper, as hot pages are moved once.
 const CHECKPOINT_PAGES: i32 = 2_000;
 
-/// How long the log may get before the writer is held up for a moment to start it over. Bounds the file.
+/// How long the log may get before the writer is held up for a moment to have it started over. Bounds the file.
 const LOG_PAGES_MAX: i64 = 16_000;
 
 enum Signal {
@@ -23,14 +28,18 @@ enum Signal {
 /// Tells the checkpoint thread how the log grows.
 pub(super) struct Checkpoints {
     signals: SyncSender<Signal>,
+    /// Set by the thread when only the writer can have the log started over.
+    is_rest_due: Arc<AtomicBool>,
 }
 
 impl Checkpoints {
     /// Starts the thread on a connection of its own.
     pub(super) fn start(connection: Connection) -> Result<(Self, JoinHandle<()>), StoreError> {
         let (signals, receiver) = sync_channel(1);
-        let thread = spawn("stepcell-checkpoints", move || run(&connection, &receiver))?;
-        Ok((Self { signals }, thread))
+        let is_rest_due = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_rest_due);
+        let thread = spawn("stepcell-checkpoints", move || run(&connection, &receiver, &told))?;
+        Ok((Self { signals, is_rest_due }, thread))
     }
 
     /// What the writer's connection calls after each commit, with the length of the log.
@@ -49,6 +58,13 @@ impl Checkpoints {
         }
     }
 
+    /// Moves the rest of a log that got long. The writer calls it between two transactions.
+    pub(super) fn move_rest(&self, writer: &Connection) {
+        if self.is_rest_due.swap(false, Ordering::Relaxed) {
+            report(checkpoint(writer, "PASSIVE"));
+        }
+    }
+
     /// Empties the log and ends the thread.
     pub(super) fn finish(&self) {
         // The thread is gone only if it panicked; then SQLite itself empties the log with the last connection.
@@ -56,21 +72,20 @@ impl Checkpoints {
     }
 }
 
-fn run(connection: &Connection, signals: &Receiver<Signal>) {
-    while let Ok(signal) = signals.recv() {
-        let outcome = match signal {
-            Signal::Grown => checkpoint(connection, "PASSIVE").and_then(|log_pages| {
-                if log_pages > LOG_PAGES_MAX { checkpoint(connection, "RESTART") } else { Ok(log_pages) }
-            }),
-            Signal::Finish => checkpoint(connection, "TRUNCATE"),
-        };
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "the write-ahead log could not be moved into the database; it is tried again later");
-        }
-        if matches!(signal, Signal::Finish) {
-            return;
+fn run(connection: &Connection, signals: &Receiver<Signal>, is_rest_due: &AtomicBool) {
+    while let Ok(Signal::Grown) = signals.recv() {
+        let log_pages = report(checkpoint(connection, "PASSIVE"));
+        if log_pages.is_some_and(|pages| pages > LOG_PAGES_MAX) {
+            is_rest_due.store(true, Ordering::Relaxed);
         }
     }
+    report(checkpoint(connection, "TRUNCATE"));
+}
+
+fn report(outcome: rusqlite::Result<i64>) -> Option<i64> {
+    outcome
+        .inspect_err(|error| tracing::warn!(%error, "the write-ahead log could not be moved; it is tried again later"))
+        .ok()
 }
 
 /// Moves what it can; returns the length of the log in pages.

@@ -154,6 +154,7 @@ impl WriterThread {
         let mut batch = Vec::new();
         while self.jobs.blocking_recv_many(&mut batch, BATCH_LEN_MAX) > 0 {
             self.store(std::mem::take(&mut batch));
+            self.checkpoints.move_rest(&self.connection);
         }
         self.checkpoints.finish();
     }
