@@ -1,0 +1,174 @@
+//! The composition root: a store, a sandbox, an engine over both, and the lock that lets one process drive.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stepcell_engine::{Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine};
+use stepcell_sandbox::{Sandbox, SandboxConfig, SandboxError};
+use stepcell_store::{MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
+
+use crate::lock::{DriverLock, LockError};
+use crate::runner::SandboxRunner;
+
+/// What a host may do to its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Move instances. Only one process may; it holds the lock.
+    Drive,
+    /// Change single instances and definitions, beside a process that drives.
+    Visit,
+    /// Only read.
+    Read,
+}
+
+/// Why a host can not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The database can not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another process drives the database.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The sandbox can not be set up.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The engine can not begin.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Everything that runs workflows, put together.
+///
+/// # Examples
+/// ```
+/// use stepcell::Host;
+///
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+/// let host = Host::in_memory().open().await?;
+/// assert!(host.engine().registry().list_latest_definitions().await?.is_empty());
+/// host.close().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Host {
+    engine: WorkflowEngine,
+    sandbox: Arc<Sandbox>,
+    driving: Option<Driving>,
+    sqlite: Option<Arc<SqliteStore>>,
+    _lock: Option<DriverLock>,
+}
+
+/// How a host is to be opened.
+#[derive(Clone, Debug)]
+pub struct HostBuilder {
+    database: Option<PathBuf>,
+    access: Access,
+    cache: Option<PathBuf>,
+    engine: EngineOptions,
+}
+
+impl Host {
+    /// A host that keeps everything in memory and forgets it at its end.
+    #[must_use]
+    pub fn in_memory() -> HostBuilder {
+        HostBuilder { database: None, access: Access::Drive, cache: None, engine: EngineOptions::default() }
+    }
+
+    /// A host that keeps everything in a SQLite database, made if there is none.
+    #[must_use]
+    pub fn on_sqlite(database: impl AsRef<Path>) -> HostBuilder {
+        HostBuilder { database: Some(database.as_ref().to_owned()), ..Self::in_memory() }
+    }
+
+    /// What starts, drives and finishes instances.
+    #[must_use]
+    pub const fn engine(&self) -> &WorkflowEngine {
+        &self.engine
+    }
+
+    /// What the engine keeps, for reading.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn WorkflowStore> {
+        self.engine.store()
+    }
+
+    /// Where components are checked and run.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Whether this host moves instances.
+    #[must_use]
+    pub const fn is_driving(&self) -> bool {
+        self.driving.is_some()
+    }
+
+    /// Lets the attempts under way end, stores what is left to store, and ends.
+    pub async fn close(self) {
+        if let Some(driving) = self.driving {
+            driving.stop().await;
+        }
+        if let Some(sqlite) = self.sqlite {
+            sqlite.close().await;
+        }
+    }
+}
+
+impl HostBuilder {
+    /// Sets what the host may do to its database; without this it drives.
+    #[must_use]
+    pub const fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Sets where compiled components are kept between runs; without this each host compiles anew.
+    #[must_use]
+    pub fn cache(mut self, folder: impl AsRef<Path>) -> Self {
+        self.cache = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Sets how many attempts may run at once.
+    #[must_use]
+    pub const fn concurrency(mut self, attempts: usize) -> Self {
+        self.engine.concurrency = attempts;
+        self
+    }
+
+    /// Opens the host, and begins to drive if it may.
+    ///
+    /// # Errors
+    /// [`HostError`] if the database, its lock or the sandbox can not be used.
+    pub async fn open(self) -> Result<Host, HostError> {
+        let lock = match &self.database {
+            Some(database) if self.access == Access::Drive => Some(DriverLock::take(database)?),
+            Some(_) | None => None,
+        };
+        let (store, sqlite) = self.open_store()?;
+        let cells = self.engine.concurrency;
+        let sandbox = Arc::new(Sandbox::new(&SandboxConfig { cells, cache_dir: self.cache })?);
+        let runner: Arc<dyn StepRunner> = Arc::new(SandboxRunner(Arc::clone(&sandbox)));
+        let engine = WorkflowEngine::new(store, runner, self.engine);
+        let driving = match self.access {
+            Access::Drive => Some(engine.drive().await?),
+            Access::Visit | Access::Read => None,
+        };
+        Ok(Host { engine, sandbox, driving, sqlite, _lock: lock })
+    }
+
+    fn open_store(&self) -> Result<(Arc<dyn WorkflowStore>, Option<Arc<SqliteStore>>), StoreError> {
+        let Some(database) = &self.database else { return Ok((Arc::new(MemoryStore::new()), None)) };
+        let role = if self.access == Access::Drive { Role::Driver } else { Role::Visitor };
+        let options = SqliteOptions { role, ..SqliteOptions::default() };
+        let sqlite = Arc::new(match self.access {
+            Access::Drive | Access::Visit => SqliteStore::open(database, options)?,
+            Access::Read => SqliteStore::open_read_only(database, options)?,
+        });
+        Ok((Arc::clone(&sqlite) as Arc<dyn WorkflowStore>, Some(sqlite)))
+    }
+}

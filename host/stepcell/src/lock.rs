@@ -1,0 +1,92 @@
+//! Only one process may drive a database: whoever does holds a lock on the file `<database>.lock`.
+//!
+//! The operating system takes the lock back when the process ends, however it ends; the file itself stays and says
+//! who holds it, for the message that a second one gets.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The lock of the process that drives a database; released when dropped.
+#[derive(Debug)]
+pub struct DriverLock {
+    _file: File,
+}
+
+/// Why a database can not be driven.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process drives it.
+    #[error("`{}` is driven by another process ({holder}); stop that one first, or let it do the work", database.display())]
+    Held {
+        /// The database.
+        database: PathBuf,
+        /// What the other process says of itself.
+        holder: String,
+    },
+    /// The lock file can not be used.
+    #[error("can not lock `{}`: {source}; check the folder's permissions", path.display())]
+    Unusable {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DriverLock {
+    /// Takes the lock of a database.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] with the holder, if another process drives the database.
+    pub fn take(database: &Path) -> Result<Self, LockError> {
+        let mut path = database.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let unusable = |source| LockError::Unusable { path: path.clone(), source };
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { database: database.to_owned(), holder: holder_of(&mut file) });
+            }
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        let verb = std::env::args().nth(1).unwrap_or_default();
+        let since = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let text = format!("process {}, `stepcell {verb}`, since {since}\n", std::process::id());
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .map_err(unusable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn holder_of(file: &mut File) -> String {
+    let mut text = String::new();
+    match file.take(256).read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
+        Ok(_) | Err(_) => "it does not say which".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_driver_is_refused_and_told_who_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("x.db");
+        let first = DriverLock::take(&database).unwrap();
+
+        let second = DriverLock::take(&database).unwrap_err().to_string();
+
+        assert!(second.contains(&format!("process {}", std::process::id())), "{second}");
+        drop(first);
+        DriverLock::take(&database).unwrap();
+    }
+}

@@ -1,0 +1,41 @@
+//! Lets the engine run its steps in the sandbox. Neither knows the other.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use stepcell_engine::{ComponentFacts, ComponentRefused, StepRunner};
+use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
+use stepcell_model::failure::Failure;
+use stepcell_model::id::ComponentDigest;
+use stepcell_sandbox::{Refusal, Sandbox};
+
+/// A sandbox as the engine's runner.
+pub(crate) struct SandboxRunner(pub(crate) Arc<Sandbox>);
+
+fn refused(refusal: &Refusal) -> ComponentRefused {
+    ComponentRefused { reason: refusal.to_string() }
+}
+
+#[async_trait]
+impl StepRunner for SandboxRunner {
+    async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
+        let facts = self.0.inspect(&bytes).map_err(|refusal| refused(&refusal))?;
+        Ok(ComponentFacts { exports_step: facts.is_step, manifest: facts.manifest })
+    }
+
+    async fn prepare(&self, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<(), ComponentRefused> {
+        self.0.prepare(digest, bytes).await.map_err(|refusal| refused(&refusal))
+    }
+
+    fn is_prepared(&self, digest: &ComponentDigest) -> bool {
+        self.0.is_prepared(digest)
+    }
+
+    async fn run(&self, call: StepCall) -> AttemptReport {
+        self.0.run(call).await
+    }
+
+    async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport {
+        self.0.run_failure_hook(call, &failure).await
+    }
+}
