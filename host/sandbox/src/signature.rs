@@ -55,10 +55,10 @@ impl Writer<'_> {
             TypeDefKind::Result(result) => self.around("result", [result.ok.as_ref(), result.err.as_ref()], depth),
             TypeDefKind::Tuple(tuple) => self.around("tuple", tuple.types.iter().map(Some), depth),
             TypeDefKind::Record(record) => {
-                self.cases("record", record.fields.iter().map(|field| (field.name.as_str(), Some(&field.ty))), depth)
+                self.cases("record", record.fields.iter().map(|field| (field.name.as_str(), Some(&field.ty))), depth);
             }
             TypeDefKind::Variant(variant) => {
-                self.cases("variant", variant.cases.iter().map(|case| (case.name.as_str(), case.ty.as_ref())), depth)
+                self.cases("variant", variant.cases.iter().map(|case| (case.name.as_str(), case.ty.as_ref())), depth);
             }
             TypeDefKind::Enum(words) => {
                 self.cases("enum", words.cases.iter().map(|case| (case.name.as_str(), None)), depth);

@@ -3,7 +3,7 @@
 use stepcell_model::id::ComponentDigest;
 use stepcell_sandbox::{Refusal, Sandbox, SandboxConfig};
 
-use crate::assembly::{CONTRACT, component_of, package_of, with_section, with_world};
+use crate::assembly::{CONTRACT, component_of, package_of, step_in_text, with_section, with_world};
 use crate::guests;
 
 fn sandbox() -> Sandbox {
@@ -194,6 +194,16 @@ async fn an_import_of_wasi_with_another_signature_is_refused_when_linking() {
 
     assert!(matches!(refusal, Refusal::Link { .. }), "{refusal}");
     assert!(refusal.to_string().contains("wasi:cli/environment"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_component_that_no_cell_could_hold_is_refused_when_compiling() {
+    let bytes = step_in_text("(table 60000 funcref)", "(global.get $ok)", "1");
+
+    let refusal = sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap_err();
+
+    assert!(matches!(refusal, Refusal::Compile { .. }), "{refusal}");
+    assert!(refusal.to_string().contains("60000 which exceeds the limit of 50000"), "{refusal}");
 }
 
 #[tokio::test]

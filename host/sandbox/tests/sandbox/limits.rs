@@ -1,11 +1,13 @@
 //! What holds a step that does not hold itself: each limit ends the attempt with a code of its own, and the host goes
 //! on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stepcell_model::attempt::{AttemptOutcome, LogLevel};
 
+use crate::assembly::step_in_text;
 use crate::calls::{Bench, failure, output, written};
 
 /// Orders, and the code of the failure that each ends in.
@@ -143,15 +145,17 @@ async fn a_panic_leaves_its_message_in_the_log() {
     assert!(report.trace.log.iter().any(|line| line.message.contains("told to panic")), "{:?}", report.trace.log);
 }
 
-#[tokio::test]
-async fn more_attempts_than_cells_wait_their_turn() {
-    let probe = Bench::with("probe").await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_attempts_than_cells_wait_their_turn_on_whatever_thread() {
+    let probe = Arc::new(Bench::with("probe").await);
 
-    let runs = (0..40).map(|number| probe.run(json!(number)));
-    let reports = futures::future::join_all(runs).await;
+    let tasks = (0..40).map(|number| {
+        let probe = Arc::clone(&probe);
+        tokio::spawn(async move { probe.run(json!(number)).await })
+    });
 
-    for (number, report) in reports.iter().enumerate() {
-        assert_eq!(output(report), &json!(number));
+    for (number, report) in futures::future::join_all(tasks).await.into_iter().enumerate() {
+        assert_eq!(output(&report.unwrap()), &json!(number));
     }
 }
 
@@ -166,4 +170,40 @@ async fn a_stopped_attempt_frees_its_cell() {
     let report = runaway.run_with(json!(null), |call| call.limits.cpu_max = Duration::from_millis(20)).await;
 
     assert_eq!(failure(&report).code.as_str(), "engine.cpu");
+}
+
+#[tokio::test]
+async fn what_no_toolchain_would_make_ends_with_a_code_of_its_own_too() {
+    let endless_handles = "(loop $more (drop (call $get_stdout)) (br $more)) unreachable";
+    let growing_table = "(drop (table.grow (ref.null func) (i32.const 60000))) unreachable";
+    for (definitions, execute, text, code) in [
+        ("", "(global.get $ok)", "not json", "engine.invalid-output"),
+        ("", "(global.get $ok)", "", "engine.invalid-output"),
+        ("", "(global.get $ok)", "\\ff\\fe", "engine.trap"),
+        ("", "(i32.const 70000)", "1", "engine.trap"),
+        ("", "(i32.div_s (i32.const 1) (i32.const 0))", "1", "engine.trap"),
+        ("", endless_handles, "1", "engine.handles"),
+        ("(table 1 funcref)", growing_table, "1", "engine.table"),
+        ("(table 30000 funcref) (table 30000 funcref)", "(global.get $ok)", "1", "engine.table"),
+        ("(func $again (call $again) (call $again))", "(call $again) unreachable", "1", "engine.stack"),
+        ("(func $start (loop $more (br $more))) (start $start)", "(global.get $ok)", "1", "engine.cpu"),
+    ] {
+        let bytes = step_in_text(definitions, execute, text);
+        let step = Bench::with_bytes(bytes).await;
+
+        let report = step.run_with(json!(1), |call| call.limits.cpu_max = Duration::from_millis(100)).await;
+
+        assert_eq!(failure(&report).code.as_str(), code, "{definitions} {execute} {text}: {:?}", failure(&report));
+    }
+    let fine = Bench::with_bytes(step_in_text("", "(global.get $ok)", "[1]")).await;
+    assert_eq!(output(&fine.run(json!(1)).await), &json!([1]));
+}
+
+#[tokio::test]
+async fn a_step_that_wants_too_much_memory_from_the_start_is_not_started() {
+    let greet = Bench::with("greet").await;
+
+    let report = greet.run_with(json!({ "name": "Ada" }), |call| call.limits.memory_bytes_max = 1 << 20).await;
+
+    assert_eq!(failure(&report).code.as_str(), "engine.memory");
 }
