@@ -36,7 +36,8 @@ fn a_linear_definition_has_no_problems() {
 /// Case 2.
 #[test]
 fn an_initial_step_that_is_no_step_is_named_with_its_place() {
-    let body = format!("initial_step: first\n{A_B_C}edges:\n  - {{ source: a, target: b }}\n  - {{ source: b, target: c }}\n");
+    let body =
+        format!("initial_step: first\n{A_B_C}edges:\n  - {{ source: a, target: b }}\n  - {{ source: b, target: c }}\n");
 
     let problems = problems_of(&body);
 
@@ -58,7 +59,8 @@ fn a_terminal_step_that_is_no_step_is_named_with_its_place() {
 /// Case 4.
 #[test]
 fn an_edge_to_a_step_that_is_missing_is_told_by_its_index_and_the_name() {
-    let body = format!("initial_step: a\n{A_B_C}edges:\n  - {{ source: a, target: b }}\n  - {{ source: b, target: d }}\n");
+    let body =
+        format!("initial_step: a\n{A_B_C}edges:\n  - {{ source: a, target: b }}\n  - {{ source: b, target: d }}\n");
 
     let problems = problems_of(&body);
 
@@ -108,10 +110,11 @@ fn a_step_without_a_way_out_that_is_not_terminal_is_reported() {
 #[test]
 fn a_step_whose_only_edge_is_for_failures_needs_to_be_terminal() {
     let build = |terminal: &[&str]| {
-        let builder = WorkflowDefinition::builder("test", "1.0.0")
-            .machine("a", "a@1")
-            .machine("b", "b@1")
-            .edge_with("a", "b", |edge| edge.on(Outcome::Failure));
+        let builder = WorkflowDefinition::builder("test", "1.0.0").machine("a", "a@1").machine("b", "b@1").edge_with(
+            "a",
+            "b",
+            |edge| edge.on(Outcome::Failure),
+        );
         terminal.iter().fold(builder, |builder, step| builder.terminal(step)).build()
     };
 
@@ -227,5 +230,8 @@ fn a_definition_that_is_written_as_json_is_read_as_it_was() {
 fn a_field_that_is_unknown_is_refused_with_what_was_meant() {
     let problems = problems_of("initial_step: a\nsteps:\n  a: { type: machine, componnet: a@1 }\n");
 
-    assert!(problems.iter().any(|problem| problem.contains("componnet") && problem.contains("component")), "{problems:?}");
+    assert!(
+        problems.iter().any(|problem| problem.contains("componnet") && problem.contains("component")),
+        "{problems:?}"
+    );
 }

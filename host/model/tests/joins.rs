@@ -4,8 +4,8 @@ mod kit;
 
 use serde_json::json;
 use stepcell_model::attempt::AttemptOutcome;
-use stepcell_model::definition::{Edge, GatewayMode, Outcome, WorkflowDefinition};
 use stepcell_model::definition::builder::DefinitionBuilder;
+use stepcell_model::definition::{Edge, GatewayMode, Outcome, WorkflowDefinition};
 use stepcell_model::status::WorkflowStatus;
 
 use crate::kit::{Run, report};
@@ -139,11 +139,8 @@ fn joins_that_wait_for_each_other_do_not_wait_for_a_branch_that_can_not_come() {
 /// Case 52.
 #[test]
 fn a_step_that_leads_back_to_itself_runs_again_until_its_condition_fails() {
-    let definition = steps("ae", &[])
-        .edge_when("a", "a", "result < 3")
-        .edge_with("a", "e", Edge::by_default)
-        .build()
-        .unwrap();
+    let definition =
+        steps("ae", &[]).edge_when("a", "a", "result < 3").edge_with("a", "e", Edge::by_default).build().unwrap();
     let mut run = Run::of(definition);
 
     for round in 1..=3 {
@@ -192,12 +189,8 @@ fn a_branch_that_failed_and_was_handled_still_comes_to_the_join() {
 
 #[test]
 fn a_gateway_hands_on_what_came_to_it() {
-    let definition = steps("ab", &[])
-        .gateway("way", GatewayMode::Parallel)
-        .edge("a", "way")
-        .edge("way", "b")
-        .build()
-        .unwrap();
+    let definition =
+        steps("ab", &[]).gateway("way", GatewayMode::Parallel).edge("a", "way").edge("way", "b").build().unwrap();
     let mut run = Run::of(definition);
 
     run.returns("a", json!({"n": 1}));

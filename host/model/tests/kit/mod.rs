@@ -36,7 +36,8 @@ pub struct Run {
 
 pub fn plan_of(definition: WorkflowDefinition) -> Plan {
     let is_machine = |(name, step): (&StepName, &StepDefinition)| {
-        matches!(step, StepDefinition::Machine(_)).then(|| (name.clone(), ComponentDigest::of(name.as_str().as_bytes())))
+        matches!(step, StepDefinition::Machine(_))
+            .then(|| (name.clone(), ComponentDigest::of(name.as_str().as_bytes())))
     };
     let components = definition.steps.iter().filter_map(is_machine).collect();
     Plan::new(DefinitionId::from_uuid(Uuid::nil()), definition, &components).unwrap()
@@ -240,7 +241,11 @@ impl Run {
             .filter(|active| matches!(active.phase, Phase::AwaitingTask { .. }))
             .map(|active| active.number)
             .collect();
-        assert_eq!(self.instance.tasks.keys().copied().collect::<BTreeSet<_>>(), awaited, "one task for each that waits");
+        assert_eq!(
+            self.instance.tasks.keys().copied().collect::<BTreeSet<_>>(),
+            awaited,
+            "one task for each that waits"
+        );
         for number in control.referenced_results() {
             assert!(self.instance.results.contains_key(&number), "the result of execution {number} is kept");
         }
