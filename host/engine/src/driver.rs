@@ -75,12 +75,7 @@ impl Driver {
         hot.changed.store(false, Ordering::Release);
         let instance = inner.load(id).await?;
         let plan = inner.registry.plan(instance.identity.definition).await?;
-        let mut history = Vec::new();
-        if instance.state.control.ended > 0 {
-            history = inner.store.list_executions(id).await?;
-            history.retain(|record| record.ended_order.is_some());
-            history.drain(..history.len().saturating_sub(STEP_HISTORY_LEN_MAX));
-        }
+        let history = load_history(&inner, &instance).await?;
         Ok(Self {
             inner,
             hot,
@@ -174,7 +169,7 @@ impl Driver {
                     self.remember(ended);
                 }
                 Err(StoreError::Stale { .. }) => {
-                    self.instance = self.inner.load(self.instance.identity.id).await?;
+                    self.load_again().await?;
                     for cause in std::mem::take(&mut self.causes) {
                         self.decide(cause);
                     }
@@ -197,7 +192,16 @@ impl Driver {
     async fn reload(&mut self) -> Result<(), EngineError> {
         debug_assert!(self.pending.is_none(), "what was decided is committed before anything is thrown away");
         self.hot.changed.store(false, Ordering::Release);
+        self.load_again().await
+    }
+
+    /// Loads the instance, and what ended since the driver last looked.
+    async fn load_again(&mut self) -> Result<(), EngineError> {
         self.instance = self.inner.load(self.instance.identity.id).await?;
+        let last_known = self.history.iter().filter_map(|record| record.ended_order).max();
+        if last_known.unwrap_or(0) != self.instance.state.control.ended {
+            self.history = Arc::new(load_history(&self.inner, &self.instance).await?);
+        }
         Ok(())
     }
 
@@ -218,4 +222,15 @@ impl Driver {
             self.work.detach_all();
         }
     }
+}
+
+/// The executions that have ended, oldest first, at most [`STEP_HISTORY_LEN_MAX`].
+async fn load_history(inner: &Inner, instance: &WorkflowInstance) -> Result<Vec<ExecutionRecord>, EngineError> {
+    if instance.state.control.ended == 0 {
+        return Ok(Vec::new());
+    }
+    let mut history = inner.store.list_executions(instance.identity.id).await?;
+    history.retain(|record| record.ended_order.is_some());
+    history.drain(..history.len().saturating_sub(STEP_HISTORY_LEN_MAX));
+    Ok(history)
 }

@@ -89,6 +89,9 @@ impl WorkflowRegistry {
 
     /// Checks a definition, pins its steps to digests, and registers it.
     ///
+    /// The same content a second time is a no-op: the version stays with the digests that it was pinned to, whatever
+    /// was pushed since.
+    ///
     /// # Errors
     /// [`EngineError::Validation`] with everything that is wrong, unknown components among it;
     /// [`EngineError::VersionTaken`] if the version has other content. Nothing is stored then.
@@ -101,15 +104,19 @@ impl WorkflowRegistry {
             let problems = findings.into_iter().map(|finding| Problem::at(&finding.path, finding.message)).collect();
             return Err(EngineError::Validation { problems: Problems::new(problems) });
         }
+        let document = definition.to_json();
         let known = self.store.find_definition(&definition.name, &definition.version).await?;
+        if let Some(known) = known.as_ref().filter(|known| known.document == document) {
+            return Ok(RegisteredDefinition { record: known.clone(), inserted: Inserted::AlreadyThere });
+        }
         let record = DefinitionRecord {
-            id: known.as_ref().map_or_else(new_definition_id, |known| known.id),
+            id: new_definition_id(),
             name: definition.name.clone(),
             version: definition.version.clone(),
             description: definition.description.clone(),
-            document: definition.to_json(),
+            document,
             components: components.clone().into_iter().collect(),
-            is_active: known.is_none_or(|known| known.is_active),
+            is_active: true,
             created_at: self.clock.now(),
         };
         let plan =
@@ -119,6 +126,11 @@ impl WorkflowRegistry {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what },
             other => other.into(),
         })?;
+        if inserted == Inserted::AlreadyThere {
+            // Somebody registered the same between our look and our insert: theirs is what the store has.
+            let record = self.get_definition(&record.name, Some(&record.version)).await?;
+            return Ok(RegisteredDefinition { record, inserted });
+        }
         self.keep(plan);
         Ok(RegisteredDefinition { record, inserted })
     }

@@ -41,6 +41,8 @@ pub enum Answer {
     HookFails(Value, Failure),
     /// Runs until this is notified, then returns null.
     Hold(Arc<Notify>),
+    /// Runs until this is notified, then writes one context value and returns null.
+    HoldThenWrite(Arc<Notify>, &'static str, Value),
     /// Never returns.
     Never,
     /// Panics on the host's side.
@@ -118,6 +120,10 @@ impl StepRunner for ScriptedRunner {
             Answer::Hold(until) => {
                 until.notified().await;
                 report(AttemptOutcome::Succeeded(Json::null()), Vec::new())
+            }
+            Answer::HoldThenWrite(until, key, value) => {
+                until.notified().await;
+                report(AttemptOutcome::Succeeded(Json::null()), vec![(key, value)])
             }
             Answer::Never => std::future::pending().await,
             Answer::Panic => panic!("the host's side of a step failed"),
