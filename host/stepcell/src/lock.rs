@@ -29,7 +29,7 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file can not be used.
-    #[error("can not lock `{}`: {source}; check the folder's permissions", path.display())]
+    #[error("can not lock `{}`: {source}; check that its folder is there and can be written to", path.display())]
     Unusable {
         /// The lock file.
         path: PathBuf,

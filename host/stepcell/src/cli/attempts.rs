@@ -41,6 +41,7 @@ impl Attempt<'_> {
 }
 
 /// How an attempt ended.
+#[derive(Clone, Copy)]
 struct End<'a> {
     step: &'a StepName,
     execution: ExecutionNumber,

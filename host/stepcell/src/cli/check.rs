@@ -37,7 +37,6 @@ struct Fault {
 }
 
 impl Check {
-    #[expect(clippy::unused_self, reason = "every verb is performed alike")]
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
         let visit = settings.read()?;
         let waiting = Waiting::on("checking");

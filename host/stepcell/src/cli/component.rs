@@ -195,6 +195,9 @@ fn in_words(value: &Value) -> String {
     if let (Some(name), Some(version)) = (value["name"].as_str(), value["version"].as_str()) {
         line("name", format!("{name}@{version}"));
     }
+    if let (Some(name), Some(version)) = (value["manifest"]["name"].as_str(), value["manifest"]["version"].as_str()) {
+        line("manifest", format!("{name}@{version}"));
+    }
     line("digest", value["digest"].as_str().unwrap_or_default().to_owned());
     line("size", format!("{} bytes", value["size_bytes"]));
     let kinds = [("is_step", "step"), ("is_gateway", "gateway")];
@@ -203,8 +206,13 @@ fn in_words(value: &Value) -> String {
     for import in value["imports"].as_array().into_iter().flatten() {
         line("imports", import["interface"].as_str().unwrap_or_default().to_owned());
     }
-    for (name, said) in value["manifest"].as_object().into_iter().flatten() {
-        line(name.get(..9).unwrap_or(name), said.as_str().map_or_else(|| said.to_string(), str::to_owned));
+    let manifest = &value["manifest"];
+    for (field, label) in [("summary", "summary"), ("input_schema", "input"), ("output_schema", "output")] {
+        match &manifest[field] {
+            Value::Null => {}
+            Value::String(said) => line(label, said.clone()),
+            said => line(label, said.to_string()),
+        }
     }
     text
 }

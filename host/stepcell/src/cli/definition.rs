@@ -191,7 +191,7 @@ impl List {
             let description = record.description.as_deref().map(print::shortened).unwrap_or_default();
             [record.name.to_string(), record.version.to_string(), activity.to_owned(), description]
         };
-        print::text(&print::table(["NAME", "VERSION", "ACTIVE", "DESCRIPTION"], records.iter().map(row)))?;
+        print::text(&print::table(["NAME", "VERSION", "STATUS", "DESCRIPTION"], records.iter().map(row)))?;
         if records.is_empty() {
             note(format!("no definitions; `stepcell definition apply FILE{}` registers one", settings.database_flag()));
         }

@@ -193,7 +193,7 @@ fn hint_for(cause: &(dyn Error + 'static)) -> Option<String> {
         }
         EngineError::VersionTaken { .. } => "write a new `version:` and apply it again".to_owned(),
         EngineError::TaskUnauthorized { .. } => {
-            "name the user's groups with `--group`, act with `--admin`, or reassign the task".to_owned()
+            "`--group` names the user's groups, and `--admin` lets them act on any task".to_owned()
         }
         _ => return None,
     };

@@ -96,10 +96,20 @@ impl Settings {
         }
     }
 
+    /// Where compiled components are kept: nowhere, if nothing was named and the user's own directory can not be made.
     fn cache_dir(&self) -> Option<PathBuf> {
+        if let Some(named) = &self.cache {
+            return Some(named.clone());
+        }
         let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let of_user = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
-        self.cache.clone().or_else(|| Some(of_user()?.join("stepcell")))
+        let of_user = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+        match std::fs::create_dir_all(&of_user) {
+            Ok(()) => Some(of_user.join("stepcell")),
+            Err(error) => {
+                tracing::info!(%error, "`{}` can not be made; components are compiled anew", of_user.display());
+                None
+            }
+        }
     }
 
     /// The database, which must be there.

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use stepcell::{Access, Host};
 
-use super::exit::Exit;
+use super::exit::{Exit, Refused};
 use super::open::{Settings, cannot_open};
 use super::register::DefinitionFile;
 use super::settle;
@@ -41,9 +41,21 @@ impl Run {
             None => (Host::in_memory(), Home::Memory, "can not set up the engine".to_owned()),
         };
         let host = settings.with_cache(builder).access(Access::Drive).open().await.context(what)?;
+        let needs_database = home == Home::Memory && file.names_registered_components();
         let outcome = run(&host, file, request).await;
         host.close().await;
+        let outcome = if needs_database { outcome.map_err(with_hint) } else { outcome };
         print_settled(settings, &outcome?, home)
+    }
+}
+
+/// Says where components are that a definition names by version.
+fn with_hint(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Refused>() {
+        Ok(refused) => {
+            refused.hint("components that are named by version are looked up in a database: `--db FILE`").into()
+        }
+        Err(other) => other,
     }
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct Serve {
     #[arg(long, env = "STEPCELL_LISTEN", hide_env_values = true, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// How many attempts may run at once [default: 16 for each processor].
-    #[arg(long, env = "STEPCELL_CONCURRENCY", hide_env_values = true, value_name = "N")]
+    #[arg(long, env = "STEPCELL_CONCURRENCY", hide_env_values = true, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: Option<u16>,
 }
 
