@@ -31,8 +31,8 @@ pub struct Failure {
     pub retryable: bool,
     /// The least wait before a retry.
     pub retry_after: Option<Duration>,
-    /// Anything else that a later step or a person may want to see.
-    pub details: Option<Value>,
+    /// Anything else that a later step or a person may want to see. Boxed, as most failures have none.
+    pub details: Option<Box<Value>>,
 }
 
 impl Failure {
@@ -60,7 +60,7 @@ impl Failure {
     /// Adds what a later step or a person may want to see. A value that can not be written as JSON is left out.
     #[must_use]
     pub fn details(mut self, details: impl Serialize) -> Self {
-        self.details = serde_json::to_value(details).ok();
+        self.details = serde_json::to_value(details).ok().map(Box::new);
         self
     }
 }

@@ -1,6 +1,7 @@
 //! What [`export!`](crate::export) puts between the component's functions and a [`Step`]. Not for authors.
 
 use std::cell::RefCell;
+use std::io::Write;
 
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ pub type Parsed<S> = RefCell<Option<(String, <S as Step>::Input)>>;
 /// What the step returns, or `invalid-input`.
 pub fn can_execute<S: Step>(input: String, parsed: &Parsed<S>) -> Result<bool, StepFailure> {
     let value = parse_input::<S>(&input)?;
-    let answer = S::can_execute(&value, &host())?;
+    let answer = flushed(S::can_execute(&value, &host()))?;
     *parsed.borrow_mut() = Some((input, value));
     Ok(answer)
 }
@@ -33,7 +34,7 @@ pub fn execute<S: Step>(input: &str, parsed: &Parsed<S>) -> Result<String, StepF
         Some((text, value)) if text == input => value,
         _ => parse_input::<S>(input)?,
     };
-    let output = S::execute(value, &mut host())?;
+    let output = flushed(S::execute(value, &mut host()))?;
     serde_json::to_string(&output).map_err(|error| {
         Failure::new("invalid-output", format!("The output can not be written as JSON: {error}")).into()
     })
@@ -45,7 +46,7 @@ pub fn execute<S: Step>(input: &str, parsed: &Parsed<S>) -> Result<String, StepF
 /// What the step returns.
 pub fn on_success<S: Step>(output: &str) -> Result<(), StepFailure> {
     let output: Value = parse(output).unwrap_or_default();
-    S::on_success(&output, &mut host()).map_err(StepFailure::from)
+    flushed(S::on_success(&output, &mut host())).map_err(StepFailure::from)
 }
 
 /// Runs the hook after failure.
@@ -53,11 +54,18 @@ pub fn on_success<S: Step>(output: &str) -> Result<(), StepFailure> {
 /// # Errors
 /// What the step returns.
 pub fn on_failure<S: Step>(failure: StepFailure) -> Result<(), StepFailure> {
-    S::on_failure(&failure.into(), &mut host()).map_err(StepFailure::from)
+    flushed(S::on_failure(&failure.into(), &mut host())).map_err(StepFailure::from)
 }
 
 const fn host() -> Context {
     Context::new(Source::Host)
+}
+
+/// Sends what was printed without a line break on its way: nothing else does, as the instance is dropped, not exited.
+fn flushed<T>(answer: T) -> T {
+    // The log takes everything, and a step could do nothing about it if it did not.
+    let _ = std::io::stdout().flush();
+    answer
 }
 
 fn parse_input<S: Step>(text: &str) -> Result<S::Input, Failure> {

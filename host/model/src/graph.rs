@@ -113,7 +113,8 @@ impl WorkflowDefinition {
 }
 
 impl WorkflowGraph {
-    /// The ways from one step to another that visit no step twice, at most `paths_max`.
+    /// The ways from one step to another that visit no step twice, at most `paths_max`. Several edges between the same
+    /// two steps are one way.
     ///
     /// Finite for graphs with cycles; the cost is bounded by `paths_max` times the number of edges for each way found,
     /// and by a million looks in all.
@@ -133,8 +134,13 @@ impl WorkflowGraph {
                 found.push(path.into_iter().cloned().collect());
                 continue;
             }
-            let onward = self.edges.iter().rev().filter(|edge| edge.source == *last && !path.contains(&&edge.target));
-            open.extend(onward.map(|edge| path.iter().copied().chain([&edge.target]).collect::<Vec<_>>()));
+            let mut onward: Vec<&StepName> = Vec::new();
+            for edge in self.edges.iter().filter(|edge| edge.source == *last) {
+                if !path.contains(&&edge.target) && !onward.contains(&&edge.target) {
+                    onward.push(&edge.target);
+                }
+            }
+            open.extend(onward.into_iter().rev().map(|next| path.iter().copied().chain([next]).collect::<Vec<_>>()));
         }
         found
     }

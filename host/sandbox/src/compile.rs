@@ -7,7 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::cell::Cell;
-use crate::error::{Refusal, SandboxError};
+use crate::error::{Refusal, SandboxError, excerpt};
 use crate::wit::bindings::{StepComponent, StepComponentPre};
 
 /// A linker with the whole contract and all of WASI 0.2, over contexts with nothing behind them.
@@ -24,7 +24,7 @@ pub(crate) fn new_linker(engine: &Engine) -> Result<Linker<Cell>, SandboxError> 
 
 /// Compiles a component.
 pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Refusal> {
-    Component::from_binary(engine, bytes).map_err(|error| Refusal::Compile { reason: format!("{error:#}") })
+    Component::from_binary(engine, bytes).map_err(|error| Refusal::Compile { reason: excerpt(&format!("{error:#}")) })
 }
 
 /// Looks up everything that the component imports and exports.
@@ -32,5 +32,5 @@ pub(crate) fn link(linker: &Linker<Cell>, component: &Component) -> Result<StepC
     linker
         .instantiate_pre(component)
         .and_then(StepComponentPre::new)
-        .map_err(|error| Refusal::Link { reason: format!("{error:#}") })
+        .map_err(|error| Refusal::Link { reason: excerpt(&format!("{error:#}")) })
 }

@@ -13,10 +13,10 @@ use wasmparser::Parser;
 use wit_parser::decoding::{DecodedWasm, decode};
 use wit_parser::{InterfaceId, PackageName, Resolve, WorldId, WorldItem, WorldKey};
 
-use crate::error::Refusal;
-use crate::manifest;
+use crate::error::{Refusal, excerpt, signature_excerpt};
 use crate::signature::signature;
 use crate::wit::CONTRACT;
+use crate::{manifest, structure};
 
 /// The largest component file, in bytes. A step in Rust has 0.1 MiB, one in Python 22.
 const COMPONENT_BYTES_MAX: usize = 32 << 20;
@@ -97,7 +97,8 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<ComponentFacts, Refusal> {
 }
 
 fn inspect_component(bytes: &[u8]) -> Result<ComponentFacts, Refusal> {
-    let unreadable = |error: &dyn std::fmt::Display| Refusal::Unreadable { reason: format!("{error:#}") };
+    let unreadable = |error: &dyn std::fmt::Display| Refusal::Unreadable { reason: excerpt(&format!("{error:#}")) };
+    structure::check(bytes)?;
     let (resolve, world) = match decode(bytes).map_err(|error| unreadable(&error))? {
         DecodedWasm::Component(resolve, world) => (resolve, world),
         DecodedWasm::WitPackage(..) => return Err(Refusal::WitPackage),
@@ -158,7 +159,7 @@ impl Subject<'_> {
         for (key, item) in &self.resolve.worlds[self.world].imports {
             match item {
                 WorldItem::Interface { id, .. } => imports.push(self.check_import(contract, key, *id)?),
-                WorldItem::Function(_) => return Err(unknown_import(contract, self.resolve.name_world_key(key))),
+                WorldItem::Function(_) => return Err(unknown_import(contract, &self.resolve.name_world_key(key))),
                 WorldItem::Type { .. } => {}
             }
         }
@@ -168,12 +169,12 @@ impl Subject<'_> {
     fn check_import(&self, contract: &Contract, key: &WorldKey, id: InterfaceId) -> Result<ImportedInterface, Refusal> {
         let name = self.resolve.name_world_key(key);
         let Some((package, interface)) = self.package_of(id).filter(|_| matches!(key, WorldKey::Interface(_))) else {
-            return Err(unknown_import(contract, name));
+            return Err(unknown_import(contract, &name));
         };
         match package.namespace.as_str() {
             "stepcell" if package.name == "step" => self.check_own_import(contract, package, interface, id, &name)?,
             "wasi" if is_wasi(package, interface) => {}
-            _ => return Err(unknown_import(contract, name)),
+            _ => return Err(unknown_import(contract, &name)),
         }
         Ok(ImportedInterface { name, functions: self.resolve.interfaces[id].functions.keys().cloned().collect() })
     }
@@ -189,14 +190,14 @@ impl Subject<'_> {
         if !contract.speaks(package.version.as_ref()) {
             return Err(other_version(contract, name));
         }
-        let known = contract.interfaces.get(interface).ok_or_else(|| unknown_import(contract, name.to_owned()))?;
+        let known = contract.interfaces.get(interface).ok_or_else(|| unknown_import(contract, name))?;
         for (function_name, function) in &self.resolve.interfaces[id].functions {
             let expected = known.get(function_name).ok_or_else(|| Refusal::UnknownFunction {
                 interface: name.to_owned(),
-                function: function_name.clone(),
+                function: excerpt(function_name),
                 host_version: contract.version.to_string(),
             })?;
-            same_signature(name, function_name, signature(self.resolve, function), expected)?;
+            same_signature(name, function_name, &signature(self.resolve, function), expected)?;
         }
         Ok(())
     }
@@ -216,7 +217,7 @@ impl Subject<'_> {
             return Err(Refusal::MissingFunctions { interface: name, missing });
         }
         for (function, expected) in expected {
-            same_signature(&name, function, signature(self.resolve, &functions[function.as_str()]), expected)?;
+            same_signature(&name, function, &signature(self.resolve, &functions[function.as_str()]), expected)?;
         }
         Ok(true)
     }
@@ -249,29 +250,29 @@ fn is_wasi(package: &PackageName, interface: &str) -> bool {
     is_02 && WASI_INTERFACES.contains(&format!("{}/{interface}", package.name).as_str())
 }
 
-fn same_signature(interface: &str, function: &str, found: String, expected: &str) -> Result<(), Refusal> {
+fn same_signature(interface: &str, function: &str, found: &str, expected: &str) -> Result<(), Refusal> {
     if found == expected {
         return Ok(());
     }
     Err(Refusal::Signature {
         interface: interface.to_owned(),
         function: function.to_owned(),
-        found,
+        found: signature_excerpt(found),
         expected: expected.to_owned(),
     })
 }
 
-fn unknown_import(contract: &Contract, import: String) -> Refusal {
-    Refusal::UnknownImport { import, host_version: contract.version.to_string() }
+fn unknown_import(contract: &Contract, import: &str) -> Refusal {
+    Refusal::UnknownImport { import: excerpt(import), host_version: contract.version.to_string() }
 }
 
 fn other_version(contract: &Contract, found: &str) -> Refusal {
-    Refusal::OtherVersion { found: found.to_owned(), host_version: contract.version.to_string() }
+    Refusal::OtherVersion { found: excerpt(found), host_version: contract.version.to_string() }
 }
 
 /// Names in back quotes with commas, the first ten of them.
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let quoted: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<_> = names.map(|name| format!("`{}`", excerpt(name))).collect();
     match quoted.get(..10) {
         Some(first) if quoted.len() > 10 => format!("{} and {} more", first.join(", "), quoted.len() - 10),
         _ => quoted.join(", "),

@@ -69,6 +69,16 @@ pub enum Refusal {
         /// What the reader said.
         reason: String,
     },
+    /// The component is too much to compile.
+    #[error("the component has {found} {what}, and may have {max}; split the step, or leave out what it does not need")]
+    TooComplex {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much was found, counting no further than needed.
+        found: usize,
+        /// How much there may be.
+        max: usize,
+    },
     /// The component implements none of the contract's interfaces.
     #[error(
         "the component exports {found}, and a step exports `{expected}`; implement the world `stepcell:step/step-component`"
@@ -167,4 +177,25 @@ pub enum Refusal {
         /// What happened.
         reason: String,
     },
+}
+
+/// The longest text of a stranger that a message quotes, in bytes. Protects logs and whoever reads them.
+const EXCERPT_BYTES_MAX: usize = 400;
+
+/// The longest signature that a message quotes, in bytes. The longest of the contract has 500.
+const SIGNATURE_EXCERPT_BYTES_MAX: usize = 2_000;
+
+/// Cuts a text to a length that fits into a message.
+pub(crate) fn excerpt(text: &str) -> String {
+    cut(text, EXCERPT_BYTES_MAX)
+}
+
+/// Cuts a signature to a length that fits into a message.
+pub(crate) fn signature_excerpt(text: &str) -> String {
+    cut(text, SIGNATURE_EXCERPT_BYTES_MAX)
+}
+
+fn cut(text: &str, bytes_max: usize) -> String {
+    let cut = &text[..text.floor_char_boundary(bytes_max)];
+    if cut.len() < text.len() { format!("{cut}…") } else { cut.to_owned() }
 }

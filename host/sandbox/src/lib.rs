@@ -27,6 +27,7 @@ mod sandbox;
 mod signature;
 mod staged;
 mod stdio;
+mod structure;
 mod trap;
 mod wit;
 

@@ -57,11 +57,11 @@ impl CellLimiter {
 impl ResourceLimiter for CellLimiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current) as u64);
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
         if total > self.memory_bytes_max {
             self.refused = Some(Refused::Memory);
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
         self.memory_bytes = total;
@@ -71,11 +71,11 @@ impl ResourceLimiter for CellLimiter {
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.table_entries.saturating_add(desired.saturating_sub(current) as u64);
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
         if total > self.table_entries_max {
             self.refused = Some(Refused::Table);
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
         self.table_entries = total;

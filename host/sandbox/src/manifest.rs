@@ -3,7 +3,7 @@
 use stepcell_model::json::Json;
 use wasmparser::{Parser, Payload};
 
-use crate::error::Refusal;
+use crate::error::{Refusal, excerpt};
 
 /// The custom section's name.
 const SECTION: &str = "stepcell:manifest";
@@ -17,7 +17,7 @@ const MANIFEST_BYTES_MAX: usize = 64 << 10;
 /// [`Refusal::Manifest`] if there is one that is no JSON object, or too large; [`Refusal::Unreadable`].
 pub(crate) fn find(bytes: &[u8]) -> Result<Option<Json>, Refusal> {
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(|error| Refusal::Unreadable { reason: error.message().to_owned() })?;
+        let payload = payload.map_err(|error| Refusal::Unreadable { reason: excerpt(error.message()) })?;
         if let Payload::CustomSection(section) = payload
             && section.name() == SECTION
         {
@@ -32,6 +32,7 @@ fn parse(data: &[u8]) -> Result<Json, String> {
         return Err(format!("has {} bytes, and may have {MANIFEST_BYTES_MAX}", data.len()));
     }
     let text = std::str::from_utf8(data).map_err(|_| "is no UTF-8".to_owned())?;
-    let manifest = Json::parse(text.to_owned()).map_err(|error| format!("is no JSON: {error}"))?;
+    let manifest =
+        Json::parse(text.to_owned()).map_err(|error| format!("is no JSON: {}", excerpt(&error.to_string())))?;
     if manifest.tree().is_object() { Ok(manifest) } else { Err("is no JSON object".to_owned()) }
 }

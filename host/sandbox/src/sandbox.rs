@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
@@ -99,11 +99,15 @@ impl Sandbox {
     pub async fn prepare(&self, digest: ComponentDigest, bytes: impl Into<Arc<[u8]>> + Send) -> Result<(), Refusal> {
         let bytes = bytes.into();
         let slot = Arc::clone(self.slots().entry(digest).or_default());
-        let prepared = slot.get_or_try_init(|| self.compiler.clone().prepare(digest, bytes)).await;
-        if prepared.is_err() {
-            self.forget_unless_ready(&digest);
+        let prepared = slot.get_or_try_init(|| Arc::clone(&self.compiler).prepare(digest, bytes)).await.map(|_| ());
+        let mut slots = self.slots();
+        if prepared.is_ok() {
+            // Whoever failed on the same slot before may have removed it.
+            slots.insert(digest, Arc::clone(&slot));
+        } else if slots.get(&digest).is_some_and(|slot| !slot.initialized()) {
+            slots.remove(&digest);
         }
-        prepared.map(|_| ())
+        prepared
     }
 
     /// Whether a component is ready to run.
@@ -146,11 +150,7 @@ impl Sandbox {
         (self.cells.acquire().await.ok(), self.ticker.keep_ticking())
     }
 
-    fn forget_unless_ready(&self, digest: &ComponentDigest) {
-        self.slots().retain(|other, slot| other != digest || slot.initialized() || Arc::strong_count(slot) > 2);
-    }
-
-    fn slots(&self) -> std::sync::MutexGuard<'_, HashMap<ComponentDigest, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<ComponentDigest, Slot>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

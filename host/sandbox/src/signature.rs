@@ -55,10 +55,10 @@ impl Writer<'_> {
             TypeDefKind::Result(result) => self.around("result", [result.ok.as_ref(), result.err.as_ref()], depth),
             TypeDefKind::Tuple(tuple) => self.around("tuple", tuple.types.iter().map(Some), depth),
             TypeDefKind::Record(record) => {
-                self.cases("record", record.fields.iter().map(|field| (field.name.as_str(), Some(&field.ty))), depth)
+                self.cases("record", record.fields.iter().map(|field| (field.name.as_str(), Some(&field.ty))), depth);
             }
             TypeDefKind::Variant(variant) => {
-                self.cases("variant", variant.cases.iter().map(|case| (case.name.as_str(), case.ty.as_ref())), depth)
+                self.cases("variant", variant.cases.iter().map(|case| (case.name.as_str(), case.ty.as_ref())), depth);
             }
             TypeDefKind::Enum(words) => {
                 self.cases("enum", words.cases.iter().map(|case| (case.name.as_str(), None)), depth);
@@ -133,4 +133,47 @@ const fn primitive(ty: &Type) -> Result<&'static str, TypeId> {
         Type::ErrorContext => "error-context",
         Type::Id(id) => return Err(*id),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signatures(wit: &str) -> Vec<String> {
+        let mut resolve = Resolve::default();
+        resolve.push_source("test.wit", wit).unwrap();
+        let (_, interface) = resolve.interfaces.iter().next().unwrap();
+        interface.functions.values().map(|function| signature(&resolve, function)).collect()
+    }
+
+    #[test]
+    fn aliases_are_resolved_and_records_written_out() {
+        let wit = "package a:b; interface i {
+            type json = string;
+            enum level { low, high }
+            record line { text: json, level: level }
+            variant end { clean, broken(u8) }
+            f: func(key: json, of: list<line>) -> result<_, end>;
+            g: func() -> result<option<u64>>;
+        }";
+
+        assert_eq!(
+            signatures(wit),
+            [
+                "func(key: string, of: list<record { text: string, level: enum { low, high } }>) \
+                 -> result<_, variant { clean, broken: u8 }>",
+                "func() -> result<option<u64>, _>",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_type_that_doubles_at_each_level_is_cut_off_instead_of_written_out() {
+        let types: String = (1..60).map(|at| format!("type t{at} = tuple<t{0}, t{0}>;\n", at - 1)).collect();
+        let wit = format!("package a:b; interface i {{ type t0 = u8; {types} f: func(a: t59, b: t59); }}");
+
+        let text = signatures(&wit).remove(0);
+
+        assert!(text.contains('…') && text.len() < 2 * TEXT_BYTES_MAX, "{}", text.len());
+    }
 }

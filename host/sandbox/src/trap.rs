@@ -72,6 +72,9 @@ fn describe(trap: Trap) -> String {
     if trap == Trap::UnreachableCodeReached {
         return "The step panicked or aborted; its log may say why.".to_owned();
     }
+    if trap == Trap::MemoryOutOfBounds {
+        return "The step reached outside its memory, as an overflow of its own stack does.".to_owned();
+    }
     let text = trap.to_string();
     format!("The step trapped: {}.", text.strip_prefix("wasm trap: ").unwrap_or(&text))
 }

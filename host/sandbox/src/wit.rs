@@ -5,7 +5,6 @@ mod context;
 mod log;
 mod secrets;
 
-#[expect(clippy::all, reason = "generated code")]
 pub(crate) mod bindings {
     wasmtime::component::bindgen!({
         path: "../../wit",

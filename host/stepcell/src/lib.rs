@@ -12,6 +12,7 @@ pub use stepcell_model as model;
 pub use stepcell_store as store;
 
 pub use self::host::{Access, Host, HostBuilder, HostError};
+pub use semver::Version;
 pub use stepcell_engine::{EngineError, StartRequest, WorkflowEngine, WorkflowRegistry};
 pub use stepcell_model::definition::{Edge, WorkflowDefinition};
 pub use stepcell_model::status::{StepStatus, StepType, WorkflowStatus};

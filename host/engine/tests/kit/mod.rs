@@ -166,15 +166,16 @@ impl TestHost {
                 (Arc::new(SqliteStore::open(&path, SqliteOptions::default()).unwrap()), Some(folder))
             }
         };
-        Self::over(store, folder, Arc::new(ScriptedRunner::default())).await
+        let clock = Arc::new(SimulatedClock::at(START));
+        Self::over(store, folder, Arc::new(ScriptedRunner::default()), clock).await
     }
 
     async fn over(
         store: Arc<dyn WorkflowStore>,
         folder: Option<tempfile::TempDir>,
         runner: Arc<ScriptedRunner>,
+        clock: Arc<SimulatedClock>,
     ) -> Self {
-        let clock = Arc::new(SimulatedClock::at(START));
         let options = EngineOptions { concurrency: 8, clock: Arc::clone(&clock) as Arc<dyn Clock> };
         let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
         let driving = Some(engine.drive().await.unwrap());
@@ -185,7 +186,8 @@ impl TestHost {
     pub async fn crash_and_restart(mut self) -> Self {
         drop(self.driving.take());
         self.engine.abandon();
-        Self::over(Arc::clone(&self.store), self._folder.take(), Arc::clone(&self.runner)).await
+        let (store, runner, clock) = (Arc::clone(&self.store), Arc::clone(&self.runner), Arc::clone(&self.clock));
+        Self::over(store, self._folder.take(), runner, clock).await
     }
 
     /// Registers a step that does what `script` says.

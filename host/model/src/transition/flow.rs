@@ -129,11 +129,18 @@ impl Draft<'_> {
     }
 
     /// Lets a branch come to a step: a new execution, or one more arrival at an execution that waits in a join.
+    ///
+    /// A branch that comes over several edges at once has come once.
     pub(super) fn activate(&mut self, target: StepIndex, from: Option<(Arrival, u32)>) {
         let step = self.plan.step(target);
         if let Some((arrival, edge)) = &from
             && let Some(number) = self.waiting_in_join(&step.name)
         {
+            let waiting = self.active_mut(number).expect("it was found just now");
+            if waiting.arrivals.iter().any(|known| known.execution == arrival.execution) {
+                return;
+            }
+            waiting.arrivals.push(arrival.clone());
             let event = Event::BranchJoined {
                 execution: number,
                 step: step.name.clone(),
@@ -141,7 +148,6 @@ impl Draft<'_> {
                 edge: *edge,
             };
             self.events.push(event);
-            self.active_mut(number).expect("it was found just now").arrivals.push(arrival.clone());
             return;
         }
         if self.state.control.executions >= self.plan.definition.limits.iterations {
@@ -179,8 +185,9 @@ impl Draft<'_> {
 
     /// Lets every execution go on that nothing holds back any more, until none is left.
     ///
-    /// An execution waits in its join as long as another active branch can still come to it. When every branch left
-    /// waits in a join, the one that has waited longest goes: so no set of joins can block each other.
+    /// An execution waits in its join as long as another active branch can still come to it. Where only branches that
+    /// wait in joins themselves can, the one that has waited longest goes: so no set of joins can block each other,
+    /// whatever else is under way elsewhere.
     pub(super) fn settle(&mut self) {
         while !self.state.status.is_finished() {
             let Some(number) = self.next_to_enter() else { return };
@@ -189,11 +196,18 @@ impl Draft<'_> {
     }
 
     fn next_to_enter(&self) -> Option<ExecutionNumber> {
-        let active = &self.state.control.active;
-        let mut joining = active.iter().filter(|active| active.phase == Phase::Joining);
-        let free = joining.clone().find(|waiting| !self.is_awaited(waiting)).map(|active| active.number);
-        let all_wait = active.iter().all(|active| active.phase == Phase::Joining);
-        free.or_else(|| joining.next().filter(|_| all_wait).map(|oldest| oldest.number))
+        let joining = || self.state.control.active.iter().filter(|active| active.phase == Phase::Joining);
+        let next = joining().find(|waiting| !self.is_awaited(waiting));
+        next.or_else(|| joining().find(|waiting| !self.is_awaited_by_moving(waiting))).map(|active| active.number)
+    }
+
+    /// Whether a branch that does not wait in a join can still come to the step that an execution waits at.
+    ///
+    /// If none can, then none can come to the joins either that this one waits for: who reaches those reaches this.
+    fn is_awaited_by_moving(&self, waiting: &Active) -> bool {
+        let (target, _) = self.planned(waiting);
+        let mut moving = self.state.control.active.iter().filter(|other| other.phase != Phase::Joining);
+        moving.any(|other| self.plan.can_reach(self.planned(other).0, target))
     }
 
     /// Whether another branch can still come to the step that an execution waits at.
@@ -226,10 +240,13 @@ impl Draft<'_> {
         }
     }
 
-    /// A gateway hands on what came to it.
+    /// A gateway hands on what came to it; at the start that is the initial data.
     fn pass_gateway(&mut self, active: &Active) {
         self.remove_active(active.number);
-        let result = self.previous_result(active);
+        let result = match active.arrivals.as_slice() {
+            [] => self.result_of(ExecutionNumber::INPUT),
+            _ => self.previous_result(active),
+        };
         let end =
             ExecutionEnd { input: result.clone(), output: result.clone(), ..ExecutionEnd::new(StepStatus::Succeeded) };
         self.record_end(active, end);

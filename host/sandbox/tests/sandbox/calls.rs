@@ -22,8 +22,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn with(example: &str) -> Self {
+        Self::with_bytes(guests::component(example)).await
+    }
+
+    pub(crate) async fn with_bytes(bytes: Vec<u8>) -> Self {
         let sandbox = Sandbox::new(&SandboxConfig { cells: 4, cache_dir: None }).unwrap();
-        let bytes = guests::component(example);
         let component = ComponentDigest::of(&bytes);
         sandbox.prepare(component, bytes).await.unwrap();
         Self { sandbox, component }

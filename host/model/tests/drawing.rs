@@ -1,0 +1,181 @@
+//! The cases of the graph: Mermaid, JSON, paths.
+
+use serde_json::json;
+use stepcell_model::definition::{Edge, GatewayMode, Outcome, WorkflowDefinition};
+use stepcell_model::mermaid::GraphState;
+use stepcell_model::name::StepName;
+
+fn name(text: &str) -> StepName {
+    StepName::new(text).unwrap()
+}
+
+fn scoring() -> WorkflowDefinition {
+    WorkflowDefinition::builder("scoring", "1.0.0")
+        .machine("read_score", "a@1")
+        .gateway("way", GatewayMode::Exclusive)
+        .human("look_at_it", |_| {})
+        .machine("approve", "b@1")
+        .edge("read_score", "way")
+        .edge_when("way", "approve", "context.get('score') >= 80")
+        .edge_with("way", "look_at_it", Edge::by_default)
+        .edge("look_at_it", "approve")
+        .edge_with("read_score", "look_at_it", |edge| edge.on(Outcome::Failure))
+        .build()
+        .unwrap()
+}
+
+/// The ways from `a` to `to`, each as one word.
+fn ways(definition: &WorkflowDefinition, to: &str, paths_max: usize) -> Vec<String> {
+    let paths = definition.graph().simple_paths(&name("a"), &name(to), paths_max);
+    paths.iter().map(|path| path.iter().map(StepName::as_str).collect()).collect()
+}
+
+fn of_edges(steps: &str, edges: &[(&str, &str)]) -> WorkflowDefinition {
+    let builder = WorkflowDefinition::builder("test", "1.0.0");
+    let builder = steps.chars().fold(builder, |builder, step| builder.machine(&step.to_string(), "a@1"));
+    edges.iter().fold(builder, |builder, (source, target)| builder.edge(source, target)).build().unwrap()
+}
+
+/// Cases 17 and 18.
+#[test]
+fn a_diagram_has_one_line_a_step_and_one_an_edge_with_a_shape_for_each_kind() {
+    let text = scoring().to_mermaid();
+
+    assert_eq!(
+        text,
+        "graph TD
+    read_score[START: Read Score]
+    way{Way}
+    look_at_it{{Look At It}}
+    approve[END: Approve]
+    read_score --> way
+    way -->|context.get('score') >= 80| approve
+    way -->|default| look_at_it
+    look_at_it --> approve
+    read_score -->|failure| look_at_it
+"
+    );
+}
+
+/// Case 19.
+#[test]
+fn a_diagram_with_state_styles_each_step_that_an_instance_came_to() {
+    let state = GraphState {
+        completed: vec![name("read_score"), name("way")],
+        failed: vec![name("approve")],
+        current: vec![name("look_at_it")],
+    };
+
+    let text = scoring().to_mermaid_with(&state);
+
+    let plain = scoring().to_mermaid();
+    let styles = text.strip_prefix(&plain).expect("the styles come after the plain graph");
+    assert_eq!(
+        styles,
+        "    style read_score fill:#90EE90
+    style way fill:#90EE90
+    style approve fill:#FFB6C1
+    style look_at_it fill:#FFD700
+"
+    );
+    assert_eq!(scoring().to_mermaid_with(&GraphState::default()), plain);
+}
+
+#[test]
+fn a_step_whose_name_mermaid_takes_for_its_own_is_drawn_under_another() {
+    let definition = WorkflowDefinition::builder("test", "1.0.0")
+        .machine("end", "a@1")
+        .machine("end_", "a@1")
+        .edge("end", "end_")
+        .build()
+        .unwrap();
+
+    let text = definition.to_mermaid();
+
+    assert_eq!(text, "graph TD\n    end__[START: End]\n    end_[END: End]\n    end__ --> end_\n");
+}
+
+#[test]
+fn a_condition_can_not_break_out_of_its_label() {
+    let definition = WorkflowDefinition::builder("test", "1.0.0")
+        .machine("a", "a@1")
+        .machine("b", "a@1")
+        .edge_when("a", "b", "context.get(\"x\") == \"]|;\" || context['y'] == 1")
+        .build()
+        .unwrap();
+
+    let text = definition.to_mermaid();
+
+    assert!(
+        text.ends_with(
+            "    a -->|context.get(#quot;x#quot;) == #quot;#93;#124;#59;#quot; #124;#124; context#91;'y'#93; == 1| b\n"
+        ),
+        "{text}"
+    );
+}
+
+/// Case 21.
+#[test]
+fn the_graph_as_json_has_what_a_program_needs_to_draw() {
+    let graph = serde_json::to_value(scoring().graph()).unwrap();
+
+    assert_eq!(
+        graph["nodes"][0],
+        json!({"id": "read_score", "label": "Read Score", "type": "machine", "is_initial": true, "is_terminal": false})
+    );
+    assert_eq!(
+        graph["nodes"][3],
+        json!({"id": "approve", "label": "Approve", "type": "machine", "is_initial": false, "is_terminal": true})
+    );
+    assert_eq!(graph["nodes"].as_array().unwrap().len(), 4);
+    assert_eq!(graph["edges"][0]["condition"], json!(null));
+    assert_eq!(
+        graph["edges"][1],
+        json!({
+            "source": "way", "target": "approve", "condition": "context.get('score') >= 80", "default": false,
+            "outcome": "success"
+        })
+    );
+}
+
+/// Case 22.
+#[test]
+fn a_diamond_has_two_ways_through() {
+    let diamond = of_edges("abcd", &[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]);
+
+    assert_eq!(ways(&diamond, "d", 10), ["abd", "acd"]);
+    assert_eq!(ways(&diamond, "d", 1), ["abd"]);
+    assert_eq!(ways(&diamond, "d", 0), Vec::<String>::new());
+}
+
+/// Case 22.
+#[test]
+fn a_cycle_has_finitely_many_ways_through() {
+    let cycle = of_edges("abcd", &[("a", "b"), ("b", "c"), ("c", "b"), ("c", "a"), ("c", "d")]);
+
+    assert_eq!(ways(&cycle, "d", 100), ["abcd"]);
+}
+
+/// Case 22.
+#[test]
+fn two_edges_between_the_same_steps_are_one_way() {
+    let definition = WorkflowDefinition::builder("test", "1.0.0")
+        .machine("a", "a@1")
+        .machine("b", "a@1")
+        .edge("a", "b")
+        .edge_with("a", "b", |edge| edge.on(Outcome::Failure))
+        .build()
+        .unwrap();
+
+    assert_eq!(ways(&definition, "b", 100), ["ab"]);
+}
+
+/// Case 22.
+#[test]
+fn the_depth_of_a_step_is_its_fewest_edges_and_minus_one_where_no_way_leads() {
+    let graph = of_edges("abcd", &[("a", "b"), ("b", "c"), ("a", "c"), ("c", "d")]).graph();
+
+    for (from, to, depth) in [("a", "a", 0), ("a", "c", 1), ("a", "d", 2), ("d", "a", -1)] {
+        assert_eq!(graph.depth(&name(from), &name(to)), depth, "{from} to {to}");
+    }
+}

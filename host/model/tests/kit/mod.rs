@@ -1,0 +1,257 @@
+//! The test kit: one run of a definition, moved by hand, with every promise of a transition checked at each move.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses another part of the kit")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextData, ContextWrites, HookReport};
+use stepcell_model::definition::{StepDefinition, WorkflowDefinition};
+use stepcell_model::failure::Failure;
+use stepcell_model::history::Event;
+use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
+use stepcell_model::instance::{Active, Phase, WorkflowInstance};
+use stepcell_model::json::Json;
+use stepcell_model::name::{ContextKey, StepName, UserId};
+use stepcell_model::plan::Plan;
+use stepcell_model::record::{ExecutionRecord, InstanceIdentity};
+use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
+use stepcell_model::time::Timestamp;
+use stepcell_model::transition::{Actor, Cause, Refusal, Transition, advance, start};
+use uuid::Uuid;
+
+/// When every run begins.
+pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+
+/// One run of a definition. Each move takes a second.
+pub struct Run {
+    pub plan: Plan,
+    pub instance: WorkflowInstance,
+    pub records: BTreeMap<ExecutionNumber, ExecutionRecord>,
+    pub events: Vec<Event>,
+    now: Timestamp,
+}
+
+pub fn plan_of(definition: WorkflowDefinition) -> Plan {
+    let is_machine = |(name, step): (&StepName, &StepDefinition)| {
+        matches!(step, StepDefinition::Machine(_))
+            .then(|| (name.clone(), ComponentDigest::of(name.as_str().as_bytes())))
+    };
+    let components = definition.steps.iter().filter_map(is_machine).collect();
+    Plan::new(DefinitionId::from_uuid(Uuid::nil()), definition, &components).unwrap()
+}
+
+pub fn user(name: &str) -> Actor {
+    Actor::user(UserId::new(name).unwrap())
+}
+
+pub fn writes(values: &[(&str, Value)]) -> ContextWrites {
+    values.iter().map(|(key, value)| (ContextKey::new(key).unwrap(), Some(value.clone().into()))).collect()
+}
+
+pub fn report(outcome: AttemptOutcome) -> AttemptReport {
+    AttemptReport { outcome, writes: ContextWrites::new(), hook_failure: None, trace: AttemptTrace::default() }
+}
+
+pub fn fails_for_good() -> AttemptOutcome {
+    AttemptOutcome::Failed(Failure::from_guest("broken", "it broke".into(), false))
+}
+
+pub fn fails_for_now() -> AttemptOutcome {
+    AttemptOutcome::Failed(Failure::from_guest("busy", "not yet".into(), true))
+}
+
+impl Run {
+    pub fn of(definition: WorkflowDefinition) -> Self {
+        Self::with(definition, json!({}))
+    }
+
+    pub fn with(definition: WorkflowDefinition, data: Value) -> Self {
+        let plan = plan_of(definition);
+        let context: ContextData = data
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(key, value)| (ContextKey::new(key).unwrap(), value.clone().into()))
+            .collect();
+        let identity = InstanceIdentity {
+            id: InstanceId::from_uuid(Uuid::from_u128(7)),
+            definition: plan.id,
+            workflow_name: plan.definition.name.clone(),
+            workflow_version: plan.definition.version.clone(),
+            input: data.into(),
+            metadata: Arc::default(),
+            tenant: None,
+            created_by: None,
+            correlation_id: None,
+            idempotency_key: None,
+            started_at: START,
+        };
+        let transition = start(&plan, Arc::new(identity), context);
+        let instance = WorkflowInstance::created_by(&transition);
+        let mut run = Self { plan, instance, records: BTreeMap::new(), events: Vec::new(), now: START };
+        run.instance.committed(transition.seq);
+        run.keep(&transition);
+        run.check();
+        run
+    }
+
+    /// Lets something happen, and checks every promise of the transition that follows.
+    pub fn tell(&mut self, cause: Cause) -> Result<(), Refusal> {
+        self.now = self.now.after(Duration::from_secs(1));
+        let transition = advance(&self.plan, &self.instance, cause, self.now)?;
+        assert_eq!(transition.seq, self.instance.seq + 1);
+        let context_before = Arc::clone(&self.instance.context);
+        self.instance.apply(&transition);
+        self.instance.committed(transition.seq);
+        self.keep(&transition);
+        self.check_applied(&transition, &context_before);
+        self.check();
+        Ok(())
+    }
+
+    pub fn status(&self) -> WorkflowStatus {
+        self.instance.state.status
+    }
+
+    /// The active execution of a step, the oldest where there are several.
+    pub fn active(&self, step: &str) -> &Active {
+        let mut active = self.instance.state.control.active.iter();
+        active.find(|active| active.step.as_str() == step).unwrap_or_else(|| panic!("`{step}` is not active"))
+    }
+
+    /// The active steps with their statuses, oldest first.
+    pub fn shown(&self) -> Vec<String> {
+        let active = self.instance.state.control.active.iter();
+        active.map(|active| format!("{} {}", active.step, active.phase.status())).collect()
+    }
+
+    /// The executions that have ended, in the order of their ends, such as `a succeeded`.
+    pub fn path(&self) -> Vec<String> {
+        let mut ended: Vec<_> = self.records.values().filter(|record| record.ended_order.is_some()).collect();
+        ended.sort_by_key(|record| record.ended_order);
+        ended.iter().map(|record| format!("{} {}", record.step, record.status)).collect()
+    }
+
+    pub fn begin(&mut self, step: &str) {
+        let execution = self.active(step).number;
+        self.tell(Cause::AttemptStarted { execution }).unwrap();
+    }
+
+    pub fn end(&mut self, step: &str, report: AttemptReport) {
+        let execution = self.active(step).number;
+        self.tell(Cause::AttemptEnded { execution, input: Json::null(), report }).unwrap();
+    }
+
+    /// Runs one attempt of a step, which returns this.
+    pub fn returns(&mut self, step: &str, output: impl Into<Json>) {
+        self.begin(step);
+        self.end(step, report(AttemptOutcome::Succeeded(output.into())));
+    }
+
+    /// Runs each step once; each returns its own name.
+    pub fn run(&mut self, steps: &[&str]) {
+        for step in steps {
+            self.returns(step, json!(step));
+        }
+    }
+
+    /// Runs a step that fails for good, with its hook.
+    pub fn fails(&mut self, step: &str) {
+        self.begin(step);
+        self.end(step, report(fails_for_good()));
+        let execution = self.active(step).number;
+        self.tell(Cause::FailureHookStarted { execution }).unwrap();
+        let report = HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() };
+        self.tell(Cause::FailureHookEnded { execution, input: None, report }).unwrap();
+    }
+
+    pub fn task(&self, step: &str) -> TaskId {
+        match self.active(step).phase {
+            Phase::AwaitingTask { task } => task,
+            ref other => panic!("`{step}` awaits no task but is {other:?}"),
+        }
+    }
+
+    pub fn completes(&mut self, step: &str, data: Value) -> Result<(), Refusal> {
+        let task = self.task(step);
+        self.tell(Cause::TaskCompleted { task, actor: user("ada"), data: data.into(), comment: None })
+    }
+
+    /// What the step before an active step returned.
+    pub fn previous(&self, step: &str) -> Option<Value> {
+        self.instance.previous_result(self.active(step)).map(|json| json.tree().clone())
+    }
+
+    fn keep(&mut self, transition: &Transition) {
+        self.events.extend(transition.events.iter().cloned());
+        for record in &transition.executions {
+            let before = self.records.insert(record.number, record.clone());
+            let had_ended = before.is_some_and(|before| before.ended_order.is_some());
+            assert!(!had_ended, "execution {} of `{}` ended a second time", record.number, record.step);
+        }
+    }
+
+    /// What `apply` makes of the instance is what the transition says.
+    fn check_applied(&self, transition: &Transition, context_before: &ContextData) {
+        assert_eq!(self.instance.state, transition.state);
+        let mut context = context_before.clone();
+        for (key, value) in &transition.writes {
+            match value {
+                Some(value) => drop(context.insert(key.clone(), value.clone())),
+                None => drop(context.remove(key)),
+            }
+        }
+        assert_eq!(*self.instance.context, context);
+        let pending = transition.tasks.iter().filter(|task| task.status == TaskStatus::Pending);
+        for task in pending {
+            assert_eq!(self.instance.tasks.get(&task.execution), Some(task));
+        }
+    }
+
+    /// What holds of every instance between two transitions.
+    pub fn check(&self) {
+        let (state, control) = (&self.instance.state, &self.instance.state.control);
+        let numbers: Vec<_> = control.active.iter().map(|active| active.number).collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "active executions stand oldest first, each once: {numbers:?}");
+        let ends: BTreeSet<_> = self.records.values().filter_map(|record| record.ended_order).collect();
+        assert_eq!(ends, (1..=control.ended).collect(), "every end has its own place");
+        assert_eq!(control.executions - control.ended, u32::try_from(numbers.len()).unwrap(), "nothing is lost");
+
+        let all_wait = control.active.iter().all(|active| active.phase.is_waiting());
+        match state.status {
+            WorkflowStatus::Running => assert!(!all_wait, "running, and nothing can move: {numbers:?}"),
+            WorkflowStatus::Waiting => assert!(all_wait && !numbers.is_empty()),
+            WorkflowStatus::Completed | WorkflowStatus::Failed | WorkflowStatus::Canceled => {
+                assert!(numbers.is_empty(), "finished with active executions");
+                assert!(state.completed_at.is_some());
+            }
+            WorkflowStatus::Pending | WorkflowStatus::Paused => panic!("nothing leads to {}", state.status),
+        }
+        assert_eq!(state.error.is_some(), matches!(state.status, WorkflowStatus::Failed | WorkflowStatus::Canceled));
+        assert!(state.current_step.is_some());
+        let moves = |active: &Active| active.phase != Phase::Joining;
+        assert!(state.status.is_finished() || control.active.iter().any(moves), "stuck: {:?}", control.active);
+
+        let awaited: BTreeSet<_> = control
+            .active
+            .iter()
+            .filter(|active| matches!(active.phase, Phase::AwaitingTask { .. }))
+            .map(|active| active.number)
+            .collect();
+        assert_eq!(
+            self.instance.tasks.keys().copied().collect::<BTreeSet<_>>(),
+            awaited,
+            "one task for each that waits"
+        );
+        for number in control.referenced_results() {
+            assert!(self.instance.results.contains_key(&number), "the result of execution {number} is kept");
+        }
+        for record in self.records.values().filter(|record| record.ended_order.is_none()) {
+            assert_eq!(record.status, StepStatus::Waiting);
+            assert!(numbers.contains(&record.number));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What is let in and what is not, and what each refusal says.
+
+use stepcell_model::id::ComponentDigest;
+use stepcell_sandbox::{Refusal, Sandbox, SandboxConfig};
+
+use crate::assembly::{CONTRACT, component_of, package_of, step_in_text, with_section, with_world};
+use crate::guests;
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(&SandboxConfig { cells: 1, cache_dir: None }).unwrap()
+}
+
+fn refusal(bytes: &[u8]) -> Refusal {
+    sandbox().inspect(bytes).unwrap_err()
+}
+
+/// The contract with one text replaced.
+fn changed(from: &str, to: &str) -> String {
+    assert!(CONTRACT.contains(from), "{from}");
+    CONTRACT.replace(from, to)
+}
+
+#[test]
+fn a_step_made_with_the_sdk_is_let_in_and_described() {
+    let bytes = guests::component("greet");
+
+    let facts = sandbox().inspect(&bytes).unwrap();
+
+    assert_eq!((facts.digest, facts.size_bytes), (ComponentDigest::of(&bytes), bytes.len()));
+    assert!(facts.is_step && !facts.is_gateway);
+    let manifest = facts.manifest.unwrap();
+    assert_eq!((&manifest.tree()["name"], &manifest.tree()["version"]), (&"greet".into(), &"1.0.0".into()));
+    assert_eq!(manifest.tree()["input_schema"]["required"], serde_json::json!(["name"]));
+    assert!(facts.imports.iter().any(|import| import.name.starts_with("wasi:io/streams@0.2")));
+}
+
+#[test]
+fn imports_are_listed_by_interface_and_function() {
+    let facts = sandbox().inspect(&with_world("import log; import context; export step;", "")).unwrap();
+
+    let log = facts.imports.iter().find(|import| import.name == "stepcell:step/log@0.1.0").unwrap();
+    assert_eq!(log.functions, ["write"]);
+    assert!(facts.imports.iter().any(|import| import.functions.contains(&"previous-result".to_owned())));
+}
+
+#[test]
+fn a_gateway_is_let_in_and_further_exports_do_not_matter() {
+    let facts = sandbox().inspect(&component_of(CONTRACT, "gateway-component")).unwrap();
+    assert!(facts.is_gateway && !facts.is_step);
+
+    let more = "export step; export other: interface { f: func(); } export g: func();";
+    assert!(sandbox().inspect(&with_world(more, "")).unwrap().is_step);
+}
+
+#[test]
+fn files_that_are_no_components_are_told_what_they_are() {
+    let too_large = vec![0; (32 << 20) + 1];
+    let mut truncated = guests::component("greet");
+    truncated.truncate(truncated.len() / 2);
+
+    assert!(matches!(refusal(&too_large), Refusal::TooLarge { .. }));
+    assert_eq!(refusal(b"#!/bin/sh"), Refusal::NotWasm);
+    assert_eq!(refusal(b""), Refusal::NotWasm);
+    assert_eq!(refusal(b"\0asm\x01\0\0\0"), Refusal::CoreModule);
+    assert_eq!(refusal(&package_of(CONTRACT)), Refusal::WitPackage);
+    assert!(matches!(refusal(&truncated), Refusal::Unreadable { .. }));
+}
+
+#[test]
+fn a_component_without_the_step_is_told_what_it_exports_instead() {
+    let message = refusal(&with_world("import log; export run: func();", "")).to_string();
+
+    assert!(
+        message.starts_with("the component exports `run`, and a step exports `stepcell:step/step@0.1.0`"),
+        "{message}"
+    );
+    assert!(refusal(&with_world("import log;", "")).to_string().contains("exports nothing"));
+}
+
+#[test]
+fn functions_that_are_missing_are_named() {
+    let wit = changed("    on-failure: func(failure: step-failure) -> result<_, step-failure>;\n", "");
+    let message = refusal(&component_of(&wit, "step-component")).to_string();
+
+    assert_eq!(
+        message,
+        "the component's `stepcell:step/step@0.1.0` lacks `on-failure`; implement every function of the interface"
+    );
+}
+
+#[test]
+fn a_signature_that_differs_anywhere_is_shown_beside_the_right_one() {
+    let of_export =
+        changed("execute: func(input: json) -> result<json, ", "execute: func(input: list<u8>) -> result<json, ");
+    let of_import = changed("delete: func(key: string) -> result<bool", "delete: func(name: string) -> result<bool");
+    let of_record = changed("retryable: bool,", "retryable: u8,");
+
+    for (wit, function) in [(of_export, "execute"), (of_import, "delete"), (of_record, "history")] {
+        let refusal = refusal(&component_of(&wit, "step-component"));
+        let Refusal::Signature { function: found, .. } = &refusal else { panic!("{refusal}") };
+        assert_eq!(found, function, "{refusal}");
+    }
+}
+
+#[test]
+fn a_function_that_this_host_does_not_have_yet_is_named() {
+    let wit = changed("    /// Removes a key, and", "    swap: func(key: string);\n    /// Removes a key, and");
+
+    let refusal = refusal(&component_of(&wit, "step-component"));
+
+    assert!(matches!(&refusal, Refusal::UnknownFunction { function, .. } if function == "swap"), "{refusal}");
+}
+
+#[test]
+fn a_later_patch_of_the_contract_is_let_in_and_another_minor_version_is_not() {
+    let patch = changed("stepcell:step@0.1.0", "stepcell:step@0.1.7");
+    let minor = changed("stepcell:step@0.1.0", "stepcell:step@0.2.0");
+    let none = changed("stepcell:step@0.1.0", "stepcell:step");
+
+    assert!(sandbox().inspect(&component_of(&patch, "step-component")).unwrap().is_step);
+    for wit in [minor, none] {
+        let refusal = refusal(&component_of(&wit, "step-component"));
+        assert!(matches!(refusal, Refusal::OtherVersion { .. }), "{refusal}");
+        assert!(refusal.to_string().contains("this host speaks version 0.1.0"), "{refusal}");
+    }
+}
+
+#[test]
+fn imports_that_no_host_gives_are_refused_by_name() {
+    for (items, packages, name) in [
+        (
+            "import evil:corp/thing@1.0.0; export step;",
+            "package evil:corp@1.0.0 { interface thing { f: func(); } }",
+            "evil:corp/thing@1.0.0",
+        ),
+        (
+            "import wasi:http/types@0.2.0; export step;",
+            "package wasi:http@0.2.0 { interface types { f: func(); } }",
+            "wasi:http/types@0.2.0",
+        ),
+        (
+            "import wasi:cli/exit@0.3.0; export step;",
+            "package wasi:cli@0.3.0 { interface exit { f: func(); } }",
+            "wasi:cli/exit@0.3.0",
+        ),
+        ("import format-disk: func(); export step;", "", "format-disk"),
+        ("import disk: interface { format: func(); } export step;", "", "disk"),
+    ] {
+        let refusal = refusal(&with_world(items, packages));
+        assert!(matches!(&refusal, Refusal::UnknownImport { import, .. } if import == name), "{refusal}");
+    }
+}
+
+#[test]
+fn a_damaged_manifest_is_refused_and_a_missing_one_is_not() {
+    let plain = component_of(CONTRACT, "step-component");
+
+    assert_eq!(sandbox().inspect(&plain).unwrap().manifest, None);
+    for data in ["{", "[]", "\u{feff}{}"] {
+        let refusal = refusal(&with_section(plain.clone(), "stepcell:manifest", data.as_bytes()));
+        assert!(matches!(refusal, Refusal::Manifest { .. }), "{refusal}");
+    }
+    let good = with_section(plain, "stepcell:manifest", br#"{"name":"x"}"#);
+    assert_eq!(sandbox().inspect(&good).unwrap().manifest.unwrap().tree()["name"], "x");
+}
+
+#[test]
+fn bytes_that_were_changed_anywhere_never_bring_the_host_down() {
+    let bytes = guests::component("greet");
+    let sandbox = sandbox();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+
+    for _ in 0..60 {
+        let mut changed = bytes.clone();
+        for _ in 0..4 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let at = usize::try_from(random).unwrap() % changed.len();
+            changed[at] = (random >> 56) as u8;
+        }
+        let _ = sandbox.inspect(&changed);
+    }
+}
+
+#[tokio::test]
+async fn an_import_of_wasi_with_another_signature_is_refused_when_linking() {
+    let bytes = with_world(
+        "import wasi:cli/environment@0.2.0; export step;",
+        "package wasi:cli@0.2.0 { interface environment { get-arguments: func(really: bool) -> u8; } }",
+    );
+
+    let refusal = sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap_err();
+
+    assert!(matches!(refusal, Refusal::Link { .. }), "{refusal}");
+    assert!(refusal.to_string().contains("wasi:cli/environment"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_component_that_no_cell_could_hold_is_refused_when_compiling() {
+    let bytes = step_in_text("(table 60000 funcref)", "(global.get $ok)", "1");
+
+    let refusal = sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap_err();
+
+    assert!(matches!(refusal, Refusal::Compile { .. }), "{refusal}");
+    assert!(refusal.to_string().contains("60000 which exceeds the limit of 50000"), "{refusal}");
+}
+
+#[tokio::test]
+async fn bytes_other_than_the_digest_names_are_refused() {
+    let sandbox = sandbox();
+    let expected = ComponentDigest::of(b"other");
+
+    let refusal = sandbox.prepare(expected, guests::component("greet")).await.unwrap_err();
+
+    assert!(matches!(refusal, Refusal::Digest { .. }));
+    assert!(!sandbox.is_prepared(&expected));
+}
+
+#[tokio::test]
+async fn a_component_of_a_later_patch_of_the_contract_links() {
+    let bytes = component_of(&changed("stepcell:step@0.1.0", "stepcell:step@0.1.7"), "step-component");
+
+    sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap();
+}

@@ -1,0 +1,6 @@
+//! The whole host with real components: from a definition to rows, through cells.
+
+mod contained;
+mod flow;
+mod refused;
+mod restart;
