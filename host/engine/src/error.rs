@@ -135,6 +135,10 @@ fn not_found(what: &str, name: &str, version: Option<&Version>, known: &[Version
         return format!("there is no {what} `{name}`; `stepcell {} list` shows those there are", verb_of(what));
     }
     let known = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if version.is_none() {
+        let wanted = if what == "workflow" { "active version" } else { "version that fits" };
+        return format!("{what} `{name}` has no {wanted}; the versions there are: {known}");
+    }
     format!("there is no {what} `{name}`{asked}; the versions there are: {known}")
 }
 

@@ -118,6 +118,9 @@ impl Host {
     }
 }
 
+/// A store for the engine, and the same once more where it must be closed in order.
+type OpenStore = (Arc<dyn WorkflowStore>, Option<Arc<SqliteStore>>);
+
 impl HostBuilder {
     /// Sets what the host may do to its database; without this it drives.
     #[must_use]
@@ -161,7 +164,7 @@ impl HostBuilder {
         Ok(Host { engine, sandbox, driving, sqlite, _lock: lock })
     }
 
-    fn open_store(&self) -> Result<(Arc<dyn WorkflowStore>, Option<Arc<SqliteStore>>), StoreError> {
+    fn open_store(&self) -> Result<OpenStore, StoreError> {
         let Some(database) = &self.database else { return Ok((Arc::new(MemoryStore::new()), None)) };
         let role = if self.access == Access::Drive { Role::Driver } else { Role::Visitor };
         let options = SqliteOptions { role, ..SqliteOptions::default() };

@@ -6,6 +6,10 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long whoever wants to drive waits for somebody who only looked.
+const LOOKED_AT_WAIT: Duration = Duration::from_millis(20);
 
 /// The lock of the process that drives a database; released when dropped.
 #[derive(Debug)]
@@ -25,7 +29,7 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file can not be used.
-    #[error("can not lock `{}`: {source}; check the folder's permissions", path.display())]
+    #[error("can not lock `{}`: {source}; check that its folder is there and can be written to", path.display())]
     Unusable {
         /// The lock file.
         path: PathBuf,
@@ -41,13 +45,11 @@ impl DriverLock {
     /// # Errors
     /// [`LockError::Held`] with the holder, if another process drives the database.
     pub fn take(database: &Path) -> Result<Self, LockError> {
-        let mut path = database.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
+        let path = lock_file_of(database);
         let unusable = |source| LockError::Unusable { path: path.clone(), source };
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
-        match file.try_lock() {
+        match file.try_lock().or_else(|error| try_again(&file, error)) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(LockError::Held { database: database.to_owned(), holder: holder_of(&mut file) });
@@ -62,6 +64,42 @@ impl DriverLock {
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(unusable)?;
         Ok(Self { _file: file })
+    }
+
+    /// What the process that drives a database says of itself; nothing if none does.
+    ///
+    /// # Errors
+    /// [`LockError::Unusable`] if the lock file can not be read.
+    pub fn find_holder(database: &Path) -> Result<Option<String>, LockError> {
+        let path = lock_file_of(database);
+        let unusable = |source| LockError::Unusable { path: path.clone(), source };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(holder_of(&mut file))),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+}
+
+fn lock_file_of(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    path.into()
+}
+
+/// Tries a second time: whoever only looks for a holder has the lock for a moment, too.
+fn try_again(file: &File, error: TryLockError) -> Result<(), TryLockError> {
+    match error {
+        TryLockError::WouldBlock => {
+            std::thread::sleep(LOOKED_AT_WAIT);
+            file.try_lock()
+        }
+        TryLockError::Error(_) => Err(error),
     }
 }
 
@@ -88,5 +126,18 @@ mod tests {
         assert!(second.contains(&format!("process {}", std::process::id())), "{second}");
         drop(first);
         DriverLock::take(&database).unwrap();
+    }
+
+    #[test]
+    fn a_holder_is_found_while_there_is_one_and_looking_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("x.db");
+
+        assert_eq!(DriverLock::find_holder(&database).unwrap(), None);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+        let held = DriverLock::take(&database).unwrap();
+        assert!(DriverLock::find_holder(&database).unwrap().unwrap().contains("process"));
+        drop(held);
+        assert_eq!(DriverLock::find_holder(&database).unwrap(), None);
     }
 }

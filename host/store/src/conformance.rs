@@ -10,6 +10,8 @@ pub mod lists;
 pub mod scheduling;
 pub mod tasks;
 
+pub use crate::sqlite::mark_as_newer;
+
 /// Makes every promise a test.
 ///
 /// Takes a function that returns an empty `Arc<dyn WorkflowStore>` and whatever must live as long as it.

@@ -19,6 +19,9 @@ mod tests;
 mod transition;
 mod writer;
 
+#[cfg(any(test, feature = "conformance"))]
+pub use self::migrate::mark_as_newer;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

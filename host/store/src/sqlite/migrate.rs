@@ -37,6 +37,17 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit()?)
 }
 
+/// Makes a database look as if a later version had written it, for tests of what is told then.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the file can not be written to.
+#[cfg(any(test, feature = "conformance"))]
+pub fn mark_as_newer(path: impl AsRef<std::path::Path>) -> Result<(), StoreError> {
+    let connection = Connection::open(path)?;
+    connection.execute(statements::INSERT_SCHEMA_VERSION, params![KNOWN + 1, "later", "", now_ms()])?;
+    Ok(())
+}
+
 /// Refuses a database whose schema is not exactly the one that this version knows.
 pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
     match verify(connection)? {

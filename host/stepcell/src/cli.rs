@@ -1,0 +1,145 @@
+//! The verbs of the command line: what each takes, and which file does it.
+//!
+//! JSON on stdout is a contract, and so are the exit codes, which stand in [`exit`] alone. What is said to people
+//! beside the result (progress, notes, hints, logs) goes to stderr. Nothing here decides what a workflow means.
+
+mod attempts;
+mod check;
+mod component;
+mod definition;
+mod exit;
+mod input;
+mod instance;
+mod open;
+mod print;
+mod progress;
+mod register;
+mod run;
+mod serve;
+mod settle;
+mod start;
+mod summary;
+mod task;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use self::exit::Exit;
+use self::open::Settings;
+
+/// Durable workflows whose every step runs in a cell of its own.
+#[derive(Debug, Parser)]
+#[command(name = "stepcell", version, max_term_width = 110, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  usage or bad input
+  2  the workflow or a step failed
+  3  not found, or in the wrong state
+  4  the database or the server can not be used";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Run),
+    Start(start::Start),
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Instance(instance::Instance),
+    #[command(subcommand)]
+    Task(task::Task),
+    #[command(subcommand)]
+    Definition(definition::Definition),
+    #[command(subcommand)]
+    Component(component::Component),
+    Check(check::Check),
+    Completions(Completions),
+}
+
+/// Print the completions for a shell.
+#[derive(Debug, clap::Args)]
+struct Completions {
+    /// The shell.
+    shell: clap_complete::Shell,
+}
+
+/// Reads the command line, does what it says, and says how that went.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refusal) => return exit::of_usage(&refusal),
+    };
+    let outcome = cli.settings.start_log().and_then(|()| on_runtime(cli));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::report(&error).into(),
+    }
+}
+
+fn on_runtime(cli: Cli) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(cli.verb.perform(&cli.settings));
+    // Whoever reads stdin may never come back; the process does not wait for that.
+    runtime.shutdown_background();
+    outcome
+}
+
+impl Verb {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match self {
+            Self::Run(verb) => verb.perform(settings).await,
+            Self::Start(verb) => verb.perform(settings).await,
+            Self::Serve(verb) => verb.perform(settings).await,
+            Self::Instance(verb) => verb.perform(settings).await,
+            Self::Task(verb) => verb.perform(settings).await,
+            Self::Definition(verb) => verb.perform(settings).await,
+            Self::Component(verb) => verb.perform(settings).await,
+            Self::Check(verb) => verb.perform(settings).await,
+            Self::Completions(verb) => verb.perform(),
+        }
+    }
+}
+
+impl Completions {
+    fn perform(self) -> anyhow::Result<Exit> {
+        let mut text = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "stepcell", &mut text);
+        print::text(&String::from_utf8_lossy(&text))?;
+        Ok(Exit::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verbs_and_their_flags_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable() {
+        fn look(command: &clap::Command, at: &str) {
+            for flag in command.get_arguments().filter(|flag| flag.get_long().is_some()) {
+                let name = flag.get_id().as_str();
+                let documented = flag.get_env().is_some() || name == "db";
+                assert!(documented || ["help", "version"].contains(&name), "{at}: --{name}");
+                let prefixed = flag.get_env().is_none_or(|env| env.to_string_lossy().starts_with("STEPCELL_"));
+                assert!(prefixed, "{at}: --{name}");
+            }
+            for verb in command.get_subcommands() {
+                look(verb, &format!("{at} {}", verb.get_name()));
+            }
+        }
+        look(&Cli::command(), "stepcell");
+    }
+}

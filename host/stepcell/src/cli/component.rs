@@ -1,0 +1,218 @@
+//! `component`: what steps run.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use stepcell::engine::EngineError;
+use stepcell::model::definition::ComponentRef;
+use stepcell::model::name::ComponentName;
+use stepcell::model::record::ComponentRecord;
+use stepcell::store::Inserted;
+use stepcell::{Access, Host};
+
+use super::exit::{Exit, Refused};
+use super::input::version;
+use super::open::{Output, Settings};
+use super::print::{self, note};
+use super::progress::Waiting;
+use super::register::identity_of;
+use super::view;
+
+/// Register and inspect components.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Component {
+    Push(Push),
+    List(List),
+    Inspect(Inspect),
+}
+
+/// Check, compile and register a component.
+///
+/// Makes the database if there is none.
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// The component, as a `.wasm` file.
+    file: PathBuf,
+    /// Under which name, such as `acme/pay` [default: what the component's manifest says].
+    #[arg(long, env = "STEPCELL_COMPONENT_NAME", hide_env_values = true)]
+    name: Option<ComponentName>,
+    /// As which version [default: what the component's manifest says].
+    #[arg(long, env = "STEPCELL_COMPONENT_VERSION", hide_env_values = true, value_parser = version)]
+    version: Option<semver::Version>,
+}
+
+/// List components, by name and version.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only the versions of this one.
+    name: Option<ComponentName>,
+}
+
+/// Show what a component is: what it exports, imports and says of itself.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A file, or a registered component: `name@1.0.3`, `name@1`, `sha256:…`.
+    #[arg(value_name = "FILE|REF")]
+    component: String,
+}
+
+impl Component {
+    pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match self {
+            Self::Push(verb) => verb.perform(settings).await?,
+            Self::List(verb) => verb.perform(settings).await?,
+            Self::Inspect(verb) => verb.perform(settings).await?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn bytes_of(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).map_err(|error| Refused::input(format!("can not read `{}`: {error}", file.display())).into())
+}
+
+impl Push {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let bytes = bytes_of(&self.file)?;
+        let host = settings.visit_with_sandbox().await?;
+        let outcome = self.push(settings, &host, bytes).await;
+        host.close().await;
+        outcome
+    }
+
+    async fn push(self, settings: &Settings, host: &Host, bytes: Vec<u8>) -> anyhow::Result<()> {
+        let what = || format!("can not push `{}`", self.file.display());
+        let facts = host.sandbox().inspect(&bytes).map_err(|refusal| Refused::input(refusal.to_string()));
+        let facts = facts.with_context(what)?;
+        let (name, version) = match (self.name, self.version) {
+            (Some(name), Some(version)) => (name, version),
+            (name, version) if facts.manifest.is_some() => {
+                let said = identity_of(&self.file, facts.manifest.as_ref(), &facts.digest);
+                (name.unwrap_or(said.0), version.unwrap_or(said.1))
+            }
+            _ => {
+                return Err(
+                    Refused::input("the component has no manifest: `--name` and `--version` must name it").into()
+                );
+            }
+        };
+        let waiting = Waiting::on(format!("compiling {name} {version}"));
+        let registered = host.engine().registry().register_component(name, version, bytes.into()).await;
+        drop(waiting);
+        let registered = registered?;
+        let is_new = registered.inserted == Inserted::New;
+        let record = registered.record;
+        if settings.output == Output::Json {
+            let mut value = view::component(&record);
+            value["is_new"] = json!(is_new);
+            return print::json(&value);
+        }
+        let done = if is_new { "pushed" } else { "unchanged" };
+        print::line(&format!("{done} {}@{} {}", record.name, record.version, record.digest))
+    }
+}
+
+impl List {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let records = visit.engine.registry().list_components(self.name.as_ref()).await?;
+        if let (Some(name), true) = (self.name, records.is_empty()) {
+            return Err(EngineError::ComponentNotFound { name, known: Vec::new() }.into());
+        }
+        if settings.output == Output::Json {
+            let items: Vec<_> = records.iter().map(view::component).collect();
+            return print::json_list(&items, items.len() as u64);
+        }
+        let row = |record: &ComponentRecord| {
+            let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
+            [
+                record.name.to_string(),
+                record.version.to_string(),
+                record.digest.to_string().chars().take(19).collect(),
+                format!("{} KiB", record.size_bytes.div_ceil(1024)),
+                summary.map(print::shortened).unwrap_or_default(),
+            ]
+        };
+        print::text(&print::table(["NAME", "VERSION", "DIGEST", "SIZE", "SUMMARY"], records.iter().map(row)))?;
+        if records.is_empty() {
+            note(format!("no components; `stepcell component push FILE{}` registers one", settings.database_flag()));
+        }
+        Ok(())
+    }
+}
+
+impl Inspect {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let wanted = self.component.parse().ok().filter(|_| !Path::new(&self.component).is_file());
+        let (record, bytes) = match wanted {
+            None => (None, bytes_of(Path::new(&self.component))?),
+            Some(ComponentRef::File(path)) => (None, bytes_of(Path::new(&path))?),
+            Some(registered) => {
+                let (record, bytes) = registered_bytes(settings, &registered).await?;
+                (Some(record), bytes)
+            }
+        };
+        let host = Host::in_memory().access(Access::Read).concurrency(1).open().await?;
+        let facts = host.sandbox().inspect(&bytes).map_err(|refusal| Refused::input(refusal.to_string()));
+        let facts = facts.with_context(|| format!("`{}` is no step", self.component))?;
+        let value = json!({
+            "name": record.as_ref().map(|record| record.name.to_string()),
+            "version": record.as_ref().map(|record| record.version.to_string()),
+            "digest": facts.digest,
+            "size_bytes": facts.size_bytes,
+            "is_step": facts.is_step,
+            "is_gateway": facts.is_gateway,
+            "imports": facts.imports.iter().map(|import| json!({ "interface": import.name, "functions": import.functions })).collect::<Vec<_>>(),
+            "manifest": facts.manifest,
+        });
+        host.close().await;
+        match settings.output {
+            Output::Json => print::json(&value),
+            Output::Table => print::text(&in_words(&value)),
+        }
+    }
+}
+
+async fn registered_bytes(settings: &Settings, wanted: &ComponentRef) -> anyhow::Result<(ComponentRecord, Vec<u8>)> {
+    let visit = settings.read()?;
+    let record = match wanted {
+        ComponentRef::Digest(digest) => {
+            let missing = || Refused::state(format!("there is no component {digest}"));
+            visit.store().find_component_by_digest(digest).await?.ok_or_else(missing)?
+        }
+        other => visit.engine.registry().get_component(other).await?,
+    };
+    let gone = || Refused::unusable(format!("the bytes of {} {} are gone", record.name, record.version));
+    let bytes = visit.store().load_component_bytes(&record.digest).await?.ok_or_else(gone)?;
+    Ok((record, bytes.to_vec()))
+}
+
+fn in_words(value: &Value) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, told: String| text.push_str(&format!("{label:<9} {}\n", print::plain(&told)));
+    if let (Some(name), Some(version)) = (value["name"].as_str(), value["version"].as_str()) {
+        line("name", format!("{name}@{version}"));
+    }
+    if let (Some(name), Some(version)) = (value["manifest"]["name"].as_str(), value["manifest"]["version"].as_str()) {
+        line("manifest", format!("{name}@{version}"));
+    }
+    line("digest", value["digest"].as_str().unwrap_or_default().to_owned());
+    line("size", format!("{} bytes", value["size_bytes"]));
+    let kinds = [("is_step", "step"), ("is_gateway", "gateway")];
+    let exports: Vec<_> = kinds.iter().filter(|(field, _)| value[field] == true).map(|(_, word)| *word).collect();
+    line("exports", exports.join(", "));
+    for import in value["imports"].as_array().into_iter().flatten() {
+        line("imports", import["interface"].as_str().unwrap_or_default().to_owned());
+    }
+    let manifest = &value["manifest"];
+    for (field, label) in [("summary", "summary"), ("input_schema", "input"), ("output_schema", "output")] {
+        match &manifest[field] {
+            Value::Null => {}
+            Value::String(said) => line(label, said.clone()),
+            said => line(label, said.to_string()),
+        }
+    }
+    text
+}

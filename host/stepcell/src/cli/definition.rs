@@ -1,0 +1,300 @@
+//! `definition`: which workflows there are, in which versions.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+use stepcell::model::definition::WorkflowDefinition;
+use stepcell::model::name::WorkflowName;
+use stepcell::model::problem::Problems;
+use stepcell::model::record::DefinitionRecord;
+use stepcell::store::Inserted;
+use stepcell::{Access, Host};
+
+use super::exit::{Exit, Refused};
+use super::input::{text_of_file, version};
+use super::open::{Output, Settings, cannot_open};
+use super::print::{self, note, plain};
+use super::register::{self, DefinitionFile};
+use super::view;
+
+/// Register, check, show and retire workflow definitions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Definition {
+    Apply(Apply),
+    List(List),
+    /// Show a version of a workflow: its steps, its components and its document.
+    Show(Named),
+    Validate(Validate),
+    Graph(Graph),
+    /// Let a version start nothing new; what runs on it goes on.
+    Deactivate(NamedVersion),
+    /// Remove a version that nothing runs or ran on.
+    Unregister(NamedVersion),
+    /// Print the JSON Schema of definitions, for editors.
+    Schema,
+}
+
+/// Register definitions, with the components that they name by path.
+///
+/// What is registered already with the same content stays as it is. Makes the database if there is none.
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The definitions, as YAML or JSON.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// List workflows: the version of each that a start would take.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Every version of every workflow, deactivated ones included.
+    #[arg(long, env = "STEPCELL_ALL", hide_env_values = true)]
+    all: bool,
+}
+
+/// One workflow.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The workflow's name.
+    name: WorkflowName,
+    /// Which version [default: the latest active release].
+    #[arg(long, env = "STEPCELL_WORKFLOW_VERSION", hide_env_values = true, value_parser = version)]
+    version: Option<semver::Version>,
+}
+
+/// One version of a workflow.
+#[derive(Debug, Args)]
+pub(crate) struct NamedVersion {
+    /// The workflow's name.
+    name: WorkflowName,
+    /// Which version.
+    #[arg(long, env = "STEPCELL_WORKFLOW_VERSION", hide_env_values = true, value_parser = version)]
+    version: semver::Version,
+}
+
+/// Check a definition's file, and the components that it names by path.
+///
+/// Components that it names by version are looked up in the database, if there is one. Nothing is stored.
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// The definition, as YAML or JSON.
+    file: PathBuf,
+}
+
+/// Draw a workflow.
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// A registered workflow's name, or a definition's file.
+    #[arg(value_name = "NAME|FILE")]
+    workflow: String,
+    /// Which version of a registered workflow [default: the latest active release].
+    #[arg(long, env = "STEPCELL_WORKFLOW_VERSION", hide_env_values = true, value_parser = version)]
+    version: Option<semver::Version>,
+    /// What to draw it as.
+    #[arg(long, env = "STEPCELL_FORMAT", hide_env_values = true, default_value = "mermaid")]
+    format: GraphFormat,
+}
+
+/// What a graph is drawn as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// A Mermaid flowchart.
+    Mermaid,
+    /// A Graphviz digraph.
+    Dot,
+    /// Nodes and edges.
+    Json,
+}
+
+impl Definition {
+    pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match self {
+            Self::Apply(verb) => verb.perform(settings).await?,
+            Self::List(verb) => verb.perform(settings).await?,
+            Self::Show(verb) => verb.perform(settings).await?,
+            Self::Validate(verb) => verb.perform(settings).await?,
+            Self::Graph(verb) => verb.perform(settings).await?,
+            Self::Deactivate(NamedVersion { name, version }) => {
+                let visit = settings.visit()?;
+                visit.engine.registry().deactivate(&name, &version).await?;
+                let record = visit.engine.registry().get_definition(&name, Some(&version)).await?;
+                print_done(settings, &record, "deactivated")?;
+                visit.close().await;
+            }
+            Self::Unregister(NamedVersion { name, version }) => {
+                let visit = settings.visit()?;
+                let record = visit.engine.registry().get_definition(&name, Some(&version)).await?;
+                visit.engine.registry().unregister(&name, &version).await?;
+                print_done(settings, &record, "removed")?;
+                visit.close().await;
+            }
+            Self::Schema => print::json(&WorkflowDefinition::json_schema())?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn print_done(settings: &Settings, record: &DefinitionRecord, done: &str) -> anyhow::Result<()> {
+    match settings.output {
+        Output::Json => print::json(&view::definition(record)),
+        Output::Table => print::line(&format!("{done} {} {}", record.name, record.version)),
+    }
+}
+
+impl Apply {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        // All are read before anything is stored: a mistake in the last one is told at once.
+        let files = self.files.iter().map(|file| DefinitionFile::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+        let host = settings.visit_with_sandbox().await?;
+        let outcome = apply(settings, &host, files).await;
+        host.close().await;
+        outcome
+    }
+}
+
+async fn apply(settings: &Settings, host: &Host, files: Vec<DefinitionFile>) -> anyhow::Result<()> {
+    let mut items = Vec::new();
+    for file in files {
+        let registered = file.register(host).await?;
+        let is_new = registered.inserted == Inserted::New;
+        let record = registered.record;
+        if settings.output == Output::Table {
+            let done = if is_new { "registered" } else { "unchanged" };
+            print::line(&format!("{done} {} {}", record.name, record.version))?;
+        }
+        let mut item = view::definition(&record);
+        item["is_new"] = json!(is_new);
+        items.push(item);
+    }
+    if settings.output == Output::Json {
+        print::json_list(&items, items.len() as u64)?;
+    }
+    Ok(())
+}
+
+impl List {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let registry = visit.engine.registry();
+        let records = match self.all {
+            true => registry.list_all_definitions(None).await?,
+            false => registry.list_latest_definitions().await?,
+        };
+        if settings.output == Output::Json {
+            let items: Vec<_> = records.iter().map(view::definition).collect();
+            return print::json_list(&items, items.len() as u64);
+        }
+        let row = |record: &DefinitionRecord| {
+            let activity = if record.is_active { "active" } else { "inactive" };
+            let description = record.description.as_deref().map(print::shortened).unwrap_or_default();
+            [record.name.to_string(), record.version.to_string(), activity.to_owned(), description]
+        };
+        print::text(&print::table(["NAME", "VERSION", "STATUS", "DESCRIPTION"], records.iter().map(row)))?;
+        if records.is_empty() {
+            note(format!("no definitions; `stepcell definition apply FILE{}` registers one", settings.database_flag()));
+        }
+        Ok(())
+    }
+}
+
+impl Named {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let record = visit.engine.registry().get_definition(&self.name, self.version.as_ref()).await?;
+        if settings.output == Output::Json {
+            return print::json(&view::whole_definition(&record));
+        }
+        let definition = definition_of(&record)?;
+        let activity = if record.is_active { "active" } else { "inactive" };
+        let mut text = format!("workflow  {} {} ({activity})\n", record.name, record.version);
+        if let Some(description) = &record.description {
+            text.push_str(&format!("purpose   {}\n", plain(description)));
+        }
+        text.push_str(&format!("created   {}\n\n", record.created_at));
+        let rows = definition.steps.iter().map(|(name, step)| {
+            let digest = record.components.iter().find(|(of, _)| of == name).map(|(_, digest)| digest.to_string());
+            let to = definition.edges.iter().filter(|edge| edge.source == *name).map(|edge| edge.target.to_string());
+            let digest = digest.map(|digest| digest.chars().take(19).collect::<String>());
+            let to = to.collect::<Vec<_>>().join(", ");
+            [name.to_string(), step.step_type().to_string(), print::or_dash(digest.as_ref()), to]
+        });
+        text.push_str(&print::table(["STEP", "TYPE", "COMPONENT", "LEADS TO"], rows));
+        print::text(&text)
+    }
+}
+
+impl Validate {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let problems = self.problems(settings).await?;
+        let is_valid = problems.is_empty();
+        if settings.output == Output::Json {
+            let problem = |problem: &stepcell::model::problem::Problem| {
+                let (line, column) = (problem.span.map(|at| at.line), problem.span.map(|at| at.column));
+                json!({ "path": problem.path, "message": problem.message, "line": line, "column": column })
+            };
+            let told: Vec<_> = problems.as_slice().iter().map(problem).collect();
+            print::json(&json!({ "valid": is_valid, "problems": told }))?;
+        } else if is_valid {
+            print::line(&format!("`{}` is valid", self.file.display()))?;
+        }
+        if is_valid { Ok(()) } else { Err(register::refused(&self.file, &problems)) }
+    }
+
+    async fn problems(&self, settings: &Settings) -> anyhow::Result<Problems> {
+        let text = text_of_file(&self.file)?;
+        let file = match DefinitionFile::parse(&self.file, &text) {
+            Ok(file) => file,
+            Err(problems) => return Ok(problems),
+        };
+        let database = settings.database();
+        let builder = match database.exists() {
+            true => Host::on_sqlite(&database).access(Access::Read),
+            false => Host::in_memory().access(Access::Read),
+        };
+        let host = builder.concurrency(1).open().await.with_context(|| cannot_open(&database))?;
+        let problems = if database.exists() {
+            file.problems(&host).await?
+        } else {
+            if file.names_registered_components() {
+                note(format!(
+                    "there is no database `{}`: components that are named by version were not looked up",
+                    database.display()
+                ));
+            }
+            file.problems_of_files(&host)
+        };
+        host.close().await;
+        Ok(problems)
+    }
+}
+
+impl Graph {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let definition = self.definition(settings).await?;
+        match self.format {
+            GraphFormat::Mermaid => print::text(&definition.to_mermaid()),
+            GraphFormat::Dot => print::text(&definition.to_dot_with(&Default::default())),
+            GraphFormat::Json => print::json(&definition.graph()),
+        }
+    }
+
+    async fn definition(&self, settings: &Settings) -> anyhow::Result<WorkflowDefinition> {
+        let path = Path::new(&self.workflow);
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.is_file() || matches!(extension, Some("yaml" | "yml" | "json")) {
+            return Ok(DefinitionFile::read(path)?.located.definition);
+        }
+        let name = WorkflowName::new(&self.workflow).map_err(|error| Refused::input(error.to_string()))?;
+        let visit = settings.read()?;
+        definition_of(&visit.engine.registry().get_definition(&name, self.version.as_ref()).await?)
+    }
+}
+
+/// The definition that a record holds as a document.
+pub(crate) fn definition_of(record: &DefinitionRecord) -> anyhow::Result<WorkflowDefinition> {
+    serde_json::from_str(record.document.text()).map_err(|error| {
+        Refused::unusable(format!("`{}` {} does not read: {error}", record.name, record.version)).into()
+    })
+}

@@ -1,0 +1,251 @@
+//! `instance`: what runs and ran, and what became of it.
+
+mod history;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use stepcell::engine::EngineError;
+use stepcell::model::definition::WorkflowDefinition;
+use stepcell::model::id::InstanceId;
+use stepcell::model::instance::WorkflowInstance;
+use stepcell::model::mermaid::GraphState;
+use stepcell::model::name::{StepName, TenantId, UserId, WorkflowName};
+use stepcell::model::record::{ExecutionRecord, InstanceSummary};
+use stepcell::store::{InstanceFilter, PageLimit, WorkflowStore};
+use stepcell::{StepStatus, WorkflowStatus};
+
+use super::definition::{GraphFormat, definition_of};
+use super::exit::{Exit, Refused};
+use super::input::instance_id;
+use super::open::{Output, Settings};
+use super::print;
+use super::summary::{self, Home};
+use super::view::{self, InstanceView};
+
+/// List, show and cancel instances.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Instance {
+    List(List),
+    /// Show an instance: where it stands, what its steps did, and its tasks.
+    Show(Named),
+    /// Show everything that happened to an instance, and each attempt with its failure, cost and log.
+    History(Named),
+    Cancel(Cancel),
+    Graph(Graph),
+}
+
+/// List instances, newest first.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only instances of this workflow, of any version.
+    #[arg(long, env = "STEPCELL_WORKFLOW", hide_env_values = true, value_name = "NAME")]
+    workflow: Option<WorkflowName>,
+    /// Only instances with this status; may be given several times.
+    #[arg(long, env = "STEPCELL_STATUS", hide_env_values = true, value_delimiter = ',')]
+    status: Vec<WorkflowStatus>,
+    /// Only this tenant's instances.
+    #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
+    tenant: Option<TenantId>,
+    /// Only instances that this user started.
+    #[arg(long, env = "STEPCELL_USER", hide_env_values = true)]
+    user: Option<UserId>,
+    #[command(flatten)]
+    page: Paging,
+}
+
+/// Which part of a list to show.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Paging {
+    /// How many to show: 1 to 1000.
+    #[arg(long, env = "STEPCELL_LIMIT", hide_env_values = true, default_value_t = 100, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// How many to pass over first.
+    #[arg(long, env = "STEPCELL_OFFSET", hide_env_values = true, default_value_t = 0, value_name = "N")]
+    pub(crate) offset: u64,
+}
+
+impl Paging {
+    /// The length of the page.
+    pub(crate) const fn limit(self) -> PageLimit {
+        PageLimit::clamped(self.limit)
+    }
+}
+
+/// One instance.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The instance's id.
+    #[arg(value_parser = instance_id)]
+    id: InstanceId,
+}
+
+/// Cancel an instance: what runs is interrupted, and its pending tasks go.
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// The instance's id.
+    #[arg(value_parser = instance_id)]
+    id: InstanceId,
+    /// Why, for whoever reads its history.
+    #[arg(long, env = "STEPCELL_REASON", hide_env_values = true)]
+    reason: String,
+}
+
+/// Draw an instance's workflow, with how far it has come in colours.
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// The instance's id.
+    #[arg(value_parser = instance_id)]
+    id: InstanceId,
+    /// What to draw it as.
+    #[arg(long, env = "STEPCELL_FORMAT", hide_env_values = true, default_value = "mermaid")]
+    format: GraphFormat,
+}
+
+impl Instance {
+    pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match self {
+            Self::List(verb) => verb.perform(settings).await?,
+            Self::Show(Named { id }) => {
+                let visit = settings.read()?;
+                let view = InstanceView::load(visit.store(), id).await?;
+                summary::print(settings, &view, Home::Database)?;
+            }
+            Self::History(Named { id }) => {
+                let visit = settings.read()?;
+                history::print(settings, visit.store(), id).await?;
+            }
+            Self::Cancel(verb) => verb.perform(settings).await?,
+            Self::Graph(verb) => verb.perform(settings).await?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl List {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let filter = InstanceFilter {
+            workflow: self.workflow,
+            statuses: self.status,
+            tenant: self.tenant,
+            created_by: self.user,
+            limit: self.page.limit(),
+            offset: self.page.offset,
+        };
+        let page = visit.store().list_instances(&filter).await?;
+        if settings.output == Output::Json {
+            let items: Vec<_> = page.items.iter().map(view::summary).collect();
+            return print::json_list(&items, page.total);
+        }
+        let headings = ["ID", "WORKFLOW", "STATUS", "STEP", "STARTED", "FINISHED"];
+        print::text(&print::table(headings, page.items.iter().map(row)))?;
+        note_rest(page.items.len(), page.total, "instance", self.page.offset);
+        Ok(())
+    }
+}
+
+/// Says how many there are where a table shows only some of them, or none.
+pub(crate) fn note_rest(shown: usize, total: u64, what: &str, offset: u64) {
+    match (shown as u64, total) {
+        (_, 0) => print::note(format!("no {what}s")),
+        (shown, total) if shown + offset < total => {
+            print::note(format!("\n{shown} of {total} {what}s; `--offset {}` shows more", shown + offset));
+        }
+        _ => {}
+    }
+}
+
+fn row(summary: &InstanceSummary) -> [String; 6] {
+    let identity = &summary.identity;
+    [
+        identity.id.to_string(),
+        format!("{} {}", identity.workflow_name, identity.workflow_version),
+        summary.status.to_string(),
+        print::or_dash(summary.current_step.as_ref()),
+        identity.started_at.to_string(),
+        print::or_dash(summary.completed_at.as_ref()),
+    ]
+}
+
+impl Cancel {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.visit()?;
+        let what = format!("can not cancel {}", self.id);
+        visit.engine.cancel_workflow(self.id, &self.reason).await.context(what)?;
+        let view = InstanceView::load(visit.store(), self.id).await?;
+        summary::print(settings, &view, Home::Database)?;
+        visit.close().await;
+        Ok(())
+    }
+}
+
+impl Graph {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let store = visit.store();
+        let missing = EngineError::InstanceNotFound { id: self.id };
+        let instance = store.load_instance(self.id).await?.ok_or(missing)?;
+        let record = store.find_definition_by_id(instance.identity.definition).await?;
+        let definition = definition_of(&record.ok_or_else(|| Refused::unusable("the instance's definition is gone"))?)?;
+        let state = state_of(&instance, &store.list_executions(self.id).await?);
+        match self.format {
+            GraphFormat::Mermaid => print::text(&definition.to_mermaid_with(&state)),
+            GraphFormat::Dot => print::text(&definition.to_dot_with(&state)),
+            GraphFormat::Json => print::json(&graph_json(&definition, &state)?),
+        }
+    }
+}
+
+/// How far each step has come: what its last execution came to, unless it is active again.
+fn state_of(instance: &WorkflowInstance, executions: &[ExecutionRecord]) -> GraphState {
+    let mut last = BTreeMap::new();
+    for record in executions {
+        let known = last.entry(&record.step).or_insert(record);
+        if record.number > known.number {
+            *known = record;
+        }
+    }
+    let current: Vec<StepName> = instance.state.control.active.iter().map(|active| active.step.clone()).collect();
+    let ended = |wanted: &[StepStatus]| {
+        let fits = |record: &&&ExecutionRecord| wanted.contains(&record.status) && !current.contains(&record.step);
+        last.values().filter(fits).map(|record| record.step.clone()).collect()
+    };
+    let completed = ended(&[StepStatus::Succeeded, StepStatus::Skipped]);
+    let failed = ended(&[StepStatus::Failed]);
+    GraphState { completed, failed, current }
+}
+
+fn graph_json(definition: &WorkflowDefinition, state: &GraphState) -> anyhow::Result<Value> {
+    let mut graph = serde_json::to_value(definition.graph())?;
+    for node in graph["nodes"].as_array_mut().into_iter().flatten() {
+        let is_in = |steps: &[StepName]| steps.iter().any(|step| node["id"] == *step.as_str());
+        let word = match () {
+            () if is_in(&state.current) => Some("current"),
+            () if is_in(&state.failed) => Some("failed"),
+            () if is_in(&state.completed) => Some("completed"),
+            () => None,
+        };
+        node["state"] = json!(word);
+    }
+    Ok(graph)
+}
+
+/// The whole history of an instance, page by page.
+pub(crate) async fn load_history(
+    store: &dyn WorkflowStore,
+    id: InstanceId,
+) -> anyhow::Result<Vec<stepcell::model::history::HistoryEntry>> {
+    let mut history = Vec::new();
+    loop {
+        let after = history.last().map_or(0, |entry: &stepcell::model::history::HistoryEntry| entry.seq);
+        let page = store.list_history(id, after, stepcell::store::LIST_LEN_MAX).await?;
+        if page.is_empty() {
+            return Ok(history);
+        }
+        history.extend(page);
+    }
+}

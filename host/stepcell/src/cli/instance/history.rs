@@ -1,0 +1,114 @@
+//! What happened to an instance, event by event and attempt by attempt.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use stepcell::engine::EngineError;
+use stepcell::model::history::{Event, HistoryEntry};
+use stepcell::model::id::InstanceId;
+use stepcell::store::WorkflowStore;
+
+use super::load_history;
+use crate::cli::attempts::{self, Attempt};
+use crate::cli::open::{Output, Settings};
+use crate::cli::print::{self, plain};
+use crate::cli::summary::took_ms;
+
+/// Prints an instance's history.
+pub(super) async fn print(settings: &Settings, store: &dyn WorkflowStore, id: InstanceId) -> anyhow::Result<()> {
+    store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })?;
+    let history = load_history(store, id).await?;
+    let attempts = attempts::of(&history);
+    match settings.output {
+        Output::Json => print::json(&to_json(&history, &attempts)?),
+        Output::Table => print::text(&text(&history, &attempts)?),
+    }
+}
+
+/// One item an event, with the transition that it belongs to; the attempts beside them.
+fn to_json(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result<Value> {
+    let mut items = Vec::new();
+    for entry in history {
+        for event in &entry.events {
+            let mut item = json!({ "seq": entry.seq, "at": entry.at });
+            if let (Value::Object(item), Value::Object(fields)) = (&mut item, serde_json::to_value(event)?) {
+                // What an attempt cost and said stands with the attempt.
+                item.extend(fields.into_iter().filter(|(name, _)| name != "trace"));
+            }
+            items.push(item);
+        }
+    }
+    let total = items.len();
+    let attempts: Vec<_> = attempts.iter().map(Attempt::to_json).collect();
+    Ok(json!({ "items": items, "total": total, "attempts": attempts }))
+}
+
+fn text(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result<String> {
+    let mut rows = Vec::new();
+    for entry in history {
+        for event in &entry.events {
+            rows.push([entry.seq.to_string(), entry.at.to_string(), words(event)?.0, words(event)?.1]);
+        }
+    }
+    let mut text = print::table(["SEQ", "AT", "EVENT", "WHAT"], rows);
+    if !attempts.is_empty() {
+        text.push('\n');
+        let headings = ["ATTEMPT", "STATUS", "TOOK", "CPU", "MEMORY", "HOST CALLS", "ERROR"];
+        text.push_str(&print::table(headings, attempts.iter().map(row)));
+    }
+    for attempt in attempts {
+        for line in attempt.trace.map_or(&[][..], |trace| &trace.log) {
+            let fields = line.fields.as_ref().map(|fields| format!(" {fields}")).unwrap_or_default();
+            let level = format!("{:?}", line.level).to_lowercase();
+            let _ = writeln!(text, "{} {level}: {}", label(attempt), plain(&format!("{}{fields}", line.message)));
+        }
+    }
+    Ok(text)
+}
+
+/// An event's name, and its fields in one line.
+fn words(event: &Event) -> anyhow::Result<(String, String)> {
+    let Value::Object(mut fields) = serde_json::to_value(event)? else { return Ok(Default::default()) };
+    let name = fields.shift_remove("type").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+    fields.shift_remove("trace");
+    let step = fields.shift_remove("step").and_then(|step| step.as_str().map(|step| format!("`{step}`")));
+    let told = fields.iter().map(|(name, value)| match value {
+        Value::String(text) => format!("{name} {text}"),
+        Value::Object(error) if error.contains_key("code") => {
+            let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+            format!("{}: {}", part("code"), part("message"))
+        }
+        Value::Array(edges) if name == "edges" => edges_in_words(edges),
+        other => format!("{name} {other}"),
+    });
+    let parts: Vec<_> = step.into_iter().chain(told).filter(|part| !part.is_empty()).collect();
+    Ok((name, print::shortened(&parts.join(", "))))
+}
+
+fn edges_in_words(edges: &[Value]) -> String {
+    let word = |edge: &Value| {
+        let taken = if edge["taken"] == true { "takes" } else { "passes by" };
+        format!("{taken} the edge to `{}`", edge["target"].as_str().unwrap_or_default())
+    };
+    edges.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn label(attempt: &Attempt<'_>) -> String {
+    format!("{} #{}", attempt.step, attempt.number)
+}
+
+fn row(attempt: &Attempt<'_>) -> [String; 7] {
+    let cost = |told: &dyn Fn(&stepcell::model::attempt::Receipt) -> String| {
+        print::or_dash(attempt.trace.map(|trace| told(&trace.receipt)).as_ref())
+    };
+    let error = attempt.failure.map(|failure| print::shortened(&format!("{}: {}", failure.code, failure.message)));
+    [
+        label(attempt),
+        attempt.status.to_owned(),
+        cost(&|receipt| took_ms((receipt.wall_us / 1_000).into())),
+        cost(&|receipt| format!("{} µs", receipt.cpu_us)),
+        cost(&|receipt| format!("{} KiB", receipt.memory_bytes_peak >> 10)),
+        cost(&|receipt| receipt.host_calls.to_string()),
+        error.unwrap_or_default(),
+    ]
+}

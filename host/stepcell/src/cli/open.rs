@@ -1,0 +1,248 @@
+//! How verbs come to a database: to drive it, to visit it beside a driver, or only to read.
+//!
+//! Verbs that run no component build no sandbox. Only verbs that may begin a database make its file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use clap::{Args, ValueEnum};
+use stepcell::engine::{ComponentFacts, ComponentRefused, EngineOptions, StepRunner};
+use stepcell::lock::LockError;
+use stepcell::model::attempt::{AttemptReport, HookReport, StepCall};
+use stepcell::model::failure::Failure;
+use stepcell::model::id::ComponentDigest;
+use stepcell::store::{Role, SqliteOptions, SqliteStore, WorkflowStore};
+use stepcell::{Access, Host, HostBuilder, HostError, WorkflowEngine};
+
+use super::exit::Refused;
+
+/// The database that verbs work on unless told otherwise.
+const DATABASE: &str = "stepcell.db";
+
+/// Flags of every verb.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every verb")]
+pub(crate) struct Settings {
+    /// The database [default: stepcell.db; `run` keeps everything in memory without it] [env: STEPCELL_DB, but not
+    /// for `run`].
+    #[arg(long, global = true, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// What is printed on stdout: something for people, or JSON for programs.
+    #[arg(long, global = true, env = "STEPCELL_OUTPUT", hide_env_values = true, default_value = "table")]
+    pub(crate) output: Output,
+    /// Where compiled components are kept [default: `stepcell` in the user's cache directory].
+    #[arg(long, global = true, env = "STEPCELL_CACHE", hide_env_values = true, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// What is logged on stderr: error, warn, info, debug, trace, or `target=level` with commas between.
+    #[arg(
+        long,
+        global = true,
+        env = "STEPCELL_LOG",
+        hide_env_values = true,
+        default_value = "warn",
+        value_name = "LEVEL"
+    )]
+    log: String,
+}
+
+/// What is printed on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+impl Settings {
+    /// Begins to log on stderr.
+    pub(crate) fn start_log(&self) -> anyhow::Result<()> {
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log)
+            .map_err(|error| Refused::input(format!("`--log {}`: {error}", self.log)))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(super::print::has_colours(&std::io::stderr()))
+            .init();
+        Ok(())
+    }
+
+    /// The database that was named on the command line.
+    pub(crate) fn named_database(&self) -> Option<&Path> {
+        self.db.as_deref()
+    }
+
+    /// The database to work on.
+    pub(crate) fn database(&self) -> PathBuf {
+        let of_environment = || std::env::var_os("STEPCELL_DB").filter(|name| !name.is_empty()).map(PathBuf::from);
+        self.db.clone().or_else(of_environment).unwrap_or_else(|| DATABASE.into())
+    }
+
+    /// How a command that is suggested to somebody names the database: not at all where it is the usual one.
+    pub(crate) fn database_flag(&self) -> String {
+        match &self.db {
+            Some(database) => format!(" --db {}", super::print::shell_word(&database.display().to_string())),
+            None => String::new(),
+        }
+    }
+
+    /// A builder of hosts with the cache of compiled components.
+    pub(crate) fn with_cache(&self, builder: HostBuilder) -> HostBuilder {
+        match self.cache_dir() {
+            Some(dir) => builder.cache(dir),
+            None => builder,
+        }
+    }
+
+    /// Where compiled components are kept: nowhere, if nothing was named and the user's own directory can not be made.
+    fn cache_dir(&self) -> Option<PathBuf> {
+        if let Some(named) = &self.cache {
+            return Some(named.clone());
+        }
+        let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let of_user = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+        match std::fs::create_dir_all(&of_user) {
+            Ok(()) => Some(of_user.join("stepcell")),
+            Err(error) => {
+                tracing::info!(%error, "`{}` can not be made; components are compiled anew", of_user.display());
+                None
+            }
+        }
+    }
+
+    /// The database, which must be there.
+    pub(crate) fn existing_database(&self) -> anyhow::Result<PathBuf> {
+        let database = self.database();
+        if database.exists() {
+            return Ok(database);
+        }
+        let hint = format!(
+            "name another one with `--db FILE`; `stepcell definition apply FILE.yaml{}` makes one",
+            self.database_flag()
+        );
+        Err(Refused::unusable(format!("there is no database `{}`", database.display())).hint(hint).into())
+    }
+
+    /// Opens the database to drive it, and makes it if there is none.
+    pub(crate) async fn drive(&self, database: &Path) -> Result<Host, HostError> {
+        self.with_cache(Host::on_sqlite(database)).access(Access::Drive).open().await
+    }
+
+    /// Opens the database to register components beside whoever drives it, and makes it if there is none.
+    pub(crate) async fn visit_with_sandbox(&self) -> anyhow::Result<Host> {
+        let database = self.database();
+        let host = self.with_cache(Host::on_sqlite(&database)).access(Access::Visit).concurrency(1);
+        host.open().await.with_context(|| cannot_open(&database))
+    }
+
+    /// Opens the database to change it beside whoever drives it.
+    pub(crate) fn visit(&self) -> anyhow::Result<Visit> {
+        let database = self.existing_database()?;
+        let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
+        let store = SqliteStore::open(&database, options).with_context(|| cannot_open(&database))?;
+        Ok(Visit::on(store))
+    }
+
+    /// Opens the database to read it beside whoever drives it.
+    pub(crate) fn read(&self) -> anyhow::Result<Visit> {
+        let database = self.existing_database()?;
+        let store = SqliteStore::open_read_only(&database, SqliteOptions::default());
+        Ok(Visit::on(store.with_context(|| cannot_open(&database))?))
+    }
+
+    /// Opens the database to drive it, or to visit it where another process drives it.
+    pub(crate) async fn drive_or_visit(&self) -> anyhow::Result<Hands> {
+        let database = self.existing_database()?;
+        match self.drive(&database).await {
+            Ok(host) => Ok(Hands::Driving(host)),
+            Err(HostError::Lock(LockError::Held { holder, .. })) => Ok(Hands::Visiting(self.visit()?, holder)),
+            Err(error) => Err(anyhow::Error::from(error).context(cannot_open(&database))),
+        }
+    }
+}
+
+/// What was tried when a database could not be opened.
+pub(crate) fn cannot_open(database: &Path) -> String {
+    format!("can not open `{}`", database.display())
+}
+
+/// What a process is to a database that it wants to move an instance of.
+pub(crate) enum Hands {
+    /// It drives.
+    Driving(Host),
+    /// Another process drives, which says this of itself.
+    Visiting(Visit, String),
+}
+
+impl Hands {
+    /// What changes instances.
+    pub(crate) const fn engine(&self) -> &WorkflowEngine {
+        match self {
+            Self::Driving(host) => host.engine(),
+            Self::Visiting(visit, _) => &visit.engine,
+        }
+    }
+
+    /// Stores what is left to store, and ends.
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Driving(host) => host.close().await,
+            Self::Visiting(visit, _) => visit.close().await,
+        }
+    }
+}
+
+/// An engine over a database that runs no component.
+pub(crate) struct Visit {
+    pub(crate) engine: WorkflowEngine,
+    sqlite: Arc<SqliteStore>,
+}
+
+impl Visit {
+    fn on(store: SqliteStore) -> Self {
+        let sqlite = Arc::new(store);
+        let store = Arc::clone(&sqlite) as Arc<dyn WorkflowStore>;
+        let engine = WorkflowEngine::new(store, Arc::new(NoComponents), EngineOptions::default());
+        Self { engine, sqlite }
+    }
+
+    /// What is kept.
+    pub(crate) fn store(&self) -> &dyn WorkflowStore {
+        self.engine.store().as_ref()
+    }
+
+    /// Stores what is left to store, and ends.
+    pub(crate) async fn close(&self) {
+        self.sqlite.close().await;
+    }
+}
+
+/// Stands where a sandbox would, in verbs that neither register nor run components.
+struct NoComponents;
+
+const NO_COMPONENTS: &str = "this verb runs no components";
+
+#[async_trait]
+impl StepRunner for NoComponents {
+    async fn inspect(&self, _: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
+        Err(ComponentRefused { reason: NO_COMPONENTS.to_owned() })
+    }
+
+    async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
+        Err(ComponentRefused { reason: NO_COMPONENTS.to_owned() })
+    }
+
+    fn is_prepared(&self, _: &ComponentDigest) -> bool {
+        false
+    }
+
+    async fn run(&self, _: StepCall) -> AttemptReport {
+        unreachable!("{NO_COMPONENTS}")
+    }
+
+    async fn run_failure_hook(&self, _: StepCall, _: Failure) -> HookReport {
+        unreachable!("{NO_COMPONENTS}")
+    }
+}

@@ -1,0 +1,129 @@
+//! What goes to stdout, and how it looks.
+//!
+//! Text that came from outside may hold control characters; on its way to people they become spaces, so that no step,
+//! user or definition moves the cursor of whoever reads.
+
+use std::io::{self, IsTerminal, Write as _};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use serde::Serialize;
+use stepcell::model::json::Json;
+
+/// How many characters of a JSON value a line for people shows.
+const JSON_CHARS_MAX: usize = 120;
+
+/// Prints text.
+///
+/// # Errors
+/// If stdout can not be written to, such as when nobody reads it any more.
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Prints one line.
+pub(crate) fn line(line: &str) -> anyhow::Result<()> {
+    text(&format!("{line}\n"))
+}
+
+/// Prints JSON, over several lines for whoever looks at it.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints a list as JSON.
+pub(crate) fn json_list(items: &[serde_json::Value], total: u64) -> anyhow::Result<()> {
+    json(&serde_json::json!({ "items": items, "total": total }))
+}
+
+/// Says something to whoever sits before the terminal, beside the result.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    // Nobody may read it, and that is no reason to end otherwise.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether a stream shows colours: on a terminal, and if nobody asked for none.
+pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Rows below headings, as wide as their content or the terminal.
+pub(crate) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(headings);
+    table.add_rows(rows.into_iter().map(|row| row.map(|cell| plain(&cell))));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    if let Some(first) = table.column_mut(0) {
+        // The first column names the row: it is what people copy.
+        first.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    let lines = table.lines().map(|line| format!("{}\n", line.trim_end()));
+    lines.collect()
+}
+
+/// Text without control characters.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A JSON value in one line that is not too long.
+pub(crate) fn short_json(json: &Json) -> String {
+    shortened(&json.tree().to_string())
+}
+
+/// Text in one line that is not too long.
+pub(crate) fn shortened(text: &str) -> String {
+    let text = plain(text);
+    match text.char_indices().nth(JSON_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// A text as one word of a shell's command line.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@,=+".contains(c);
+    if !text.is_empty() && text.chars().all(is_safe) {
+        return text.to_owned();
+    }
+    format!("'{}'", plain(text).replace('\'', "'\\''"))
+}
+
+/// What there is, or a dash.
+pub(crate) fn or_dash<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
+/// A number and a word for what it counts.
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_can_not_move_the_cursor() {
+        assert_eq!(plain("a\x1b[2Jb\nc"), "a [2Jb c");
+    }
+
+    #[test]
+    fn a_suggested_command_can_be_pasted_into_a_shell() {
+        assert_eq!(shell_word("dana@acme"), "dana@acme");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+
+    #[test]
+    fn a_table_has_no_blanks_at_the_end_of_its_lines() {
+        let table = table(["ID", "NAME"], [["1".to_owned(), "x".to_owned()], ["22".to_owned(), String::new()]]);
+
+        assert_eq!(table, "ID  NAME\n1   x\n22\n");
+    }
+}

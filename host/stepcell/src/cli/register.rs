@@ -1,0 +1,182 @@
+//! From a definition's file to its registration: reads the file and the components that it names by path.
+//!
+//! A component from a file is registered under what its manifest says; without one, under the file's name and a
+//! version made of its digest. The definition is stored with the digest, so that it means the same everywhere.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use stepcell::Host;
+use stepcell::engine::RegisteredDefinition;
+use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition, StepDefinition};
+use stepcell::model::id::ComponentDigest;
+use stepcell::model::json::Json;
+use stepcell::model::name::{ComponentName, StepName};
+use stepcell::model::problem::{PathPart, Problem, Problems};
+
+use super::exit::Refused;
+use super::input::text_of_file;
+use super::progress::Waiting;
+
+/// A definition's file that was read.
+pub(crate) struct DefinitionFile {
+    pub(crate) path: PathBuf,
+    pub(crate) located: LocatedDefinition,
+}
+
+/// A component's file that was read and checked.
+struct ComponentFile {
+    name: ComponentName,
+    version: semver::Version,
+    bytes: Arc<[u8]>,
+}
+
+/// What a definition's component files are, by step, and what is wrong with the others.
+type ComponentFiles = (BTreeMap<StepName, ComponentFile>, Vec<Finding>);
+
+impl DefinitionFile {
+    /// Reads a definition's file.
+    ///
+    /// # Errors
+    /// With everything that is wrong with it, by line and column.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        Self::parse(path, &text_of_file(path)?).map_err(|problems| refused(path, &problems))
+    }
+
+    /// Reads a definition's text, which stands in a file of that path.
+    ///
+    /// # Errors
+    /// With everything that is wrong with it, by line and column.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
+        Ok(Self { path: path.to_owned(), located: LocatedDefinition::parse(text)? })
+    }
+
+    /// Whether a step names a component that must be registered.
+    pub(crate) fn names_registered_components(&self) -> bool {
+        self.located.definition.steps.values().any(|step| match step {
+            StepDefinition::Machine(machine) => path_of(&machine.component).is_none(),
+            StepDefinition::Human(_) | StepDefinition::Gateway(_) => false,
+        })
+    }
+
+    /// Everything that is wrong with the components that the definition names by path.
+    pub(crate) fn problems_of_files(&self, host: &Host) -> Problems {
+        self.located.locate(self.component_files(host).1)
+    }
+
+    /// Registers the definition and the components that it names by path.
+    ///
+    /// # Errors
+    /// With everything that is wrong with it; nothing is stored then.
+    pub(crate) async fn register(self, host: &Host) -> anyhow::Result<RegisteredDefinition> {
+        let (files, problems) = self.check(host).await?;
+        if !problems.is_empty() {
+            return Err(refused(&self.path, &problems));
+        }
+        let mut definition = self.located.definition;
+        for (step, file) in files {
+            let digest = ComponentDigest::of(&file.bytes);
+            let _waiting = Waiting::on(format!("compiling {} {}", file.name, file.version));
+            host.engine().registry().register_component(file.name, file.version, file.bytes).await?;
+            if let Some(StepDefinition::Machine(machine)) = definition.steps.get_mut(&step) {
+                machine.component = ComponentRef::Digest(digest);
+            }
+        }
+        let what = || format!("can not register `{}`", self.path.display());
+        host.engine().registry().register_definition(definition).await.with_context(what)
+    }
+
+    /// Everything that is wrong with the definition beyond its own text.
+    pub(crate) async fn problems(&self, host: &Host) -> anyhow::Result<Problems> {
+        Ok(self.check(host).await?.1)
+    }
+
+    async fn check(&self, host: &Host) -> anyhow::Result<(BTreeMap<StepName, ComponentFile>, Problems)> {
+        let (files, mut findings) = self.component_files(host);
+        let (_, unresolved) = host.engine().registry().resolve(&self.located.definition).await?;
+        let is_file = |finding: &Finding| self.file_of(finding).is_some();
+        findings.extend(unresolved.into_iter().filter(|finding| !is_file(finding)));
+        Ok((files, self.located.locate(findings)))
+    }
+
+    /// The path of the component that a finding is about, if the definition names it by path.
+    fn file_of(&self, finding: &Finding) -> Option<&str> {
+        let [PathPart::Key(steps), PathPart::Key(step), PathPart::Key(component)] = finding.path.as_slice() else {
+            return None;
+        };
+        match self.located.definition.steps.get(step.as_str())? {
+            StepDefinition::Machine(machine) if steps == "steps" && component == "component" => {
+                path_of(&machine.component)
+            }
+            _ => None,
+        }
+    }
+
+    fn component_files(&self, host: &Host) -> ComponentFiles {
+        let mut files = BTreeMap::new();
+        let mut findings = Vec::new();
+        for (step, definition) in &self.located.definition.steps {
+            let StepDefinition::Machine(machine) = definition else { continue };
+            let Some(path) = path_of(&machine.component) else { continue };
+            let path = self.path.parent().unwrap_or(Path::new("")).join(path);
+            match read_component(&path, host) {
+                Ok(file) => drop(files.insert(step.clone(), file)),
+                Err(message) => {
+                    let path = ["steps", step.as_str(), "component"].map(|part| PathPart::Key(part.to_owned()));
+                    findings.push(Finding { path: path.into(), message });
+                }
+            }
+        }
+        (files, findings)
+    }
+}
+
+fn path_of(component: &ComponentRef) -> Option<&str> {
+    match component {
+        ComponentRef::File(path) => Some(path),
+        ComponentRef::Registered { .. } | ComponentRef::Digest(_) => None,
+    }
+}
+
+fn read_component(path: &Path, host: &Host) -> Result<ComponentFile, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("can not read `{}`: {error}", path.display()))?;
+    let facts = host.sandbox().inspect(&bytes).map_err(|refusal| format!("`{}`: {refusal}", path.display()))?;
+    let (name, version) = identity_of(path, facts.manifest.as_ref(), &facts.digest);
+    Ok(ComponentFile { name, version, bytes: bytes.into() })
+}
+
+/// The name and version that a component's file is registered under unless somebody says otherwise.
+pub(crate) fn identity_of(
+    path: &Path,
+    manifest: Option<&Json>,
+    digest: &ComponentDigest,
+) -> (ComponentName, semver::Version) {
+    let said = |field: &str| manifest.and_then(|manifest| manifest.tree()[field].as_str());
+    let named = said("name").and_then(|name| ComponentName::new(name).ok());
+    let versioned = said("version").and_then(|version| semver::Version::parse(version).ok());
+    if let (Some(name), Some(version)) = (named, versioned) {
+        return (name, version);
+    }
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = stem.and_then(|stem| ComponentName::new(stem).ok());
+    let name = name.unwrap_or_else(|| ComponentName::new("component").expect("letters are a name"));
+    // A pre-release, so that no `name@0` ever means it by accident.
+    let pre = semver::Prerelease::new(&format!("sha256-{}", &digest.hex()[..12])).unwrap_or_default();
+    (name, semver::Version { pre, ..semver::Version::new(0, 0, 0) })
+}
+
+/// A definition that is refused, with each problem at its place.
+pub(crate) fn refused(path: &Path, problems: &Problems) -> anyhow::Error {
+    let details: Vec<_> = problems.as_slice().iter().map(|problem| located(path, problem)).collect();
+    let why = format!("`{}` has {}", path.display(), super::print::counted(details.len(), "problem"));
+    Refused::input(why).details(details).into()
+}
+
+/// A problem as compilers tell theirs: `file:line:column: path: message`.
+fn located(path: &Path, problem: &Problem) -> String {
+    let place = problem.span.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
+    let about = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
+    super::print::plain(&format!("{}{place}: {about}{}", path.display(), problem.message))
+}

@@ -1,0 +1,173 @@
+//! Instances, tasks, definitions and components as JSON: the contract of `--output json`.
+//!
+//! Fields stand in a fixed order, what is not there is `null`, and new fields come last.
+
+use serde_json::{Map, Value, json};
+use stepcell::engine::EngineError;
+use stepcell::model::attempt::ContextData;
+use stepcell::model::id::InstanceId;
+use stepcell::model::record::{
+    ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord,
+};
+use stepcell::store::{PageLimit, TaskFilter, WorkflowStore};
+
+/// How often an instance that moves meanwhile is read again, before what was read last is shown.
+const LOOKS_MAX: u32 = 5;
+
+/// Everything that is shown of an instance.
+#[derive(Debug)]
+pub(crate) struct InstanceView {
+    pub(crate) summary: InstanceSummary,
+    pub(crate) context: ContextData,
+    pub(crate) executions: Vec<ExecutionRecord>,
+    pub(crate) tasks: Vec<TaskRecord>,
+}
+
+impl InstanceView {
+    /// Reads an instance, all of one moment if it does not move too fast for that.
+    pub(crate) async fn load(store: &dyn WorkflowStore, id: InstanceId) -> Result<Self, EngineError> {
+        let find = || async { store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id }) };
+        let mut summary = find().await?;
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let context = store.load_context(id).await?;
+            let executions = store.list_executions(id).await?;
+            let filter = TaskFilter { instance: Some(id), limit: PageLimit::MAX, ..TaskFilter::default() };
+            let tasks = store.list_tasks(&filter).await?.items;
+            let after = find().await?;
+            if after.seq == summary.seq || looks == LOOKS_MAX {
+                return Ok(Self { summary: after, context, executions, tasks });
+            }
+            summary = after;
+        }
+    }
+
+    /// The instance as JSON.
+    pub(crate) fn to_json(&self) -> Value {
+        let InstanceSummary { identity, status, current_step, error, result, completed_at, .. } = &self.summary;
+        let tasks = self.tasks.iter().map(|task| Value::Object(task_fields(task)));
+        json!({
+            "id": identity.id,
+            "workflow_name": identity.workflow_name,
+            "workflow_version": identity.workflow_version.to_string(),
+            "status": status,
+            "current_step": current_step,
+            "error": error,
+            "data": self.context,
+            "metadata": *identity.metadata,
+            "result": result,
+            "tenant_id": identity.tenant,
+            "created_by": identity.created_by,
+            "started_at": identity.started_at,
+            "completed_at": completed_at,
+            "history": self.executions.iter().map(execution).collect::<Vec<_>>(),
+            "tasks": tasks.collect::<Vec<_>>(),
+            "correlation_id": identity.correlation_id,
+        })
+    }
+}
+
+/// An instance as lists show it: without its data, its history and its tasks.
+pub(crate) fn summary(summary: &InstanceSummary) -> Value {
+    let InstanceIdentity { id, workflow_name, workflow_version, tenant, created_by, .. } = &*summary.identity;
+    json!({
+        "id": id,
+        "workflow_name": workflow_name,
+        "workflow_version": workflow_version.to_string(),
+        "status": summary.status,
+        "current_step": summary.current_step,
+        "error": summary.error,
+        "metadata": *summary.identity.metadata,
+        "result": summary.result,
+        "tenant_id": tenant,
+        "created_by": created_by,
+        "started_at": summary.identity.started_at,
+        "completed_at": summary.completed_at,
+        "correlation_id": summary.identity.correlation_id,
+    })
+}
+
+/// One row of an instance's history.
+fn execution(record: &ExecutionRecord) -> Value {
+    json!({
+        "step": record.step,
+        "type": record.step_type,
+        "status": record.status,
+        "attempts": record.attempts,
+        "input": record.input,
+        "output": record.output,
+        "error": record.failure,
+        "started_at": record.started_at,
+        "completed_at": record.completed_at,
+    })
+}
+
+/// A task with its instance and who did what with it.
+pub(crate) fn task(task: &TaskRecord) -> Value {
+    let mut fields = task_fields(task);
+    let rest = json!({
+        "instance_id": task.instance,
+        "description": task.description,
+        "tenant_id": task.tenant,
+        "reminder_at": task.reminder_at,
+        "created_at": task.created_at,
+        "completed_at": task.completed_at,
+        "completed_by": task.completed_by,
+        "comment": task.comment,
+    });
+    if let Value::Object(rest) = rest {
+        fields.extend(rest);
+    }
+    Value::Object(fields)
+}
+
+/// A task as its instance shows it.
+fn task_fields(task: &TaskRecord) -> Map<String, Value> {
+    let fields = json!({
+        "id": task.id,
+        "step": task.step,
+        "title": task.title,
+        "status": task.status,
+        "assignee_id": task.assignee,
+        "assignee_group": task.group,
+        "due_at": task.due_at,
+        "form_schema": task.form_schema,
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// A version of a definition as lists show it.
+pub(crate) fn definition(record: &DefinitionRecord) -> Value {
+    json!({
+        "name": record.name,
+        "version": record.version.to_string(),
+        "description": record.description,
+        "is_active": record.is_active,
+        "created_at": record.created_at,
+    })
+}
+
+/// A version of a definition with its document, and the digest of the component of each step.
+pub(crate) fn whole_definition(record: &DefinitionRecord) -> Value {
+    let mut value = definition(record);
+    let components = record.components.iter().map(|(step, digest)| (step.to_string(), json!(digest)));
+    value["components"] = Value::Object(components.collect());
+    value["document"] = record.document.tree().clone();
+    value
+}
+
+/// A registered component.
+pub(crate) fn component(record: &ComponentRecord) -> Value {
+    json!({
+        "name": record.name,
+        "version": record.version.to_string(),
+        "digest": record.digest,
+        "size_bytes": record.size_bytes,
+        "created_at": record.created_at,
+        "manifest": record.manifest,
+    })
+}
