@@ -1,6 +1,7 @@
 //! What was measured, and on which machine.
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use serde::Serialize;
 
 /// All measurements of one run.
@@ -35,7 +36,7 @@ impl Report {
 
     pub(crate) fn to_table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(UTF8_HORIZONTAL_ONLY);
         table.set_header(["what", "figure", "unit", "how"]);
         for measurement in &self.measurements {
             let Measurement { name, value, unit, detail } = measurement;

@@ -87,7 +87,7 @@ impl Deref for Context {
 }
 
 impl ReadContext {
-    /// The value of a key; none where there is none.
+    /// The value of a key; none where there is none, or `null` for a type that does not take it.
     ///
     /// # Errors
     /// [`AccessError::Mismatch`] if the value does not fit the type.
@@ -194,9 +194,14 @@ fn refusal(key: &str, error: ContextError) -> AccessError {
     }
 }
 
+/// Reads a value into a type; `null` is no value, unless the type takes it.
 fn typed<T: DeserializeOwned>(text: Option<String>, what: impl Fn() -> String) -> Result<Option<T>, AccessError> {
     let Some(text) = text else { return Ok(None) };
-    parse(&text).map(Some).map_err(|reason| AccessError::Mismatch { what: what(), reason })
+    match parse(&text) {
+        Ok(value) => Ok(Some(value)),
+        Err(_) if text.trim() == "null" => Ok(None),
+        Err(reason) => Err(AccessError::Mismatch { what: what(), reason }),
+    }
 }
 
 /// Reads JSON into a type; the error names the field that does not fit.

@@ -7,6 +7,7 @@ mod attempts;
 mod check;
 mod component;
 mod definition;
+mod demo;
 mod exit;
 mod input;
 mod instance;
@@ -61,6 +62,7 @@ enum Verb {
     #[command(subcommand)]
     Component(component::Component),
     Check(check::Check),
+    Demo(demo::Demo),
     Completions(Completions),
 }
 
@@ -103,6 +105,7 @@ impl Verb {
             Self::Definition(verb) => verb.perform(settings).await,
             Self::Component(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,
+            Self::Demo(verb) => verb.perform(settings).await,
             Self::Completions(verb) => verb.perform(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use comfy_table::{Table, presets};
+use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stepcell::engine::StartRequest;
@@ -18,7 +18,11 @@ use stepcell::model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell::model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell::model::status::{TaskStatus, WorkflowStatus};
 use stepcell::store::TaskFilter;
-use stepcell::{Host, WorkflowEngine};
+use stepcell::{Access, Host, WorkflowEngine};
+
+use super::exit::Exit;
+use super::open::{Settings, cannot_open};
+use super::print;
 
 /// The steps: the file that the build makes, and the name that it is registered under.
 const COMPONENTS: [(&str, &str); 5] = [
@@ -31,9 +35,9 @@ const COMPONENTS: [(&str, &str); 5] = [
 
 /// The same workflow for each tenant, with the tenant's own policy in it.
 const DEFINITIONS: [&str; 3] = [
-    include_str!("../../../example-steps/webhook-triage/acme.yaml"),
-    include_str!("../../../example-steps/webhook-triage/globex.yaml"),
-    include_str!("../../../example-steps/webhook-triage/initech.yaml"),
+    include_str!("../../../../example-steps/webhook-triage/acme.yaml"),
+    include_str!("../../../../example-steps/webhook-triage/globex.yaml"),
+    include_str!("../../../../example-steps/webhook-triage/initech.yaml"),
 ];
 
 /// The tenants whose steps do their work; webhooks go to each in turn.
@@ -45,14 +49,26 @@ const RUNAWAY: (&str, usize) = ("initech", 4);
 /// How many instances are started and followed at once.
 const AT_ONCE: usize = 64;
 
-/// What the demo is run on.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct DemoArgs {
+/// Send real webhooks through the steps of two tenants, with a third tenant's runaway step beside them.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Demo {
     /// The folder with the built example steps.
-    #[arg(long, env = "STEPCELL_DEMO_STEPS", default_value = "target/wasm32-wasip2/release")]
+    #[arg(
+        long,
+        env = "STEPCELL_DEMO_STEPS",
+        hide_env_values = true,
+        value_name = "DIR",
+        default_value = "target/wasm32-wasip2/release"
+    )]
     steps: PathBuf,
     /// The webhooks, one JSON object a line.
-    #[arg(long, env = "STEPCELL_DEMO_DATA", default_value = "example-steps/data/github-webhooks.ndjson")]
+    #[arg(
+        long,
+        env = "STEPCELL_DEMO_DATA",
+        hide_env_values = true,
+        value_name = "FILE",
+        default_value = "example-steps/data/github-webhooks.ndjson"
+    )]
     data: PathBuf,
 }
 
@@ -64,20 +80,17 @@ struct Outcome {
     took: Duration,
 }
 
-impl DemoArgs {
-    /// Runs the demo on a database and prints what came of it.
-    pub(crate) async fn run(&self, database: &Path, cache: Option<&Path>) -> anyhow::Result<()> {
+impl Demo {
+    pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        let database = settings.database();
         let webhooks = read_webhooks(&self.data)?;
-        let mut builder = Host::on_sqlite(database);
-        if let Some(cache) = cache {
-            builder = builder.cache(cache);
-        }
-        let host = builder.open().await?;
+        let host = settings.with_cache(Host::on_sqlite(&database)).access(Access::Drive).open().await;
+        let host = host.with_context(|| cannot_open(&database))?;
         self.register(host.engine()).await?;
         let outcome = run_all(host.engine(), webhooks).await?;
         host.close().await;
-        println!("{}", told(&outcome, database));
-        Ok(())
+        print::text(&told(&outcome, &database))?;
+        Ok(Exit::Done)
     }
 
     async fn register(&self, engine: &WorkflowEngine) -> anyhow::Result<()> {
@@ -85,7 +98,9 @@ impl DemoArgs {
         for (file, name) in COMPONENTS {
             let path = self.steps.join(file);
             let bytes: Arc<[u8]> = std::fs::read(&path)
-                .with_context(|| format!("can not read `{}`; build the steps with `cargo xtask guests`", path.display()))?
+                .with_context(|| {
+                    format!("can not read `{}`; build the steps with `cargo xtask guests`", path.display())
+                })?
                 .into();
             let name = ComponentName::new(name)?;
             engine.registry().register_component(name, semver::Version::new(1, 0, 0), bytes).await?;
@@ -100,7 +115,8 @@ impl DemoArgs {
 }
 
 fn read_webhooks(path: &Path) -> anyhow::Result<Vec<Json>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("can not read the webhooks in `{}`", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("can not read the webhooks in `{}`", path.display()))?;
     let webhooks: Vec<_> = text
         .lines()
         .enumerate()
@@ -114,8 +130,11 @@ fn read_webhooks(path: &Path) -> anyhow::Result<Vec<Json>> {
 
 /// Sends every webhook through its tenant's workflow, the runaway tenant's among the others'.
 async fn run_all(engine: &WorkflowEngine, webhooks: Vec<Json>) -> anyhow::Result<Outcome> {
-    let mut starts: Vec<_> =
-        webhooks.iter().enumerate().map(|(index, webhook)| (WELL_BEHAVED[index % WELL_BEHAVED.len()], webhook.clone())).collect();
+    let mut starts: Vec<_> = webhooks
+        .iter()
+        .enumerate()
+        .map(|(index, webhook)| (WELL_BEHAVED[index % WELL_BEHAVED.len()], webhook.clone()))
+        .collect();
     for (index, webhook) in webhooks.iter().take(RUNAWAY.1).enumerate() {
         starts.insert(index * starts.len() / RUNAWAY.1, (RUNAWAY.0, webhook.clone()));
     }
@@ -154,13 +173,14 @@ async fn follow(
 }
 
 fn progress_bar(len: usize, what: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:16} {bar:40} {pos}/{len} {elapsed}").expect("the template is well formed");
+    let style =
+        ProgressStyle::with_template("{msg:16} {bar:40} {pos}/{len} {elapsed}").expect("the template is well formed");
     let bar = ProgressBar::with_draw_target(Some(len as u64), ProgressDrawTarget::stderr());
     bar.with_style(style).with_message(what)
 }
 
 fn told(outcome: &Outcome, database: &Path) -> String {
-    let mut text = format!("{}\n\n", table_of(outcome));
+    let mut text = format!("{}\n", table_of(outcome));
     let executions: Vec<_> = outcome.instances.iter().flat_map(|(_, executions)| executions).collect();
     let attempts: u32 = executions.iter().map(|execution| execution.attempts).sum();
     let retries: u32 = executions.iter().map(|execution| execution.attempts.saturating_sub(1)).sum();
@@ -172,28 +192,35 @@ fn told(outcome: &Outcome, database: &Path) -> String {
         executions.len(),
         executions.len() as f64 / seconds,
     );
-    if let Some(error) = outcome.instances.iter().find_map(|(instance, _)| instance.error.as_ref()) {
-        text += &format!("The step that never ends was stopped each time: {} ({}).\n", error.message, error.code);
+    let stopped = outcome.instances.iter().filter(|(instance, _)| is_of(instance, RUNAWAY.0));
+    if let Some(error) = stopped.clone().find_map(|(instance, _)| instance.error.as_ref()) {
+        let times = stopped.count();
+        text += &format!(
+            "{}'s step never ends; it was stopped {times} times: {} ({}).\n",
+            RUNAWAY.0, error.message, error.code
+        );
     }
     text += &format!("Everything is in {}.\n\n{}", database.display(), next_commands(outcome, database));
     text
 }
 
-fn table_of(outcome: &Outcome) -> Table {
+fn table_of(outcome: &Outcome) -> String {
     let mut by_tenant = BTreeMap::<String, BTreeMap<WorkflowStatus, usize>>::new();
     for (instance, _) in &outcome.instances {
         let tenant = instance.identity.tenant.as_ref().map(ToString::to_string).unwrap_or_default();
         *by_tenant.entry(tenant).or_default().entry(instance.status).or_default() += 1;
     }
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["tenant", "completed", "waiting for a person", "failed"]);
-    for (tenant, counts) in by_tenant {
+    let rows = by_tenant.into_iter().map(|(tenant, counts)| {
         let count = |status| counts.get(&status).copied().unwrap_or_default().to_string();
-        let statuses = [WorkflowStatus::Completed, WorkflowStatus::Waiting, WorkflowStatus::Failed].map(count);
-        table.add_row(std::iter::once(tenant).chain(statuses));
-    }
-    table
+        let [completed, waiting, failed] =
+            [WorkflowStatus::Completed, WorkflowStatus::Waiting, WorkflowStatus::Failed].map(count);
+        [tenant, completed, waiting, failed]
+    });
+    print::table(["TENANT", "COMPLETED", "WAITING FOR A PERSON", "FAILED"], rows)
+}
+
+fn is_of(instance: &InstanceSummary, tenant: &str) -> bool {
+    instance.identity.tenant.as_ref().is_some_and(|known| known.as_str() == tenant)
 }
 
 fn next_commands(outcome: &Outcome, database: &Path) -> String {
@@ -201,7 +228,9 @@ fn next_commands(outcome: &Outcome, database: &Path) -> String {
     let db = format!("--db {}", database.display());
     let mut text = format!("Go on from here:\n  {program} task list {db}\n");
     if let Some(TaskRecord { id, instance, .. }) = &outcome.task {
-        text += &format!("  {program} task complete {id} --user alice --group security --data '{{\"approved\": true}}' {db}\n");
+        text += &format!(
+            "  {program} task complete {id} --user alice --group security --data '{{\"approved\": true}}' {db}\n"
+        );
         text += &format!("  {program} instance history {instance} {db}\n");
     }
     text
