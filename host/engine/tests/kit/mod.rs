@@ -44,6 +44,8 @@ pub enum Answer {
     Hold(Arc<Notify>),
     /// Runs until this is notified, then writes one context value and returns null.
     HoldThenWrite(Arc<Notify>, &'static str, Value),
+    /// Runs until this is notified, then fails for good.
+    HoldThenFail(Arc<Notify>),
     /// Runs until the gate lets it through, counts itself out, then returns null.
     HoldAt(Arc<Semaphore>, Arc<AtomicUsize>),
     /// Never returns.
@@ -127,6 +129,11 @@ impl StepRunner for ScriptedRunner {
             Answer::HoldThenWrite(until, key, value) => {
                 until.notified().await;
                 report(AttemptOutcome::Succeeded(Json::null()), vec![(key, value)])
+            }
+            Answer::HoldThenFail(until) => {
+                until.notified().await;
+                let failure = Failure::from_guest("broken", "it broke".into(), false);
+                report(AttemptOutcome::Failed(failure), Vec::new())
             }
             Answer::HoldAt(gate, running) => {
                 gate.acquire().await.unwrap().forget();
