@@ -224,6 +224,36 @@ on_every_store! {
         assert!(host.calls("a").is_empty());
     }
 
+    async fn a_failed_step_is_recorded_with_the_input_that_it_had_and_not_a_later_one(host: TestHost) {
+        let hold = std::sync::Arc::new(tokio::sync::Notify::new());
+        let release = std::sync::Arc::clone(&hold);
+        host.step("s", |_| writes("n", 1)).await;
+        host.step("a", move |_| Answer::HoldThenFail(std::sync::Arc::clone(&hold))).await;
+        host.step("b", |_| writes("n", 2)).await;
+        let definition = WorkflowDefinition::builder("w", "1.0.0")
+            .machine("s", "s@1")
+            .machine_with("a", "a@1", |a| a.input = Some("{'n': context.n}".into()))
+            .machine_with("b", "b@1", |b| b.input = Some("{'n': context.n}".into()))
+            .edge("s", "a")
+            .edge("s", "b")
+            .build()
+            .unwrap();
+        host.register(definition).await;
+        let mut told = host.engine.subscribe();
+
+        let id = host.start("w", json!({})).await;
+        host.called("a", 1).await;
+        while host.context(id).await["n"] != 2 {
+            told.next().await;
+        }
+        release.notify_one();
+        host.settled(id).await;
+
+        let executions = host.executions(id).await;
+        let failed = executions.iter().find(|record| record.step.as_str() == "a").unwrap();
+        assert_eq!(failed.input.as_ref().unwrap().tree(), &json!({"n": 1}));
+    }
+
     async fn a_step_looks_back_on_what_ended_before_it(host: TestHost) {
         for step in ["a", "b", "c"] {
             host.step(step, |call| returns(call.info.step.as_str())).await;

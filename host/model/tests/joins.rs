@@ -213,3 +213,18 @@ fn a_gateway_at_the_start_hands_on_the_initial_data() {
 
     assert_eq!(run.previous("a"), Some(json!({"n": 1})));
 }
+
+#[test]
+fn a_task_that_waited_in_a_join_began_when_it_was_reached_while_it_waits_and_once_it_is_done() {
+    let definition = steps("sab", &["sa", "sb"]).human("h", |_| {}).edge("a", "h").edge("b", "h").build().unwrap();
+    let mut run = Run::of(definition);
+    run.run(&["s", "a", "b"]);
+    let number = run.active("h").number;
+    let reached = run.active("h").activated_at;
+
+    let waiting = run.records[&number].clone();
+    run.completes("h", json!({})).unwrap();
+
+    assert_eq!(waiting.started_at, reached);
+    assert_eq!(run.records[&number].started_at, reached);
+}

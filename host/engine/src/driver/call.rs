@@ -15,14 +15,21 @@ use super::Driver;
 impl Driver {
     /// Everything that the next attempt of an execution is given; notes its input for the record.
     pub(super) fn call_for(&mut self, active: &Active) -> Result<StepCall, Failure> {
+        self.inputs.remove(&active.number);
         let input = self.input_of(active)?;
         self.inputs.insert(active.number, input.clone());
         self.call_with(active, input)
     }
 
-    /// The same for a hook of a step whose input could not be made.
-    pub(super) fn call_without_input(&self, active: &Active) -> Result<StepCall, Failure> {
-        self.call_with(active, Json::null())
+    /// Everything that `on-failure` of an execution is given.
+    ///
+    /// Its input is the one that the last attempt had, whatever other branches have written since. Where the host went
+    /// down in between it is made anew, and `null` where it could not be made.
+    pub(super) fn hook_call_for(&mut self, active: &Active) -> Result<StepCall, Failure> {
+        match self.inputs.get(&active.number).cloned() {
+            Some(input) => self.call_with(active, input),
+            None => self.call_for(active).or_else(|_| self.call_with(active, Json::null())),
+        }
     }
 
     fn call_with(&self, active: &Active, input: Json) -> Result<StepCall, Failure> {

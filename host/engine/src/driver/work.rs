@@ -98,9 +98,7 @@ impl Driver {
                     Err(failure) => self.work.spawn(async move { Done::Attempt(number, failed(failure)) }),
                 },
                 Phase::FailureHook { failure, begun: true } => {
-                    let Ok(call) = self.call_for(&active).or_else(|_| self.call_without_input(&active)) else {
-                        continue;
-                    };
+                    let Ok(call) = self.hook_call_for(&active) else { continue };
                     self.work.spawn(async move { Done::Hook(number, hook(&inner, call, failure, room).await) })
                 }
                 Phase::FailureHook { .. } | Phase::Joining | Phase::Scheduled { .. } | Phase::AwaitingTask { .. } => {

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses another part of the kit")]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Actor;
 use stepcell_store::{InstanceFilter, MemoryStore, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// What a scripted step does with one call.
 pub type Script = Arc<dyn Fn(StepCall) -> Answer + Send + Sync>;
@@ -43,6 +44,10 @@ pub enum Answer {
     Hold(Arc<Notify>),
     /// Runs until this is notified, then writes one context value and returns null.
     HoldThenWrite(Arc<Notify>, &'static str, Value),
+    /// Runs until this is notified, then fails for good.
+    HoldThenFail(Arc<Notify>),
+    /// Runs until the gate lets it through, counts itself out, then returns null.
+    HoldAt(Arc<Semaphore>, Arc<AtomicUsize>),
     /// Never returns.
     Never,
     /// Panics on the host's side.
@@ -125,6 +130,16 @@ impl StepRunner for ScriptedRunner {
                 until.notified().await;
                 report(AttemptOutcome::Succeeded(Json::null()), vec![(key, value)])
             }
+            Answer::HoldThenFail(until) => {
+                until.notified().await;
+                let failure = Failure::from_guest("broken", "it broke".into(), false);
+                report(AttemptOutcome::Failed(failure), Vec::new())
+            }
+            Answer::HoldAt(gate, running) => {
+                gate.acquire().await.unwrap().forget();
+                running.fetch_sub(1, Ordering::SeqCst);
+                report(AttemptOutcome::Succeeded(Json::null()), Vec::new())
+            }
             Answer::Never => std::future::pending().await,
             Answer::Panic => panic!("the host's side of a step failed"),
         }
@@ -136,6 +151,7 @@ impl StepRunner for ScriptedRunner {
         let (writes, failure) = match hook(call, failure) {
             Answer::Output(_, writes) => (report(AttemptOutcome::Skipped, writes).writes, None),
             Answer::Fail(failure) => (ContextWrites::new(), Some(failure)),
+            Answer::Never => std::future::pending().await,
             other => panic!("no answer for a hook: {other:?}"),
         };
         HookReport { writes, failure, trace: AttemptTrace::default() }

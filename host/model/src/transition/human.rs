@@ -53,6 +53,12 @@ impl Draft<'_> {
             assignee: task.assignee.clone(),
             group: task.group.clone(),
         });
+        self.record_waiting(active, &task);
+        self.put_task(task);
+    }
+
+    /// Records an execution that waits for its task, as the task stands.
+    fn record_waiting(&mut self, active: &Active, task: &TaskRecord) {
         self.executions.push(ExecutionRecord {
             number: active.number,
             step: active.step.clone(),
@@ -62,13 +68,21 @@ impl Draft<'_> {
             input: self.previous_result(active),
             output: None,
             failure: None,
-            started_at: self.now,
+            started_at: active.activated_at,
             completed_at: None,
             ended_order: None,
             assigned_to: task.assignee.clone(),
             completed_by: None,
         });
-        self.put_task(task);
+    }
+
+    /// Gives a task to somebody.
+    fn assign(&mut self, record: TaskRecord, to: UserId) {
+        let record = TaskRecord { assignee: Some(to), ..record };
+        if let Some(active) = self.state.control.find_active(record.execution).cloned() {
+            self.record_waiting(&active, &record);
+        }
+        self.put_task(record);
     }
 
     /// The user whom a context key names; nobody where it holds no text that can be a user's id.
@@ -118,7 +132,7 @@ impl Draft<'_> {
             return Err(Refusal::TaskUnauthorized { user: actor.user, step: record.step, why });
         }
         self.events.push(Event::TaskClaimed { task, step: record.step.clone(), user: actor.user.clone() });
-        self.put_task(TaskRecord { assignee: Some(actor.user), ..record });
+        self.assign(record, actor.user);
         Ok(())
     }
 
@@ -131,7 +145,7 @@ impl Draft<'_> {
             to: to.clone(),
             reason,
         });
-        self.put_task(TaskRecord { assignee: Some(to), ..record });
+        self.assign(record, to);
         Ok(())
     }
 
@@ -197,6 +211,7 @@ impl Draft<'_> {
             let key = ContextKey::new(name).map_err(|error| wrong(format!("/{name}"), error.to_string()))?;
             writes.insert(key, Some(value.clone().into()));
         }
+        self.check_context_size(&writes).map_err(|failure| wrong(String::new(), failure.message))?;
         Ok(writes)
     }
 

@@ -215,7 +215,8 @@ impl Draft<'_> {
         }
     }
 
-    fn check_context_size(&self, writes: &ContextWrites) -> Result<(), Failure> {
+    /// Checks that the context stays within its bounds with these writes.
+    pub(super) fn check_context_size(&self, writes: &ContextWrites) -> Result<(), Failure> {
         if writes.is_empty() {
             return Ok(());
         }
