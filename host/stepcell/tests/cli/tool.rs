@@ -1,0 +1,180 @@
+//! The binary in a folder of its own, with nothing of the surroundings' settings.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// One person's review, and another one's word after it.
+pub(crate) const APPROVAL: &str = "\
+schema: stepcell/v1
+name: approval
+version: 1.0.0
+description: A person looks at it.
+input_schema: { type: object, required: [amount], properties: { amount: { type: number } } }
+initial_step: review
+steps:
+  review:
+    type: human
+    title: 'Approve {context.amount} EUR'
+    assignee: dana
+    form_schema:
+      type: object
+      required: [approved]
+      properties: { approved: { type: boolean }, level: { type: integer, maximum: 3 } }
+  route: { type: gateway, mode: exclusive }
+  confirm: { type: human, assignee_group: finance }
+  refuse: { type: gateway, mode: exclusive }
+edges:
+  - { source: review, target: route }
+  - { source: route, target: confirm, condition: \"context.get('approved') == true\" }
+  - { source: route, target: refuse, default: true }
+";
+
+/// A folder with the binary in it, so to say.
+pub(crate) struct Desk {
+    folder: TempDir,
+}
+
+/// What came of one call.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) exit: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    /// What stands on stdout, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The same, after a look at the exit code.
+    #[track_caller]
+    pub(crate) fn exits(self, exit: i32) -> Self {
+        assert_eq!(self.exit, Some(exit), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The same, after a look for a text on stderr.
+    #[track_caller]
+    pub(crate) fn tells(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "`{text}` is not in:\n{}", self.stderr);
+        self
+    }
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A desk whose database has the approval workflow and one instance that waits for dana.
+    pub(crate) fn with_waiting_instance() -> Self {
+        let desk = Self::new();
+        desk.write("approval.yaml", APPROVAL);
+        desk.run(&["run", "approval.yaml", "--db", "stepcell.db", "--data", r#"{"amount": 12}"#]).exits(0);
+        desk
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// The names of the files there are.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let names = self.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stepcell"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STEPCELL_")) {
+            command.env_remove(name);
+        }
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("XDG_CACHE_HOME", self.path("cache"));
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+        Self::said(&mut self.command(arguments))
+    }
+
+    pub(crate) fn said(command: &mut Command) -> Said {
+        let output = command.output().unwrap();
+        Said {
+            exit: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        self.run(&[arguments, &["--output", "json"]].concat()).exits(0).json()
+    }
+
+    /// The id of the only pending task.
+    pub(crate) fn task(&self) -> String {
+        let tasks = self.json(&["task", "list"]);
+        assert_eq!(tasks["total"], 1, "{tasks}");
+        tasks["items"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The id of the only instance.
+    pub(crate) fn instance(&self) -> String {
+        let instances = self.json(&["instance", "list"]);
+        assert_eq!(instances["total"], 1, "{instances}");
+        instances["items"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts `serve`, and comes back once it says that it drives.
+    pub(crate) fn serve(&self) -> Serving {
+        let mut child = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut first = String::new();
+        stderr.read_line(&mut first).unwrap();
+        assert_eq!(first, "driving stepcell.db; stop with Ctrl-C\n");
+        Serving { child, stderr }
+    }
+}
+
+/// A `serve` that runs; killed when dropped.
+pub(crate) struct Serving {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+}
+
+impl Serving {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal and waits for its end. Returns its exit code, and what it said meanwhile.
+    pub(crate) fn stop_by(mut self, signal: rustix::process::Signal) -> (Option<i32>, String) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        let exit = self.child.wait().unwrap().code();
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).unwrap();
+        (exit, said)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
