@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::InstanceId;
-use stepcell_model::instance::WorkflowInstance;
+use stepcell_model::instance::{InstanceState, WorkflowInstance};
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::transition::{Cause, Transition, advance};
@@ -24,6 +24,7 @@ use crate::events::{SUBSCRIBER_LAG_MAX, Subscription};
 use crate::registry::WorkflowRegistry;
 use crate::runner::StepRunner;
 use crate::scheduler::Wakes;
+use crate::waiters::Waiters;
 
 /// How often a decision is made anew because somebody else was first, before the caller is told so.
 const RETRIES_ON_STALE_MAX: u32 = 100;
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     pub(crate) drivers_gone: Notify,
     pub(crate) wakes: Wakes,
+    waiters: Waiters,
     pub(crate) stopping: watch::Sender<bool>,
     /// Why the store can not be used any more, once it can not.
     pub(crate) fault: watch::Sender<Option<StoreError>>,
@@ -87,6 +89,7 @@ impl WorkflowEngine {
             hot: Mutex::default(),
             drivers_gone: Notify::new(),
             wakes: Wakes::default(),
+            waiters: Waiters::default(),
             stopping: watch::Sender::new(false),
             fault: watch::Sender::new(None),
             drives: AtomicBool::new(false),
@@ -135,12 +138,13 @@ impl WorkflowEngine {
     /// [`EngineError::InstanceNotFound`]; [`EngineError::Store`] once the store can not be used any more;
     /// [`EngineError::Stopping`] when the engine stops first.
     pub async fn wait_until_settled(&self, id: InstanceId) -> Result<InstanceSummary, EngineError> {
-        let mut told = self.inner.events.subscribe();
         let mut fault = self.inner.fault.subscribe();
         let mut stopping = self.inner.stopping.subscribe();
+        let waiter = self.inner.waiters.register(id);
         loop {
+            let settled = waiter.notified();
             let instance = self.inner.load(id).await?;
-            if is_settled(&instance) {
+            if is_settled(&instance.state) {
                 return Ok(instance.summary());
             }
             if let Some(error) = fault.borrow_and_update().clone() {
@@ -150,7 +154,7 @@ impl WorkflowEngine {
                 return Err(EngineError::Stopping);
             }
             tokio::select! {
-                () = next_of(&mut told, id) => {}
+                () = settled => {}
                 _ = fault.changed() => {}
                 _ = stopping.changed() => {}
             }
@@ -180,19 +184,8 @@ impl WorkflowEngine {
 }
 
 /// Whether only somebody or something outside will move an instance.
-fn is_settled(instance: &WorkflowInstance) -> bool {
-    let state = &instance.state;
+fn is_settled(state: &InstanceState) -> bool {
     state.status.is_finished() || (state.status == WorkflowStatus::Waiting && state.wake_at.is_none())
-}
-
-/// Waits for the next transition of one instance, or for a reason to look again.
-async fn next_of(told: &mut broadcast::Receiver<Arc<HistoryEntry>>, id: InstanceId) {
-    loop {
-        match told.recv().await {
-            Ok(entry) if entry.instance != id => {}
-            Ok(_) | Err(_) => return,
-        }
-    }
 }
 
 impl Inner {
@@ -230,6 +223,7 @@ impl Inner {
     /// Commits a transition and tells it to whoever listens. Answers with the instance's new number.
     pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
         let (instance, seq, at) = (transition.identity.id, transition.seq, transition.at);
+        let settled = is_settled(&transition.state);
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
         let events = transition.events.clone();
         let committed = self.store.commit(transition).await?;
@@ -238,6 +232,9 @@ impl Inner {
         }
         let entry = HistoryEntry { position: committed.position, instance, seq, at, events };
         let _ = self.events.send(Arc::new(entry));
+        if settled {
+            self.waiters.notify(instance);
+        }
         Ok(seq)
     }
 

@@ -14,6 +14,7 @@ pub mod runner;
 mod scheduler;
 mod start;
 mod tasks;
+mod waiters;
 
 pub use self::clock::{Clock, SimulatedClock, SystemClock};
 pub use self::engine::{EngineOptions, WorkflowEngine};
