@@ -153,7 +153,6 @@ pub enum Outcome {
 impl Outcome {
     /// Whether it is the usual outcome.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     pub const fn is_success(&self) -> bool {
         matches!(self, Self::Success)
     }

@@ -147,20 +147,20 @@ impl Draft<'_> {
             wrote,
             trace: Some(report.trace),
         });
-        self.fail(&active, input, failure.clone());
+        self.fail(&active, input, failure);
         Ok(())
     }
 
     /// Ends an execution as failed, and takes its edge for that or fails the instance.
-    fn fail(&mut self, active: &Active, input: Option<Json>, failure: Failure) {
+    fn fail(&mut self, active: &Active, input: Option<Json>, failure: &Failure) {
         self.remove_active(active.number);
         let end = ExecutionEnd { input, failure: Some(failure.clone()), ..ExecutionEnd::new(StepStatus::Failed) };
         self.record_end(active, end);
-        let error = InstanceError::of_step(&active.step, &failure);
+        let error = InstanceError::of_step(&active.step, failure);
         let (_, step) = self.planned(active);
         let outcome = step.outcome_of_failure(failure.is_timeout());
         if step.outgoing(outcome).next().is_some() {
-            self.show_failure(active, &failure);
+            self.show_failure(active, failure);
         }
         let leaving = Leaving { execution: active.number, step: active.step.clone(), result: None, outcome };
         if self.leave_failed(&leaving) == FailureWay::None {
@@ -193,7 +193,7 @@ impl Draft<'_> {
                         wrote: Vec::new(),
                         trace: None,
                     });
-                    self.fail(&active, None, failure.clone());
+                    self.fail(&active, None, failure);
                 }
                 Phase::FailureHook { begun: false, .. }
                 | Phase::Joining
