@@ -1,5 +1,7 @@
 //! The cases of events: what is told, in order, and what it carries.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod kit;
 
 use serde_json::{Value, json};

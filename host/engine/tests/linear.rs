@@ -1,5 +1,7 @@
 //! The cases of linear execution, hooks and context, on every store.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod kit;
 
 use serde_json::json;

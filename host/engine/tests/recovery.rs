@@ -1,5 +1,7 @@
 //! The cases of crashes, restarts and many instances at once, on every store.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod kit;
 
 use std::sync::Arc;

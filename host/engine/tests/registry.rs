@@ -1,5 +1,7 @@
 //! The cases of registering workflows and components, on every store.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod kit;
 
 use std::sync::Arc;

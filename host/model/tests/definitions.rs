@@ -1,5 +1,7 @@
 //! The cases of definitions and their validation: what is wrong is said at once, with its place.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use serde_json::json;
 use stepcell_model::definition::{GatewayMode, Outcome, WorkflowDefinition};
 use stepcell_model::problem::Problems;

@@ -1,5 +1,7 @@
 //! The cases of the graph: Mermaid, JSON, paths.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use serde_json::json;
 use stepcell_model::definition::{Edge, GatewayMode, Outcome, WorkflowDefinition};
 use stepcell_model::mermaid::GraphState;

@@ -1,5 +1,7 @@
 //! The cases of joins: what waits for what, and that nothing waits for ever.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod kit;
 
 use serde_json::json;

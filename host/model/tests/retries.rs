@@ -1,5 +1,7 @@
 //! The cases of retry delays, as arithmetic.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use stepcell_model::definition::{Jitter, RetryPolicy};
