@@ -239,3 +239,61 @@ fn status_told(event: &Event) -> Option<WorkflowStatus> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stepcell::model::definition::WorkflowDefinition;
+    use stepcell::model::status::StepStatus;
+    use stepcell::{Host, StartRequest};
+
+    use super::*;
+
+    type Damage = fn(&mut Rows);
+
+    /// The rows of an instance that waits for its second person.
+    async fn rows() -> Rows {
+        let host = Host::in_memory().concurrency(1).open().await.unwrap();
+        let definition = WorkflowDefinition::builder("two", "1.0.0").human("first", |_| {}).human("second", |_| {});
+        let definition = definition.edge("first", "second").build().unwrap();
+        let engine = host.engine();
+        engine.registry().register_definition(definition).await.unwrap();
+        let id = engine.start_workflow(StartRequest::new("two".parse().unwrap())).await.unwrap().identity.id;
+        let task = engine.wait_until_settled(id).await.map(|_| stepcell::model::id::ExecutionNumber(1).task_id(id));
+        let actor = stepcell::model::transition::Actor::user("ada".parse().unwrap());
+        engine.complete_task(task.unwrap(), actor, stepcell::model::json::Json::from(json!({})), None).await.unwrap();
+        engine.wait_until_settled(id).await.unwrap();
+        let store = host.store();
+        let filter = TaskFilter { instance: Some(id), ..TaskFilter::default() };
+        Rows {
+            instance: store.load_instance(id).await.unwrap().unwrap(),
+            history: load_history(store.as_ref(), id).await.unwrap(),
+            executions: store.list_executions(id).await.unwrap(),
+            tasks: store.list_tasks(&filter).await.unwrap().items,
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_that_fit_together_have_no_faults_and_each_damage_is_told() {
+        assert_eq!(rows().await.faults(), Vec::<String>::new());
+        let damages: [(&str, Damage); 7] = [
+            ("history holds 1 of them", |rows| drop(rows.history.remove(0))),
+            ("its history ends with", |rows| rows.instance.state.status = WorkflowStatus::Running),
+            ("executions were activated", |rows| rows.instance.state.control.executions = 3),
+            ("executions ended, and their records say", |rows| rows.executions[0].ended_order = Some(2)),
+            ("has not ended and is not active", |rows| {
+                rows.executions[1].number = stepcell::model::id::ExecutionNumber(9);
+                rows.executions[1].status = StepStatus::Waiting;
+            }),
+            ("no step waits for it", |rows| rows.instance.state.control.active.clear()),
+            ("which is not pending", |rows| rows.tasks.clear()),
+        ];
+        for (told, damage) in damages {
+            let mut rows = rows().await;
+            damage(&mut rows);
+
+            let faults = rows.faults();
+
+            assert!(faults.iter().any(|fault| fault.contains(told)), "{told}: {faults:?}");
+        }
+    }
+}

@@ -97,7 +97,7 @@ impl Settings {
     }
 
     /// Where compiled components are kept: nowhere, if nothing was named and the user's own directory can not be made.
-    fn cache_dir(&self) -> Option<PathBuf> {
+    pub(crate) fn cache_dir(&self) -> Option<PathBuf> {
         if let Some(named) = &self.cache {
             return Some(named.clone());
         }

@@ -1,5 +1,7 @@
 //! The command line as its users meet it: the built binary, its exit codes, and what it says.
 
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its fixtures too")]
+
 mod database;
 mod definitions;
 mod driving;
