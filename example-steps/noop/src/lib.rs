@@ -24,7 +24,7 @@ mod tests {
 
     #[test]
     fn what_comes_in_goes_out() {
-        let mut ctx = MockContext::new().build();
+        let mut ctx = MockContext::new();
 
         assert_eq!(Noop::execute(json!({"n": 1}), &mut ctx).unwrap(), json!({"n": 1}));
     }

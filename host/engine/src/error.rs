@@ -24,7 +24,7 @@ pub enum EngineError {
         known: Vec<Version>,
     },
     /// The version is registered and starts nothing new.
-    #[error("`{name}` {version} is deactivated and starts nothing new; start another version, or activate it again")]
+    #[error("`{name}` {version} is deactivated and starts nothing new; start another version, or register a new one")]
     WorkflowInactive {
         /// The workflow.
         name: WorkflowName,

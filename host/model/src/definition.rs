@@ -23,6 +23,7 @@ pub use self::read::Finding;
 pub use self::step::{
     GatewayMode, GatewayStep, HumanStep, Jitter, MachineStep, RetryPolicy, StepDefinition, StepLimits,
 };
+use crate::failure::Failure;
 use crate::json::Json;
 use crate::name::{StepName, WorkflowName};
 
@@ -146,11 +147,17 @@ pub enum Outcome {
     Success,
     /// It failed for good.
     Failure,
-    /// It failed for good by a time-out; where no edge has this, those with `failure` are looked at.
+    /// It failed for good by a time-out; where no edge with this is taken, those with `failure` are looked at.
     Timeout,
 }
 
 impl Outcome {
+    /// The outcomes whose edges a failure for good may take, in the order in which they are looked at.
+    #[must_use]
+    pub fn of_failure(failure: &Failure) -> &'static [Self] {
+        if failure.is_timeout() { &[Self::Timeout, Self::Failure] } else { &[Self::Failure] }
+    }
+
     /// Whether it is the usual outcome.
     #[must_use]
     pub const fn is_success(&self) -> bool {

@@ -93,7 +93,9 @@ impl WorkflowDefinition {
 
     /// A name that Mermaid takes for a node and that no other step of the definition has.
     fn node_id(&self, step: &StepName) -> String {
-        let mut id = step.to_string();
+        // Mermaid takes two hyphens, or one at the end, for the beginning of an arrow.
+        let is_arrow = step.as_str().contains("--") || step.as_str().ends_with('-');
+        let mut id = if is_arrow { step.as_str().replace('-', "_") } else { step.to_string() };
         while RESERVED.contains(&id.to_lowercase().as_str())
             || (id != step.as_str() && self.steps.contains_key(id.as_str()))
         {

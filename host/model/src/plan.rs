@@ -189,12 +189,6 @@ impl PlannedStep {
     pub fn outgoing(&self, outcome: Outcome) -> impl Iterator<Item = &PlannedEdge> {
         self.outgoing.iter().filter(move |edge| edge.outcome == outcome)
     }
-
-    /// The edges that a failure for good may take: those for a time-out where it is one and there are some.
-    #[must_use]
-    pub fn outcome_of_failure(&self, is_timeout: bool) -> Outcome {
-        if is_timeout && self.outgoing(Outcome::Timeout).next().is_some() { Outcome::Timeout } else { Outcome::Failure }
-    }
 }
 
 fn plan_steps(

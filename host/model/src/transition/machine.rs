@@ -158,12 +158,15 @@ impl Draft<'_> {
         self.record_end(active, end);
         let error = InstanceError::of_step(&active.step, failure);
         let (_, step) = self.planned(active);
-        let outcome = step.outcome_of_failure(failure.is_timeout());
-        if step.outgoing(outcome).next().is_some() {
+        let outcomes = Outcome::of_failure(failure);
+        if outcomes.iter().any(|outcome| step.outgoing(*outcome).next().is_some()) {
             self.show_failure(active, failure);
         }
-        let leaving = Leaving { execution: active.number, step: active.step.clone(), result: None, outcome };
-        if self.leave_failed(&leaving) == FailureWay::None {
+        let is_taken = outcomes.iter().any(|&outcome| {
+            let leaving = Leaving { execution: active.number, step: active.step.clone(), result: None, outcome };
+            self.leave_failed(&leaving) == FailureWay::Taken
+        });
+        if !is_taken {
             self.fail_instance(error);
         }
     }
