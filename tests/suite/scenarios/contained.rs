@@ -24,7 +24,7 @@ steps:
 
     assert_eq!(good.status, WorkflowStatus::Completed, "the neighbour is not touched");
     assert_eq!(bad.status, WorkflowStatus::Failed);
-    let error = bad.error.unwrap();
+    let error = bad.error.expect("an instance that failed says why");
     let code = EngineCode::ALL.iter().find(|code| error.code == **code);
     (*code.unwrap_or_else(|| panic!("not the engine's: {}", error.code)), error.message)
 }

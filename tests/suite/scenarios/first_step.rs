@@ -11,7 +11,7 @@ const COMMANDS_MAX: usize = 9;
 
 /// What stands in the README between the marks, without the fences.
 fn commands() -> String {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the project has a README");
     let (_, rest) = readme.split_once("<!-- first-step").expect("the README marks where the way begins");
     let (block, _) = rest.split_once("<!-- /first-step -->").expect("the README marks where the way ends");
     let (_, block) = block.split_once("```sh\n").expect("the way is shell commands");

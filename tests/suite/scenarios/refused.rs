@@ -6,10 +6,11 @@ use stepcell_tests::{Scenario, component};
 async fn refusal_of(bytes: Vec<u8>) -> String {
     let scenario = Scenario::new().await;
 
-    let error = scenario.push("bad", bytes).await.unwrap_err();
+    let error = scenario.push("bad", bytes).await.expect_err("it is refused");
 
     assert!(matches!(error, EngineError::ComponentRefused { .. }), "{error:?}");
-    assert!(scenario.host.engine().registry().list_components(None).await.unwrap().is_empty(), "nothing is stored");
+    let stored = scenario.host.engine().registry().list_components(None).await.expect("the store works");
+    assert!(stored.is_empty(), "nothing is stored");
     error.to_string()
 }
 

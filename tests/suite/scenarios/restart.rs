@@ -15,6 +15,24 @@ fn stepcell(database: &Path) -> Command {
     command
 }
 
+/// A server that ends with the test.
+struct Server(Child);
+
+impl Server {
+    /// Ends it as a power cut would.
+    fn kill(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it ends");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 fn json_of(command: &mut Command) -> Value {
     let output = command.output().expect("the binary can be run");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -22,19 +40,19 @@ fn json_of(command: &mut Command) -> Value {
 }
 
 /// Starts a server and waits until it says that it drives.
-fn serve(database: &Path) -> Child {
+fn serve(database: &Path) -> Server {
     let mut server = stepcell(database).arg("serve").stderr(Stdio::piped()).spawn().expect("the binary can be run");
     let mut ready = String::new();
     BufReader::new(server.stderr.take().expect("it is piped")).read_line(&mut ready).expect("it says something");
     assert!(ready.contains("driving"), "{ready}");
-    server
+    Server(server)
 }
 
 /// Waits until the history of an instance has an event of this type for this step, as often as asked.
 fn wait_for(database: &Path, id: &str, event_type: &str, step: &str, times: usize) -> Value {
     for _ in 0..2_000 {
         let history = json_of(stepcell(database).args(["instance", "history", id]));
-        let events = history["events"].as_array().expect("history has events");
+        let events = history["items"].as_array().expect("history has events");
         let found = events.iter().filter(|event| event["type"] == event_type && event["step"] == step).count();
         if found >= times {
             return history;
@@ -68,11 +86,10 @@ edges: [{ source: first, target: second }]
 
     let mut server = serve(&database);
     wait_for(&database, &id, "step_started", "second", 1);
-    server.kill().unwrap();
-    server.wait().unwrap();
+    server.kill();
     let killed = json_of(stepcell(&database).args(["instance", "show", &id]));
     assert_eq!(killed["status"], "running");
-    let mut server = serve(&database);
+    let _server = serve(&database);
     wait_for(&database, &id, "step_completed", "second", 1);
 
     let instance = json_of(stepcell(&database).args(["instance", "show", &id]));
@@ -82,6 +99,4 @@ edges: [{ source: first, target: second }]
     assert_eq!(executions[0]["attempts"], 1);
     assert_eq!(executions[1]["attempts"], 2, "the attempt that was killed counts: {instance}");
     assert!(stepcell(&database).arg("check").status().unwrap().success());
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
