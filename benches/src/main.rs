@@ -1,5 +1,5 @@
-//! The numbers that the README quotes. Run with `cargo xtask bench`; each prints a line of a table, and all of them
-//! together JSON on request.
+//! The numbers that the README quotes. Run with `cargo xtask bench`; `--json` prints JSON instead of a table, and names
+//! (`attempts`, `durable`, `cold`, `memory`) measure only those.
 //!
 //! Figures are of the machine they were measured on, and machines are shared and noisy: compare what one run prints
 //! with itself, or name the machine.
@@ -15,6 +15,13 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::report::Report;
+
+/// What measures one thing, and adds it to a report.
+type Benchmark = fn(&Guests, &mut Report) -> anyhow::Result<()>;
+
+/// All that can be measured, by name.
+const BENCHMARKS: [(&str, Benchmark); 4] =
+    [("attempts", attempts::run), ("durable", durable::run), ("cold", cold::run), ("memory", memory::run)];
 
 /// The example steps as components.
 pub(crate) struct Guests(PathBuf);
@@ -41,12 +48,22 @@ impl Guests {
 
 fn main() -> anyhow::Result<()> {
     let guests = Guests::find();
-    let wants_json = std::env::args().any(|argument| argument == "--json");
+    let (options, names): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let wants_json = options.iter().any(|option| option == "--json");
+    for name in &names {
+        let known = BENCHMARKS.map(|(known, _)| known);
+        anyhow::ensure!(
+            known.contains(&name.as_str()),
+            "there is no benchmark `{name}`; there are {}",
+            known.join(", ")
+        );
+    }
     let mut report = Report::new();
-    attempts::run(&guests, &mut report)?;
-    durable::run(&guests, &mut report)?;
-    cold::run(&guests, &mut report)?;
-    memory::run(&guests, &mut report)?;
+    for (name, run) in BENCHMARKS {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            run(&guests, &mut report)?;
+        }
+    }
     println!("{}", if wants_json { report.to_json() } else { report.to_table() });
     Ok(())
 }
