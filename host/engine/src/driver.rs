@@ -37,6 +37,19 @@ pub(crate) struct Hot {
     pub(crate) task: OnceLock<AbortHandle>,
 }
 
+/// Takes what is left of a driver away when it ends, however it ends.
+struct Gone {
+    inner: Arc<Inner>,
+    hot: Arc<Hot>,
+    id: InstanceId,
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.inner.forget(self.id, &self.hot);
+    }
+}
+
 pub(crate) struct Driver {
     inner: Arc<Inner>,
     hot: Arc<Hot>,
@@ -59,7 +72,8 @@ pub(crate) struct Driver {
 impl Driver {
     /// Drives an instance until nothing of it can move any more.
     pub(crate) async fn run(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId) {
-        let outcome = match Self::load(Arc::clone(&inner), Arc::clone(&hot), id).await {
+        let _gone = Gone { inner: Arc::clone(&inner), hot: Arc::clone(&hot), id };
+        let outcome = match Self::load(Arc::clone(&inner), hot, id).await {
             Ok(driver) => driver.drive().await,
             Err(error) => Err(error),
         };
@@ -68,7 +82,6 @@ impl Driver {
             Err(EngineError::Store(error)) => inner.report_fault(&error),
             Err(error) => tracing::error!(%id, %error, "the instance can not be driven"),
         }
-        inner.forget(id, &hot);
     }
 
     async fn load(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId) -> Result<Self, EngineError> {
@@ -217,6 +230,7 @@ impl Driver {
         });
         self.inputs.retain(|number, _| !is_moot(number));
         self.waiting_for_room.retain(|number| !is_moot(number));
+        self.room.retain(|number, _| !is_moot(number));
         if self.running.is_empty() && self.waiting_for_room.is_empty() {
             self.work.abort_all();
             self.work.detach_all();

@@ -119,8 +119,12 @@ async fn recover(inner: Arc<Inner>) -> Result<(), EngineError> {
         let Some((last, _)) = running.last() else { return Ok(()) };
         after = Some(*last);
         for (id, _) in running {
-            while lock(&inner.hot).len() >= HOT_LEN_MAX {
-                inner.drivers_gone.notified().await;
+            loop {
+                let gone = inner.drivers_gone.notified();
+                if lock(&inner.hot).len() < HOT_LEN_MAX {
+                    break;
+                }
+                gone.await;
             }
             inner.poke(id);
         }
@@ -145,7 +149,7 @@ async fn wake_those_due(inner: &Arc<Inner>) -> Result<(), EngineError> {
     let due = inner.store.list_due(inner.clock.now(), LOOK_LEN_MAX).await?;
     let any_due = !due.is_empty();
     for id in due {
-        inner.poke(id);
+        inner.wake(id);
     }
     if any_due {
         tokio::time::sleep(DUE_AGAIN_INTERVAL).await;
@@ -171,12 +175,21 @@ async fn take_nudges(inner: Arc<Inner>) -> Result<(), EngineError> {
 impl Inner {
     /// Sees to it that an instance is driven by what the store says of it now.
     pub(crate) fn poke(self: &Arc<Self>, id: InstanceId) {
+        self.rouse(id, |hot| hot.changed.store(true, Ordering::Release));
+    }
+
+    /// Sees to it that an instance is driven whose time has come; its driver, if it has one, knows how it stands.
+    fn wake(self: &Arc<Self>, id: InstanceId) {
+        self.rouse(id, |_| {});
+    }
+
+    fn rouse(self: &Arc<Self>, id: InstanceId, tell: impl FnOnce(&Hot)) {
         if !self.is_driving() || self.is_stopping() {
             return;
         }
         match lock(&self.hot).entry(id) {
             Entry::Occupied(hot) => {
-                hot.get().changed.store(true, Ordering::Release);
+                tell(hot.get());
                 hot.get().nudge.notify_one();
             }
             Entry::Vacant(place) => {

@@ -97,10 +97,12 @@ impl Driver {
                     }
                     Err(failure) => self.work.spawn(async move { Done::Attempt(number, failed(failure)) }),
                 },
-                Phase::FailureHook { failure, begun: true } => {
-                    let Ok(call) = self.hook_call_for(&active) else { continue };
-                    self.work.spawn(async move { Done::Hook(number, hook(&inner, call, failure, room).await) })
-                }
+                Phase::FailureHook { failure, begun: true } => match self.hook_call_for(&active) {
+                    Ok(call) => {
+                        self.work.spawn(async move { Done::Hook(number, hook(&inner, call, failure, room).await) })
+                    }
+                    Err(failure) => self.work.spawn(async move { Done::Hook(number, hook_failed(failure)) }),
+                },
                 Phase::FailureHook { .. } | Phase::Joining | Phase::Scheduled { .. } | Phase::AwaitingTask { .. } => {
                     continue;
                 }
