@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use crate::attempt::ContextData;
 use crate::json::Json;
+use crate::name::UserId;
+use crate::record::InstanceIdentity;
 
 mod compute;
 mod datum;
@@ -70,6 +72,20 @@ pub struct InstanceFacts {
     pub tenant: Option<String>,
     /// `instance.user`, or `null`.
     pub user: Option<String>,
+}
+
+impl InstanceFacts {
+    /// What can be seen of an instance that `user` acted on last.
+    #[must_use]
+    pub fn of(identity: &InstanceIdentity, user: Option<&UserId>) -> Self {
+        Self {
+            id: identity.id.to_string(),
+            workflow_name: identity.workflow_name.to_string(),
+            workflow_version: identity.workflow_version.to_string(),
+            tenant: identity.tenant.as_ref().map(ToString::to_string),
+            user: user.map(ToString::to_string),
+        }
+    }
 }
 
 /// Which values an expression may look at.

@@ -53,6 +53,22 @@ pub struct InstanceState {
     pub control: Control,
 }
 
+impl InstanceState {
+    /// The state as lists show it, with whose it is and the number of its transition.
+    #[must_use]
+    pub fn summary(&self, identity: &Arc<InstanceIdentity>, seq: u64) -> InstanceSummary {
+        InstanceSummary {
+            identity: Arc::clone(identity),
+            seq,
+            status: self.status,
+            current_step: self.current_step.clone(),
+            error: self.error.clone(),
+            result: self.result.clone(),
+            completed_at: self.completed_at,
+        }
+    }
+}
+
 /// What drives an instance. Kept as one JSON document, so it may grow without a migration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Control {
@@ -176,15 +192,7 @@ impl WorkflowInstance {
     /// The instance as lists show it.
     #[must_use]
     pub fn summary(&self) -> InstanceSummary {
-        InstanceSummary {
-            identity: Arc::clone(&self.identity),
-            seq: self.seq,
-            status: self.state.status,
-            current_step: self.state.current_step.clone(),
-            error: self.state.error.clone(),
-            result: self.state.result.clone(),
-            completed_at: self.state.completed_at,
-        }
+        self.state.summary(&self.identity, self.seq)
     }
 
     /// What the step before `active` returned: one branch's result as it is, several as an object by step name.

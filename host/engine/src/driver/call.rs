@@ -76,13 +76,7 @@ impl Driver {
             return Ok(previous.unwrap_or_else(Json::null));
         };
         let identity = &self.instance.identity;
-        let facts = InstanceFacts {
-            id: identity.id.to_string(),
-            workflow_name: identity.workflow_name.to_string(),
-            workflow_version: identity.workflow_version.to_string(),
-            tenant: identity.tenant.as_ref().map(ToString::to_string),
-            user: self.instance.state.control.user.as_ref().map(ToString::to_string),
-        };
+        let facts = InstanceFacts::of(identity, self.instance.state.control.user.as_ref());
         let scope = Scope {
             context: &self.instance.context,
             result: previous.as_ref(),

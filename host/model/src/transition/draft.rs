@@ -72,13 +72,7 @@ impl<'a> Draft<'a> {
     pub(super) fn with_scope<T>(&mut self, result: Option<&Json>, evaluate: impl FnOnce(&Scope<'_>) -> T) -> T {
         let context = self.context();
         let identity = &self.instance.identity;
-        let facts = InstanceFacts {
-            id: identity.id.to_string(),
-            workflow_name: identity.workflow_name.to_string(),
-            workflow_version: identity.workflow_version.to_string(),
-            tenant: identity.tenant.as_ref().map(ToString::to_string),
-            user: self.state.control.user.as_ref().map(ToString::to_string),
-        };
+        let facts = InstanceFacts::of(identity, self.state.control.user.as_ref());
         evaluate(&Scope { context: &context, result, metadata: &identity.metadata, instance: &facts })
     }
 

@@ -218,15 +218,7 @@ impl Row {
     }
 
     fn summary(&self) -> InstanceSummary {
-        InstanceSummary {
-            identity: Arc::clone(&self.identity),
-            seq: self.seq,
-            status: self.state.status,
-            current_step: self.state.current_step.clone(),
-            error: self.state.error.clone(),
-            result: self.state.result.clone(),
-            completed_at: self.state.completed_at,
-        }
+        self.state.summary(&self.identity, self.seq)
     }
 
     fn matches(&self, filter: &InstanceFilter) -> bool {
