@@ -31,20 +31,22 @@ use crate::error::EngineError;
 pub(crate) struct Hot {
     /// Whether somebody else changed the instance since the driver last looked.
     pub(crate) changed: AtomicBool,
+    /// Whether the driver waits for room for an attempt; it looks by itself once there is some.
+    pub(crate) waits_for_room: AtomicBool,
     /// Wakes the driver to look.
     pub(crate) nudge: Notify,
     /// Ends the driver where it stands.
     pub(crate) task: OnceLock<AbortHandle>,
 }
 
-/// Takes what is left of a driver away when it ends, however it ends.
-struct Gone {
+/// Lets the engine forget a driver however it ends, even by a panic: otherwise stopping would wait for it for ever.
+struct Leaving {
     inner: Arc<Inner>,
     hot: Arc<Hot>,
     id: InstanceId,
 }
 
-impl Drop for Gone {
+impl Drop for Leaving {
     fn drop(&mut self) {
         self.inner.forget(self.id, &self.hot);
     }
@@ -72,8 +74,8 @@ pub(crate) struct Driver {
 impl Driver {
     /// Drives an instance until nothing of it can move any more.
     pub(crate) async fn run(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId) {
-        let _gone = Gone { inner: Arc::clone(&inner), hot: Arc::clone(&hot), id };
-        let outcome = match Self::load(Arc::clone(&inner), hot, id).await {
+        let _leaving = Leaving { inner: Arc::clone(&inner), hot: Arc::clone(&hot), id };
+        let outcome = match Self::load(Arc::clone(&inner), Arc::clone(&hot), id).await {
             Ok(driver) => driver.drive().await,
             Err(error) => Err(error),
         };
@@ -115,6 +117,8 @@ impl Driver {
             self.launch(begun);
             self.drop_moot_work();
             if self.work.is_empty() {
+                // Another process may have settled it; then no commit of this one has told those who wait.
+                self.inner.tell_if_settled(&self.instance);
                 if self.inner.retire(self.instance.identity.id, &self.hot) {
                     return Ok(());
                 }
@@ -129,11 +133,13 @@ impl Driver {
     async fn wait(&mut self) -> Result<(), EngineError> {
         let mut stopping = self.inner.stopping.subscribe();
         let hot = Arc::clone(&self.hot);
+        hot.waits_for_room.store(!self.waiting_for_room.is_empty(), Ordering::Release);
         tokio::select! {
             done = self.work.join_next_with_id() => if let Some(done) = done { self.take(done) },
             () = hot.nudge.notified() => {}
             _ = stopping.wait_for(|stopping| *stopping), if !self.waiting_for_room.is_empty() => self.give_up_waiting(),
         }
+        hot.waits_for_room.store(false, Ordering::Release);
         while let Some(done) = self.work.try_join_next_with_id() {
             self.take(done);
         }

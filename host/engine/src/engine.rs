@@ -238,6 +238,13 @@ impl Inner {
         Ok(seq)
     }
 
+    /// Wakes whoever waits for an instance that somebody else has settled.
+    pub(crate) fn tell_if_settled(&self, instance: &WorkflowInstance) {
+        if is_settled(&instance.state) {
+            self.waiters.notify(instance.identity.id);
+        }
+    }
+
     /// Notes that the store can not be used, so that everybody who waits is told.
     pub(crate) fn report_fault(&self, error: &StoreError) {
         tracing::error!(%error, "the store can not be used");

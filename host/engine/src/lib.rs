@@ -16,7 +16,7 @@ mod start;
 mod tasks;
 mod waiters;
 
-pub use self::clock::{Clock, SimulatedClock, SystemClock};
+pub use self::clock::{Clock, SimulatedClock, Sleep, SystemClock};
 pub use self::engine::{EngineOptions, WorkflowEngine};
 pub use self::error::EngineError;
 pub use self::events::{Subscription, Told};

@@ -28,6 +28,9 @@ const NUDGE_INTERVAL: Duration = Duration::from_millis(100);
 /// The wait before due instances are looked at again that somebody is still moving.
 const DUE_AGAIN_INTERVAL: Duration = Duration::from_millis(5);
 
+/// The wait before due instances are looked at again that all wait for room.
+const ROOM_AGAIN_INTERVAL: Duration = Duration::from_millis(100);
+
 /// The earliest time at which some waiting instance must be looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
@@ -103,6 +106,12 @@ impl Driving {
     }
 }
 
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.engine.abandon();
+    }
+}
+
 async fn guarded(inner: Arc<Inner>, work: impl Future<Output = Result<(), EngineError>>) {
     match work.await {
         Ok(()) => {}
@@ -120,6 +129,7 @@ async fn recover(inner: Arc<Inner>) -> Result<(), EngineError> {
         after = Some(*last);
         for (id, _) in running {
             loop {
+                // Made before the look: a driver that ends in between is not missed.
                 let gone = inner.drivers_gone.notified();
                 if lock(&inner.hot).len() < HOT_LEN_MAX {
                     break;
@@ -147,12 +157,13 @@ async fn wake_due(inner: Arc<Inner>) -> Result<(), EngineError> {
 async fn wake_those_due(inner: &Arc<Inner>) -> Result<(), EngineError> {
     inner.wakes.take();
     let due = inner.store.list_due(inner.clock.now(), LOOK_LEN_MAX).await?;
-    let any_due = !due.is_empty();
-    for id in due {
-        inner.wake(id);
-    }
-    if any_due {
-        tokio::time::sleep(DUE_AGAIN_INTERVAL).await;
+    if !due.is_empty() {
+        let ready: Vec<_> = due.into_iter().filter(|id| !inner.waits_for_room(*id)).collect();
+        let pause = if ready.is_empty() { ROOM_AGAIN_INTERVAL } else { DUE_AGAIN_INTERVAL };
+        for id in ready {
+            inner.wake(id);
+        }
+        tokio::time::sleep(pause).await;
     }
     if let Some(next) = inner.store.next_wake().await? {
         inner.wakes.at(next);
@@ -199,6 +210,11 @@ impl Inner {
                 let _ = hot.task.set(driver.abort_handle());
             }
         }
+    }
+
+    /// Whether an instance's driver waits for room already, and so will look at all that is due once it has some.
+    fn waits_for_room(&self, id: InstanceId) -> bool {
+        lock(&self.hot).get(&id).is_some_and(|hot| hot.waits_for_room.load(Ordering::Acquire))
     }
 
     /// Ends every driver where it stands.

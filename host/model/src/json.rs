@@ -88,6 +88,12 @@ impl Json {
     pub fn len_bytes(&self) -> usize {
         self.0.text.len()
     }
+
+    /// How deep arrays and objects nest in it.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        depth_of(self.text())
+    }
 }
 
 /// Counts how deep brackets nest, reading each byte once and never recursing.

@@ -12,6 +12,7 @@ mod machine;
 use std::sync::Arc;
 
 use self::draft::Draft;
+pub use self::flow::JOINED_LEN_BYTES_MAX;
 pub use self::machine::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX};
 use crate::attempt::{AttemptReport, ContextData, ContextWrites, HookReport};
 use crate::failure::{EngineCode, FailureCode, InstanceError};

@@ -8,6 +8,7 @@ use serde_json::json;
 use stepcell_model::attempt::AttemptOutcome;
 use stepcell_model::definition::builder::DefinitionBuilder;
 use stepcell_model::definition::{Edge, GatewayMode, Outcome, WorkflowDefinition};
+use stepcell_model::json::{JSON_DEPTH_MAX, Json};
 use stepcell_model::status::WorkflowStatus;
 
 use crate::kit::{Run, report};
@@ -229,4 +230,34 @@ fn a_task_that_waited_in_a_join_began_when_it_was_reached_while_it_waits_and_onc
 
     assert_eq!(waiting.started_at, reached);
     assert_eq!(run.records[&number].started_at, reached);
+}
+
+/// A fork into two gateways that join in a third one, again and again.
+fn doubling_loop() -> DefinitionBuilder {
+    let builder = WorkflowDefinition::builder("test", "1.0.0").gateway("s", GatewayMode::Parallel);
+    let builder = ["a", "b", "j"].iter().fold(builder, |builder, name| builder.gateway(name, GatewayMode::Exclusive));
+    ["sa", "sb", "aj", "bj", "js"].iter().fold(builder, |builder, edge| builder.edge(&edge[..1], &edge[1..]))
+}
+
+#[test]
+fn joins_that_double_what_comes_to_them_fail_their_instance_at_the_limit() {
+    let run = Run::with(doubling_loop().build().unwrap(), json!({"x": "ab".repeat(100)}));
+
+    let error = run.instance.state.error.as_ref().unwrap();
+    assert_eq!((run.status(), error.code.to_string().as_str()), (WorkflowStatus::Failed, "engine.output"));
+    assert!(error.message.contains("the results that join at `j`"), "{}", error.message);
+}
+
+#[test]
+fn what_joins_never_nests_deeper_than_any_document_may() {
+    let deep = |depth: usize| Json::parse(format!("{}{}", "[".repeat(depth), "]".repeat(depth))).unwrap();
+    let joined = |depth: usize| {
+        let mut run = Run::of(steps("sabj", &["sa", "sb", "aj", "bj"]).build().unwrap());
+        run.run(&["s", "a"]);
+        run.returns("b", deep(depth));
+        (run.status(), run.instance.state.error.map(|error| error.code.to_string()))
+    };
+
+    assert_eq!(joined(JSON_DEPTH_MAX - 1), (WorkflowStatus::Running, None));
+    assert_eq!(joined(JSON_DEPTH_MAX), (WorkflowStatus::Failed, Some("engine.invalid-output".to_owned())));
 }

@@ -23,7 +23,7 @@ use stepcell_model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Actor;
-use stepcell_store::{InstanceFilter, MemoryStore, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore};
+use stepcell_store::{InstanceFilter, MemoryStore, Role, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore};
 use tokio::sync::{Notify, Semaphore};
 
 /// What a scripted step does with one call.
@@ -210,6 +210,15 @@ impl TestHost {
         self.engine.abandon();
         let (store, runner, clock) = (Arc::clone(&self.store), Arc::clone(&self.runner), Arc::clone(&self.clock));
         Self::over(store, self._folder.take(), runner, clock).await
+    }
+
+    /// An engine of another process on the same SQLite database: it changes instances and moves none.
+    pub fn visitor(&self) -> WorkflowEngine {
+        let path = self._folder.as_ref().expect("only a database can be visited").path().join("test.db");
+        let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
+        let store = Arc::new(SqliteStore::open(path, options).unwrap());
+        let options = EngineOptions { concurrency: 1, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
+        WorkflowEngine::new(store, Arc::clone(&self.runner) as Arc<dyn StepRunner>, options)
     }
 
     /// Registers a step that does what `script` says.

@@ -173,6 +173,7 @@ impl<'a> Draft<'a> {
         }
         if self.state.status.is_finished() {
             self.state.completed_at = Some(self.now);
+            self.state.wake_at = None;
         }
         Transition {
             identity: Arc::clone(&self.instance.identity),

@@ -7,10 +7,16 @@ use crate::failure::EngineCode;
 use crate::history::{EdgeDecision, Event};
 use crate::id::ExecutionNumber;
 use crate::instance::{Active, Arrival, Phase};
-use crate::json::Json;
+use crate::json::{JSON_DEPTH_MAX, Json};
 use crate::name::StepName;
 use crate::plan::{PlannedEdge, PlannedKind, PlannedStep, StepIndex};
 use crate::status::StepStatus;
+
+/// The most bytes that the results of the branches of one join may have together.
+///
+/// Protects memory and store: each join hands on all that came to it, so joins in a row or a loop would double it
+/// again and again.
+pub const JOINED_LEN_BYTES_MAX: usize = 4 << 20;
 
 /// An execution that has ended and whose edges are to be looked at.
 #[derive(Clone)]
@@ -227,11 +233,39 @@ impl Draft<'_> {
     fn enter(&mut self, number: ExecutionNumber) {
         let active = self.state.control.find_active(number).expect("only active executions are entered").clone();
         let (_, step) = self.planned(&active);
+        if let Err((code, message)) = self.check_joined(&active) {
+            return self.fail_instance_by(code, &active.step, message);
+        }
         match &step.kind {
             PlannedKind::Machine(_) => self.set_phase(number, Phase::Scheduled { not_before: None }),
             PlannedKind::Human(human) => self.create_task(&active, human),
             PlannedKind::Gateway(_) => self.pass_gateway(&active),
         }
+    }
+
+    /// Checks that what came over several branches stays within bounds when it is put together.
+    fn check_joined(&self, active: &Active) -> Result<(), (EngineCode, String)> {
+        if active.arrivals.len() < 2 {
+            return Ok(());
+        }
+        let step = &active.step;
+        let results = || active.arrivals.iter().filter_map(|arrival| self.result_of(arrival.execution));
+        let bytes: usize = results().map(|result| result.len_bytes()).sum();
+        if bytes > JOINED_LEN_BYTES_MAX {
+            let message = format!(
+                "the results that join at `{step}` have {bytes} bytes together; at most {JOINED_LEN_BYTES_MAX}: \
+                 let the steps before it return less"
+            );
+            return Err((EngineCode::Output, message));
+        }
+        if results().any(|result| result.depth() >= JSON_DEPTH_MAX) {
+            let message = format!(
+                "the results that join at `{step}` would nest deeper than {JSON_DEPTH_MAX} when they are put together; \
+                 let the steps before it return flatter ones"
+            );
+            return Err((EngineCode::InvalidOutput, message));
+        }
+        Ok(())
     }
 
     pub(super) fn set_phase(&mut self, number: ExecutionNumber, phase: Phase) {

@@ -227,6 +227,7 @@ impl Run {
             WorkflowStatus::Completed | WorkflowStatus::Failed | WorkflowStatus::Canceled => {
                 assert!(numbers.is_empty(), "finished with active executions");
                 assert!(state.completed_at.is_some());
+                assert_eq!(state.wake_at, None, "nobody is to wake what is finished");
             }
             WorkflowStatus::Pending | WorkflowStatus::Paused => panic!("nothing leads to {}", state.status),
         }
