@@ -81,6 +81,11 @@ impl Driver {
         };
         match outcome {
             Ok(()) => {}
+            // Rows of one instance that do not read are its own trouble: `check` tells of them.
+            Err(error @ EngineError::Store(StoreError::Damaged { .. })) => {
+                tracing::error!(%id, %error, "the instance can not be driven");
+                inner.wake_waiters(id);
+            }
             Err(EngineError::Store(error)) => inner.report_fault(&error),
             Err(error) => tracing::error!(%id, %error, "the instance can not be driven"),
         }

@@ -110,7 +110,9 @@ impl WorkflowEngine {
         &self.inner.store
     }
 
-    /// Tells every transition from now on, after its commit.
+    /// Tells every transition that this process commits from now on, after its commit.
+    ///
+    /// What other processes change is in the store alone: read on with `list_history_after`.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         Subscription::new(self.inner.events.subscribe())
@@ -153,6 +155,8 @@ impl WorkflowEngine {
             if *stopping.borrow_and_update() {
                 return Err(EngineError::Stopping);
             }
+            // An instance whose definition can not be read is driven by nobody: whoever waits is told why.
+            self.inner.registry.plan(instance.identity.definition).await?;
             tokio::select! {
                 () = settled => {}
                 _ = fault.changed() => {}
@@ -243,6 +247,11 @@ impl Inner {
         if is_settled(&instance.state) {
             self.waiters.notify(instance.identity.id);
         }
+    }
+
+    /// Lets everybody who waits for an instance look at it again.
+    pub(crate) fn wake_waiters(&self, id: InstanceId) {
+        self.waiters.notify(id);
     }
 
     /// Notes that the store can not be used, so that everybody who waits is told.

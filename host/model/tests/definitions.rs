@@ -237,3 +237,29 @@ fn a_field_that_is_unknown_is_refused_with_what_was_meant() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn a_loop_of_gateways_alone_is_refused_and_one_with_a_step_in_it_is_not() {
+    let definition = |through: &str| {
+        format!(
+            "schema: stepcell/v1
+name: loop
+version: 1.0.0
+initial_step: a
+steps:
+  a: {{ type: gateway, mode: exclusive }}
+  b: {{ {through} }}
+  end: {{ type: human }}
+edges:
+  - {{ source: a, target: b, condition: \"context.get('n') == 1\" }}
+  - {{ source: a, target: end, default: true }}
+  - {{ source: b, target: a }}
+"
+        )
+    };
+
+    let refused = WorkflowDefinition::from_text(&definition("type: gateway, mode: exclusive")).unwrap_err();
+
+    insta::assert_snapshot!(refused, @"line 6, column 6: steps.a: `a` leads into a loop of gateways alone; put a step into the loop that does something");
+    assert!(WorkflowDefinition::from_text(&definition("type: human")).is_ok());
+}

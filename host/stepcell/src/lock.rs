@@ -86,10 +86,22 @@ impl DriverLock {
     }
 }
 
+/// The lock file beside the database itself, whatever links lead there; hard links are not seen through.
 fn lock_file_of(database: &Path) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
+    let mut path = true_path_of(database).into_os_string();
     path.push(".lock");
     path.into()
+}
+
+/// The path without symbolic links; of a file that is not there yet, its folder's.
+fn true_path_of(database: &Path) -> PathBuf {
+    database.canonicalize().unwrap_or_else(|_| {
+        let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match (folder.canonicalize(), database.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            (Ok(_) | Err(_), _) => database.to_owned(),
+        }
+    })
 }
 
 /// Tries a second time: whoever only looks for a holder has the lock for a moment, too.
@@ -114,6 +126,18 @@ fn holder_of(file: &mut File) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn another_way_to_the_same_database_is_no_way_around_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, link) = (folder.path().join("x.db"), folder.path().join("link.db"));
+        let _first = DriverLock::take(&database).unwrap();
+        std::fs::write(&database, "").unwrap();
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+
+        assert!(matches!(DriverLock::take(&link), Err(LockError::Held { .. })));
+    }
 
     #[test]
     fn a_second_driver_is_refused_and_told_who_holds_the_lock() {

@@ -48,6 +48,7 @@ impl WorkflowDefinition {
         if extent == Extent::Whole {
             check.ways_out();
             check.reachability();
+            check.gateway_loops();
         }
         check.findings
     }
@@ -222,6 +223,37 @@ impl Check<'_> {
                 let message = format!("`{name}` has no way out; add an edge from it, or name it in terminal_steps");
                 self.find(step_path(name, &[]), message);
             }
+        }
+    }
+
+    /// A loop of gateways alone would turn without end within one decision.
+    fn gateway_loops(&mut self) {
+        let definition = self.definition;
+        let is_gateway = |name: &StepName| matches!(definition.steps.get(name), Some(StepDefinition::Gateway(_)));
+        let mut ways_on: BTreeMap<_, _> =
+            definition.steps.keys().filter(|name| is_gateway(name)).map(|name| (name, 0_usize)).collect();
+        let mut sources = BTreeMap::<&StepName, Vec<&StepName>>::new();
+        for edge in definition.edges.iter().filter(|edge| is_gateway(&edge.source) && is_gateway(&edge.target)) {
+            *ways_on.entry(&edge.source).or_default() += 1;
+            sources.entry(&edge.target).or_default().push(&edge.source);
+        }
+        // A gateway that leads to no other is in no loop; without it, neither may be those that led there.
+        let mut open: Vec<_> = ways_on.iter().filter(|(_, ways)| **ways == 0).map(|(name, _)| *name).collect();
+        while let Some(name) = open.pop() {
+            ways_on.remove(name);
+            for source in sources.remove(name).into_iter().flatten() {
+                let ways = ways_on.entry(source).or_default();
+                *ways -= 1;
+                if *ways == 0 {
+                    open.push(source);
+                }
+            }
+        }
+        let left = ways_on;
+        if let Some(name) = definition.steps.keys().find(|name| left.contains_key(name)) {
+            let message =
+                format!("`{name}` leads into a loop of gateways alone; put a step into the loop that does something");
+            self.find(step_path(name, &[]), message);
         }
     }
 
