@@ -232,20 +232,25 @@ fn a_task_that_waited_in_a_join_began_when_it_was_reached_while_it_waits_and_onc
     assert_eq!(run.records[&number].started_at, reached);
 }
 
-/// A fork into two gateways that join in a third one, again and again.
-fn doubling_loop() -> DefinitionBuilder {
-    let builder = WorkflowDefinition::builder("test", "1.0.0").gateway("s", GatewayMode::Parallel);
-    let builder = ["a", "b", "j"].iter().fold(builder, |builder, name| builder.gateway(name, GatewayMode::Exclusive));
-    ["sa", "sb", "aj", "bj", "js"].iter().fold(builder, |builder, edge| builder.edge(&edge[..1], &edge[1..]))
+/// Forks into two gateways that join in a third one, again and again.
+fn doubling_chain(times: usize) -> DefinitionBuilder {
+    let builder = WorkflowDefinition::builder("test", "1.0.0").gateway("j0", GatewayMode::Parallel);
+    (1..=times).fold(builder, |builder, turn| {
+        let (before, a, b, join) =
+            (format!("j{}", turn - 1), format!("a{turn}"), format!("b{turn}"), format!("j{turn}"));
+        let gateways = [(&a, GatewayMode::Exclusive), (&b, GatewayMode::Exclusive), (&join, GatewayMode::Parallel)];
+        let builder = gateways.iter().fold(builder, |builder, (name, mode)| builder.gateway(name, *mode));
+        builder.edge(&before, &a).edge(&before, &b).edge(&a, &join).edge(&b, &join)
+    })
 }
 
 #[test]
 fn joins_that_double_what_comes_to_them_fail_their_instance_at_the_limit() {
-    let run = Run::with(doubling_loop().build().unwrap(), json!({"x": "ab".repeat(100)}));
+    let run = Run::with(doubling_chain(20).build().unwrap(), json!({"x": "ab".repeat(100)}));
 
     let error = run.instance.state.error.as_ref().unwrap();
     assert_eq!((run.status(), error.code.to_string().as_str()), (WorkflowStatus::Failed, "engine.output"));
-    assert!(error.message.contains("the results that join at `j`"), "{}", error.message);
+    assert!(error.message.contains("the results that join at `j"), "{}", error.message);
 }
 
 #[test]

@@ -94,7 +94,10 @@ fn definition_of(shape: &Shape, allowed: Edges) -> WorkflowDefinition {
             Edges::Onward => (*source.min(target), *source.max(target)),
         };
         let is_machine = matches!(shape.kinds[source], Kind::Machine);
-        if source == target && matches!(allowed, Edges::Onward) || *is_for_failure && !is_machine {
+        let are_gateways = [source, target].iter().all(|step| matches!(shape.kinds[*step], Kind::Gateway(_)));
+        // Loops of gateways alone are no definition.
+        let turns_in_gateways = target <= source && are_gateways;
+        if source == target && matches!(allowed, Edges::Onward) || *is_for_failure && !is_machine || turns_in_gateways {
             continue;
         }
         builder = builder.edge_with(&name(source), &name(target), |edge| {
