@@ -141,7 +141,8 @@ fn path_of(component: &ComponentRef) -> Option<&str> {
 }
 
 fn read_component(path: &Path, host: &Host) -> Result<ComponentFile, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("can not read `{}`: {error}", path.display()))?;
+    let bytes =
+        super::input::bytes_of_file(path).map_err(|error| format!("can not read `{}`: {error}", path.display()))?;
     let facts = host.sandbox().inspect(&bytes).map_err(|refusal| format!("`{}`: {refusal}", path.display()))?;
     let (name, version) = identity_of(path, facts.manifest.as_ref(), &facts.digest);
     Ok(ComponentFile { name, version, bytes: bytes.into() })
