@@ -70,7 +70,8 @@ impl Component {
 }
 
 fn bytes_of(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).map_err(|error| Refused::input(format!("can not read `{}`: {error}", file.display())).into())
+    super::input::bytes_of_file(file)
+        .map_err(|error| Refused::input(format!("can not read `{}`: {error}", file.display())).into())
 }
 
 impl Push {

@@ -70,8 +70,19 @@ pub(crate) fn json_or_null(source: Option<&JsonSource>, flag: &str) -> anyhow::R
 
 /// Reads a text file that somebody named.
 pub(crate) fn text_of_file(file: &std::path::Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(file)
-        .map_err(|error| Refused::input(format!("can not read `{}`: {error}", file.display())).into())
+    let refused = |why: &dyn std::fmt::Display| Refused::input(format!("can not read `{}`: {why}", file.display()));
+    let bytes = bytes_of_file(file).map_err(|error| refused(&error))?;
+    Ok(String::from_utf8(bytes).map_err(|_| refused(&"it is not valid UTF-8"))?)
+}
+
+/// Reads a file that somebody named, up to a length: it may be a device that never ends.
+pub(crate) fn bytes_of_file(file: &std::path::Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > DOCUMENT_BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {} MiB", DOCUMENT_BYTES_MAX >> 20)));
+    }
+    Ok(bytes)
 }
 
 fn text_of_stdin(flag: &str) -> anyhow::Result<String> {
@@ -98,6 +109,14 @@ fn parse(place: &str, text: String) -> anyhow::Result<Json> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_without_end_is_refused() {
+        let error = text_of_file(std::path::Path::new("/dev/zero")).unwrap_err();
+
+        assert_eq!(error.to_string(), "can not read `/dev/zero`: it has more than 64 MiB");
+    }
 
     #[test]
     fn data_that_is_no_json_is_refused_with_its_place() {

@@ -66,9 +66,13 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator
     lines.collect()
 }
 
-/// Text without control characters.
+/// Text without control characters, and without those that turn the direction of what follows or break its line.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || misleads(c) { ' ' } else { c }).collect()
+}
+
+const fn misleads(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A JSON value in one line that is not too long.
@@ -111,6 +115,12 @@ mod tests {
     #[test]
     fn text_from_outside_can_not_move_the_cursor() {
         assert_eq!(plain("a\x1b[2Jb\nc"), "a [2Jb c");
+    }
+
+    #[test]
+    fn text_from_outside_can_not_turn_the_line_around() {
+        assert_eq!(plain("a\u{202e}b\u{2066}c\u{2028}d"), "a b c d");
+        assert_eq!(plain("Grüße, שלום, \u{1f469}\u{200d}\u{1f680}"), "Grüße, שלום, \u{1f469}\u{200d}\u{1f680}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition, Step
 use stepcell::model::id::ComponentDigest;
 use stepcell::model::json::Json;
 use stepcell::model::name::{ComponentName, StepName};
-use stepcell::model::problem::{PathPart, Problem, Problems};
+use stepcell::model::problem::{PROBLEMS_MAX, PathPart, Problem, Problems};
 
 use super::exit::Refused;
 use super::input::text_of_file;
@@ -141,7 +141,8 @@ fn path_of(component: &ComponentRef) -> Option<&str> {
 }
 
 fn read_component(path: &Path, host: &Host) -> Result<ComponentFile, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("can not read `{}`: {error}", path.display()))?;
+    let bytes =
+        super::input::bytes_of_file(path).map_err(|error| format!("can not read `{}`: {error}", path.display()))?;
     let facts = host.sandbox().inspect(&bytes).map_err(|refusal| format!("`{}`: {refusal}", path.display()))?;
     let (name, version) = identity_of(path, facts.manifest.as_ref(), &facts.digest);
     Ok(ComponentFile { name, version, bytes: bytes.into() })
@@ -170,7 +171,9 @@ pub(crate) fn identity_of(
 /// A definition that is refused, with each problem at its place.
 pub(crate) fn refused(path: &Path, problems: &Problems) -> anyhow::Error {
     let details: Vec<_> = problems.as_slice().iter().map(|problem| located(path, problem)).collect();
-    let why = format!("`{}` has {}", path.display(), super::print::counted(details.len(), "problem"));
+    // Problems are kept up to a number, so there may be more.
+    let at_least = if details.len() < PROBLEMS_MAX { "" } else { "at least " };
+    let why = format!("`{}` has {at_least}{}", path.display(), super::print::counted(details.len(), "problem"));
     Refused::input(why).details(details).into()
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use stepcell::engine::EngineError;
+use stepcell::model::attempt::AttemptTrace;
 use stepcell::model::history::{Event, HistoryEntry};
 use stepcell::model::id::InstanceId;
 use stepcell::store::WorkflowStore;
@@ -34,6 +35,11 @@ fn to_json(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result
             if let (Value::Object(item), Value::Object(fields)) = (&mut item, serde_json::to_value(event)?) {
                 // What an attempt cost and said stands with the attempt.
                 item.extend(fields.into_iter().filter(|(name, _)| name != "trace"));
+                if let Event::HookEnded { trace: Some(trace), .. } = event {
+                    item.insert("receipt".to_owned(), json!(trace.receipt));
+                    item.insert("log".to_owned(), json!(trace.log));
+                    item.insert("log_lines_dropped".to_owned(), json!(trace.log_lines_dropped));
+                }
             }
             items.push(item);
         }
@@ -57,13 +63,24 @@ fn text(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result<St
         text.push_str(&print::table(headings, attempts.iter().map(row)));
     }
     for attempt in attempts {
-        for line in attempt.trace.map_or(&[][..], |trace| &trace.log) {
-            let fields = line.fields.as_ref().map(|fields| format!(" {fields}")).unwrap_or_default();
-            let level = format!("{:?}", line.level).to_lowercase();
-            let _ = writeln!(text, "{} {level}: {}", label(attempt), plain(&format!("{}{fields}", line.message)));
+        tell_log(&mut text, &label(attempt), attempt.trace);
+    }
+    for event in history.iter().flat_map(|entry| &entry.events) {
+        // `on-failure` runs in a cell of its own, after the last attempt.
+        if let Event::HookEnded { step, hook, trace, .. } = event {
+            let hook = serde_json::to_value(hook)?;
+            tell_log(&mut text, &format!("{step} {}", hook.as_str().unwrap_or_default()), trace.as_ref());
         }
     }
     Ok(text)
+}
+
+fn tell_log(text: &mut String, who: &str, trace: Option<&AttemptTrace>) {
+    for line in trace.map_or(&[][..], |trace| &trace.log) {
+        let fields = line.fields.as_ref().map(|fields| format!(" {fields}")).unwrap_or_default();
+        let level = format!("{:?}", line.level).to_lowercase();
+        let _ = writeln!(text, "{who} {level}: {}", plain(&format!("{}{fields}", line.message)));
+    }
 }
 
 /// An event's name, and its fields in one line.
@@ -111,4 +128,34 @@ fn row(attempt: &Attempt<'_>) -> [String; 7] {
         cost(&|receipt| receipt.host_calls.to_string()),
         error.unwrap_or_default(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use stepcell::model::attempt::Receipt;
+
+    use super::*;
+
+    #[test]
+    fn what_on_failure_said_is_told() {
+        let receipt = serde_json::to_value(Receipt::default()).unwrap();
+        let event = json!({
+            "type": "hook_ended", "execution": 1, "step": "pay", "hook": "on-failure",
+            "trace": { "receipt": receipt, "log": [{ "level": "error", "message": "gave up" }], "log_lines_dropped": 0 },
+        });
+        let history = [HistoryEntry {
+            position: 1,
+            instance: "01a20607-442f-722f-8252-1df4668eb21f".parse().unwrap(),
+            seq: 1,
+            at: serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap(),
+            events: vec![serde_json::from_value(event).unwrap()],
+        }];
+
+        let text = text(&history, &[]).unwrap();
+        let json = to_json(&history, &[]).unwrap();
+
+        assert!(text.ends_with("\npay on-failure error: gave up\n"), "{text}");
+        assert_eq!(json["items"][0]["log"][0]["message"], "gave up");
+        assert_eq!(json["items"][0]["log_lines_dropped"], 0);
+    }
 }
