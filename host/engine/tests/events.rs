@@ -12,17 +12,19 @@ use stepcell_model::name::StepName;
 
 use crate::kit::{Answer, START, TestHost, done, fails, user, writes};
 
-/// `a`, then a task, then `b`.
+/// `a`, then a task, then `b`: in `w` the task is whose `who` names, in `free` anybody's.
 async fn with_a_task(host: &TestHost) {
-    let definition = WorkflowDefinition::builder("w", "1.0.0")
-        .machine("a", "a@1")
-        .human("look", |task| task.assignee_key = Some("who".parse().unwrap()))
-        .machine("b", "b@1")
-        .edge("a", "look")
-        .edge("look", "b")
-        .build()
-        .unwrap();
-    host.register(definition).await;
+    for (workflow, assignee_key) in [("w", Some("who".parse().unwrap())), ("free", None)] {
+        let definition = WorkflowDefinition::builder(workflow, "1.0.0")
+            .machine("a", "a@1")
+            .human("look", |task| task.assignee_key = assignee_key)
+            .machine("b", "b@1")
+            .edge("a", "look")
+            .edge("look", "b")
+            .build()
+            .unwrap();
+        host.register(definition).await;
+    }
 }
 
 /// All events of an instance as the store has them.
@@ -42,7 +44,7 @@ on_every_store! {
         host.step("b", |_| done()).await;
         with_a_task(&host).await;
 
-        let id = host.run("w", json!({})).await.identity.id;
+        let id = host.run("w", json!({"who": "ada"})).await.identity.id;
         let look = StepName::new("look").unwrap();
         host.engine.complete_human_task(id, &look, user("ada"), json!({}).into()).await.unwrap();
         host.settled(id).await;
@@ -126,7 +128,7 @@ on_every_store! {
         host.step("b", |_| done()).await;
         with_a_task(&host).await;
         let given = host.run("w", json!({"who": "bob"})).await.identity.id;
-        let free = host.run("w", json!({})).await.identity.id;
+        let free = host.run("free", json!({})).await.identity.id;
         let (given_task, free_task) = (host.tasks(given).await[0].id, host.tasks(free).await[0].id);
 
         host.engine.claim_task(free_task, user("ada")).await.unwrap();

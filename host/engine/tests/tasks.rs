@@ -96,6 +96,20 @@ on_every_store! {
         assert_eq!(host.path(id).await, ["a succeeded", "review waiting"]);
     }
 
+    /// Case 70: a task that is meant for one person is nobody else's when that person is not known.
+    async fn an_assignee_key_that_names_nobody_fails_its_step(host: TestHost) {
+        review(&host, "w", |task| task.assignee_key = Some("manager".parse().unwrap())).await;
+
+        for (data, found) in [(json!({}), "has no value"), (json!({"manager": 17}), "holds no user's id")] {
+            let instance = host.run("w", data).await;
+
+            let error = instance.error.unwrap();
+            assert_eq!((instance.status, error.code.as_str()), (WorkflowStatus::Failed, "engine.input"));
+            assert!(error.message.contains(found), "{}", error.message);
+            assert!(host.tasks(instance.identity.id).await.is_empty());
+        }
+    }
+
     /// Case 64.
     async fn completing_a_task_merges_its_data_and_the_run_goes_on_to_its_end(host: TestHost) {
         review(&host, "w", |_| {}).await;

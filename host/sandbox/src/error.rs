@@ -81,7 +81,8 @@ pub enum Refusal {
     },
     /// The component implements none of the contract's interfaces.
     #[error(
-        "the component exports {found}, and a step exports `{expected}`; implement the world `stepcell:step/step-component`"
+        "the component exports {found}, and a step exports `{expected}`; implement the world `stepcell:step/step-component` \
+         (in Rust: `stepcell_sdk::export!(YourStep);`)"
     )]
     NoStep {
         /// What it exports.

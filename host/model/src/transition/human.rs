@@ -5,6 +5,7 @@ use super::flow::Leaving;
 use super::{Actor, Refusal, Standing};
 use crate::attempt::ContextWrites;
 use crate::definition::Outcome;
+use crate::failure::{EngineCode, Failure};
 use crate::history::Event;
 use crate::id::TaskId;
 use crate::instance::{Active, Phase};
@@ -25,6 +26,10 @@ impl Draft<'_> {
     /// Creates the task of a human step that was reached.
     pub(super) fn create_task(&mut self, active: &Active, human: &PlannedHuman) {
         let step = &human.step;
+        let assignee = match self.assignee_of(active, human) {
+            Ok(assignee) => assignee,
+            Err(failure) => return self.fail_unasked(active, &failure),
+        };
         let title = step.title.clone().unwrap_or_else(|| crate::graph::label_of(&active.step));
         let task = TaskRecord {
             id: active.number.task_id(self.instance.identity.id),
@@ -35,7 +40,7 @@ impl Draft<'_> {
             title: self.filled(&title, TITLE_LEN_BYTES_MAX),
             description: step.description.as_ref().map(|text| self.filled(text, DESCRIPTION_LEN_BYTES_MAX)),
             form_schema: step.form_schema.clone(),
-            assignee: step.assignee.clone().or_else(|| self.assignee_from(step.assignee_key.as_ref()?)),
+            assignee,
             group: step.assignee_group.clone(),
             due_at: step.due_in.map(|due| self.now.after(due.length())),
             reminder_at: step.reminder_in.map(|reminder| self.now.after(reminder.length())),
@@ -85,9 +90,25 @@ impl Draft<'_> {
         self.put_task(record);
     }
 
-    /// The user whom a context key names; nobody where it holds no text that can be a user's id.
-    fn assignee_from(&mut self, key: &ContextKey) -> Option<UserId> {
-        UserId::new(self.context().get(key)?.tree().as_str()?).ok()
+    /// The user whom the definition, or the context key that it names, gives the task to.
+    ///
+    /// A key that names nobody is a failure: a task that was meant for one person must not be anybody's.
+    fn assignee_of(&mut self, active: &Active, human: &PlannedHuman) -> Result<Option<UserId>, Failure> {
+        let Some(key) = &human.step.assignee_key else { return Ok(human.step.assignee.clone()) };
+        let context = self.context();
+        let named = context.get(key).and_then(|value| UserId::new(value.tree().as_str()?).ok());
+        named.map(Some).ok_or_else(|| {
+            let found = if context.contains_key(key) { "holds no user's id" } else { "has no value" };
+            let message = format!("nobody can be asked at `{}`: the context key `{key}` {found}", active.step);
+            Failure::engine(EngineCode::Input, message)
+        })
+    }
+
+    fn fail_unasked(&mut self, active: &Active, failure: &Failure) {
+        let (execution, step, failed) = (active.number, active.step.clone(), failure.clone());
+        self.events.push(Event::StepFailed { execution, step, attempt: 0, failure: failed, trace: None });
+        let input = self.previous_result(active);
+        self.fail(active, input, failure);
     }
 
     /// Replaces each `{context.key}` by its value; one without a value stays, so that the mistake can be seen.

@@ -152,7 +152,7 @@ impl Draft<'_> {
     }
 
     /// Ends an execution as failed, and takes its edge for that or fails the instance.
-    fn fail(&mut self, active: &Active, input: Option<Json>, failure: &Failure) {
+    pub(super) fn fail(&mut self, active: &Active, input: Option<Json>, failure: &Failure) {
         self.remove_active(active.number);
         let end = ExecutionEnd { input, failure: Some(failure.clone()), ..ExecutionEnd::new(StepStatus::Failed) };
         self.record_end(active, end);

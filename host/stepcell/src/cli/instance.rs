@@ -2,6 +2,8 @@
 
 mod history;
 
+pub(crate) use self::history::log_of;
+
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;

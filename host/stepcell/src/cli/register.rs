@@ -141,8 +141,7 @@ fn path_of(component: &ComponentRef) -> Option<&str> {
 }
 
 fn read_component(path: &Path, host: &Host) -> Result<ComponentFile, String> {
-    let bytes =
-        super::input::bytes_of_file(path).map_err(|error| format!("can not read `{}`: {error}", path.display()))?;
+    let bytes = super::input::bytes_of_file(path).map_err(|error| unreadable(path, &error))?;
     let facts = host.sandbox().inspect(&bytes).map_err(|refusal| format!("`{}`: {refusal}", path.display()))?;
     let (name, version) = identity_of(path, facts.manifest.as_ref(), &facts.digest);
     Ok(ComponentFile { name, version, bytes: bytes.into() })
@@ -182,4 +181,15 @@ fn located(path: &Path, problem: &Problem) -> String {
     let place = problem.span.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
     let about = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
     super::print::plain(&format!("{}{place}: {about}{}", path.display(), problem.message))
+}
+
+/// Says why a component can not be read, and what a build that is not there may lack.
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "; build it with `cargo build --target wasm32-wasip2 --release`, from a crate with `crate-type = [\"cdylib\"]`"
+        }
+        _ => "",
+    };
+    format!("can not read `{}`: {error}{hint}", path.display())
 }

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use stepcell::{Access, Host};
+use stepcell::{Access, Host, WorkflowStatus};
 
 use super::exit::{Exit, Refused};
+use super::instance::log_of;
 use super::open::{Settings, cannot_open};
+use super::print::note;
 use super::register::DefinitionFile;
 use super::settle;
 use super::start::Given;
@@ -43,9 +45,20 @@ impl Run {
         let host = settings.with_cache(builder).access(Access::Drive).open().await.context(what)?;
         let needs_database = home == Home::Memory && file.names_registered_components();
         let outcome = run(&host, file, request).await;
+        let log = match (&outcome, home) {
+            (Ok(view), Home::Memory) if view.summary.status == WorkflowStatus::Failed => {
+                log_of(host.store().as_ref(), view.summary.identity.id).await?
+            }
+            _ => String::new(),
+        };
         host.close().await;
         let outcome = if needs_database { outcome.map_err(with_hint) } else { outcome };
-        print_settled(settings, &outcome?, home)
+        let exit = print_settled(settings, &outcome?, home)?;
+        // Kept in memory alone, this is the only chance to see what the steps said.
+        if !log.is_empty() {
+            note(log.trim_end());
+        }
+        Ok(exit)
     }
 }
 

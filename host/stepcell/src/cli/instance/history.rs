@@ -26,6 +26,12 @@ pub(super) async fn print(settings: &Settings, store: &dyn WorkflowStore, id: In
     }
 }
 
+/// What the steps of an instance said, for somebody who can not look it up later.
+pub(crate) async fn log_of(store: &dyn WorkflowStore, id: InstanceId) -> anyhow::Result<String> {
+    let history = load_history(store, id).await?;
+    logs(&history, &attempts::of(&history))
+}
+
 /// One item an event, with the transition that it belongs to; the attempts beside them.
 fn to_json(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result<Value> {
     let mut items = Vec::new();
@@ -62,6 +68,13 @@ fn text(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result<St
         let headings = ["ATTEMPT", "STATUS", "TOOK", "CPU", "MEMORY", "HOST CALLS", "ERROR"];
         text.push_str(&print::table(headings, attempts.iter().map(row)));
     }
+    text.push_str(&logs(history, attempts)?);
+    Ok(text)
+}
+
+/// What the attempts and hooks said, by attempt.
+fn logs(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result<String> {
+    let mut text = String::new();
     for attempt in attempts {
         tell_log(&mut text, &label(attempt), attempt.trace);
     }
