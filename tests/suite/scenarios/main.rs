@@ -1,6 +1,7 @@
 //! The whole host with real components: from a definition to rows, through cells.
 
 mod contained;
+mod demo;
 mod first_step;
 mod flow;
 mod refused;

@@ -62,13 +62,13 @@ fn components_that_are_missing_or_none_are_told_where_the_definition_names_them(
 
     let said = desk.run(&["run", "pay.yaml"]).exits(1);
 
-    insta::assert_snapshot!(said.stderr, @r"
-    pay.yaml:6:34: steps.a.component: can not read `./none.wasm`: No such file or directory (os error 2)
+    insta::assert_snapshot!(said.stderr, @r#"
+    pay.yaml:6:34: steps.a.component: can not read `./none.wasm`: No such file or directory (os error 2); build it with `cargo build --target wasm32-wasip2 --release`, from a crate with `crate-type = ["cdylib"]`
     pay.yaml:7:34: steps.b.component: `./text.wasm`: the file is no WebAssembly: it does not begin with `\0asm`; push the `.wasm` file that the build made
     pay.yaml:8:34: steps.c.component: component `acme/c` is not registered; push it with `stepcell component push`
     error: `pay.yaml` has 3 problems
     hint: components that are named by version are looked up in a database: `--db FILE`
-    ");
+    "#);
 }
 
 #[test]
