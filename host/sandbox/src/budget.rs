@@ -15,6 +15,9 @@ pub(crate) const CONTEXT_WRITES_BYTES_MAX: usize = 4 << 20;
 /// The most keys that one attempt may write. Protects the store.
 pub(crate) const CONTEXT_KEYS_MAX: usize = 1_000;
 
+/// The most bytes of outputs that one look at the history gives. Protects the host's memory.
+pub(crate) const HISTORY_BYTES_MAX: usize = 4 << 20;
+
 /// The largest details of a failure, in bytes; larger ones are left out. Protects the store.
 pub(crate) const FAILURE_DETAILS_BYTES_MAX: usize = 64 << 10;
 

@@ -86,8 +86,13 @@ impl Cell {
 
     /// Counts what is handed to the guest.
     pub(crate) fn give(&mut self, value: Option<String>) -> Option<String> {
-        self.bytes_given += value.as_ref().map_or(0, |value| value.len() as u64);
+        self.count_given(value.as_ref().map_or(0, |value| value.len() as u64));
         value
+    }
+
+    /// Counts bytes that are handed to the guest.
+    pub(crate) const fn count_given(&mut self, bytes: u64) {
+        self.bytes_given += bytes;
     }
 
     /// What the look at each epoch finds.

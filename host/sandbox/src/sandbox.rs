@@ -45,7 +45,7 @@ struct Compiler {
     engine: Engine,
     linker: Linker<Cell>,
     cache: Option<ArtifactCache>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Sandbox {
@@ -74,7 +74,12 @@ impl Sandbox {
         let cache = config.cache_dir.as_deref().map(|dir| ArtifactCache::open(dir, &engine)).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
         Ok(Self {
-            compiler: Arc::new(Compiler { engine, linker, cache, turns: Semaphore::new(COMPILES_AT_ONCE_MAX) }),
+            compiler: Arc::new(Compiler {
+                engine,
+                linker,
+                cache,
+                turns: Arc::new(Semaphore::new(COMPILES_AT_ONCE_MAX)),
+            }),
             cells: Semaphore::new(cells),
             ticker,
             prepared: Mutex::default(),
@@ -168,8 +173,12 @@ impl Compiler {
         bytes: Arc<[u8]>,
     ) -> Result<StepComponentPre<Cell>, Refusal> {
         let compiler = Arc::clone(&self);
-        let _turn = self.turns.acquire().await.ok();
-        let work = tokio::task::spawn_blocking(move || compiler.load_or_compile(digest, &bytes));
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        let work = tokio::task::spawn_blocking(move || {
+            // Kept until the work is done, also where nobody waits for it any more.
+            let _turn = turn;
+            compiler.load_or_compile(digest, &bytes)
+        });
         work.await.unwrap_or_else(|_| Err(Refusal::Host { reason: "compiling it was broken off".to_owned() }))
     }
 

@@ -6,6 +6,7 @@ use stepcell_model::json::Json;
 use stepcell_model::record::ExecutionRecord;
 use stepcell_model::status::StepStatus as Status;
 
+use crate::budget::HISTORY_BYTES_MAX;
 use crate::cell::Cell;
 use crate::staged::WriteRefusal;
 use crate::wit::bindings::stepcell::step::context::{ContextError, Host};
@@ -46,8 +47,11 @@ impl Host for Cell {
 
     fn history(&mut self) -> wasmtime::Result<Vec<StepExecution>> {
         self.count_host_call()?;
-        let newest = self.call().history.len().saturating_sub(attempt::STEP_HISTORY_LEN_MAX);
-        Ok(self.call().history[newest..].iter().filter_map(ended).collect())
+        let ended = looked_back(&self.call().history);
+        let outputs = ended.iter().filter_map(|execution| execution.output.as_ref());
+        let bytes = outputs.map(|output| output.len() as u64).sum();
+        self.count_given(bytes);
+        Ok(ended)
     }
 
     fn previous_result(&mut self) -> wasmtime::Result<Option<String>> {
@@ -102,14 +106,26 @@ impl From<&Failure> for StepFailure {
 }
 
 /// What a step may know of an execution; none while it is active.
-fn ended(record: &ExecutionRecord) -> Option<StepExecution> {
+/// What a step sees of the executions before it, oldest first; outputs past the budget, counted from the newest, are
+/// left out.
+fn looked_back(history: &[ExecutionRecord]) -> Vec<StepExecution> {
+    let newest = history.len().saturating_sub(attempt::STEP_HISTORY_LEN_MAX);
+    let mut left_bytes = HISTORY_BYTES_MAX;
+    let mut seen: Vec<_> = history[newest..].iter().rev().filter_map(|record| ended(record, &mut left_bytes)).collect();
+    seen.reverse();
+    seen
+}
+
+fn ended(record: &ExecutionRecord, left_bytes: &mut usize) -> Option<StepExecution> {
+    let output = record.output.as_ref().filter(|output| output.len_bytes() <= *left_bytes);
+    *left_bytes -= output.map_or(0, Json::len_bytes);
     Some(StepExecution {
         step_name: record.step.to_string(),
         status: ended_status(record.status)?,
         attempts: record.attempts,
         started_at: record.started_at.to_string(),
         completed_at: record.completed_at?.to_string(),
-        output: record.output.as_ref().map(Json::to_string),
+        output: output.map(Json::to_string),
         failure: record.failure.as_ref().map(StepFailure::from),
     })
 }
@@ -121,5 +137,45 @@ const fn ended_status(status: Status) -> Option<StepStatus> {
         Status::Skipped => Some(StepStatus::Skipped),
         Status::Canceled => Some(StepStatus::Canceled),
         Status::Pending | Status::Scheduled | Status::Running | Status::Waiting => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stepcell_model::id::ExecutionNumber;
+    use stepcell_model::name::StepName;
+    use stepcell_model::status::StepType;
+    use stepcell_model::time::Timestamp;
+
+    use super::*;
+
+    fn record(number: u32, output_bytes: usize) -> ExecutionRecord {
+        let at = Timestamp::from_unix_ms(0);
+        ExecutionRecord {
+            number: ExecutionNumber(number),
+            step: StepName::new("s").unwrap(),
+            step_type: StepType::Machine,
+            status: Status::Succeeded,
+            attempts: 1,
+            input: None,
+            output: Some(serde_json::Value::from("x".repeat(output_bytes - 2)).into()),
+            failure: None,
+            started_at: at,
+            completed_at: Some(at),
+            ended_order: Some(number),
+            assigned_to: None,
+            completed_by: None,
+        }
+    }
+
+    #[test]
+    fn looking_back_gives_the_newest_outputs_that_fit_and_every_execution() {
+        let half = HISTORY_BYTES_MAX / 2;
+        let history: Vec<_> = [(1, half), (2, half), (3, half + 1), (4, 10)].map(|(n, bytes)| record(n, bytes)).into();
+
+        let seen = looked_back(&history);
+
+        let has_output: Vec<_> = seen.iter().map(|execution| execution.output.is_some()).collect();
+        assert_eq!(has_output, [false, false, true, true]);
     }
 }
