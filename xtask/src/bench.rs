@@ -1,18 +1,19 @@
 //! The numbers that the README quotes.
 
-use crate::guests;
 use crate::workspace::Workspace;
+use crate::{guests, host};
 
-/// Builds the guests and runs the benchmarks with `args`.
+/// Builds the guests and the binary, and runs the benchmarks with `args`.
 ///
 /// # Errors
 /// If a stage fails; it is named.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
     guests::build(workspace)?;
-    let why = "measuring, optimised; the first time this compiles wasmtime and its compiler, which takes many minutes";
+    host::build_optimised(workspace)?;
     workspace
-        .cargo("bench", why, ["run", "--release", "-p", "stepcell-benches", "--"])
+        .cargo("bench", "measuring", ["run", "--release", "-p", "stepcell-benches", "--"])
         .args(args)
         .env("STEPCELL_GUESTS_DIR", workspace.guests_dir())
+        .env("STEPCELL_BIN", workspace.stepcell_bin("release"))
         .run()
 }

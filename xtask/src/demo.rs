@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::guests;
 use crate::stage::Stage;
 use crate::workspace::Workspace;
+use crate::{guests, host};
 
 /// The input, from the top of the workspace.
 const DATA: &str = "example-steps/data/github-webhooks.ndjson";
@@ -22,8 +22,7 @@ const DATABASE_SUFFIXES: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 /// If a stage fails; it is named. If the database of the last run can not be removed.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
     guests::build(workspace)?;
-    let why = "building the host, optimised; the first time this compiles wasmtime and its compiler, which takes many minutes";
-    workspace.cargo("host", why, ["build", "--release", "-p", "stepcell"]).run()?;
+    host::build_optimised(workspace)?;
 
     let database = new_database(&workspace.target_dir().join("demo"))?;
     let settings = [("--steps", workspace.guests_dir()), ("--data", workspace.root().join(DATA)), ("--db", database)];

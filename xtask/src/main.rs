@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod demo;
 mod guests;
+mod host;
 mod stage;
 mod test;
 mod workspace;
