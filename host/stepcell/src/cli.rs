@@ -26,6 +26,7 @@ mod view;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::exit::Exit;
 use self::open::Settings;
@@ -88,10 +89,21 @@ pub(crate) fn main() -> ExitCode {
 
 fn on_runtime(cli: Cli) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(cli.verb.perform(&cli.settings));
+    let outcome = runtime.block_on(async {
+        let _kept = refuse_to_die_of_a_full_quota();
+        cli.verb.perform(&cli.settings).await
+    });
     // Whoever reads stdin may never come back; the process does not wait for that.
     runtime.shutdown_background();
     outcome
+}
+
+/// A file that may not grow any more is an error of that write, told and cleaned up after, and no end of the process.
+///
+/// Without somebody who listens, the signal for it kills. As long as the answer is kept, somebody does.
+fn refuse_to_die_of_a_full_quota() -> Option<Signal> {
+    let number = rustix::process::Signal::XFSZ.as_raw();
+    signal(SignalKind::from_raw(number)).ok()
 }
 
 impl Verb {

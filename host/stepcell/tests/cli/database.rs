@@ -50,3 +50,21 @@ fn a_sound_database_is_found_to_be_so_and_counted() {
     let counted = desk.json(&["check"]);
     assert_eq!((&counted["instances"], &counted["components"]), (&1.into(), &0.into()));
 }
+
+#[test]
+fn a_disk_that_takes_no_more_ends_with_4_and_nothing_is_half_stored() {
+    let desk = Desk::with_waiting_instance();
+    let large = format!(r#"{{"amount": 1, "attachment": "{}"}}"#, "x".repeat(2 << 20));
+    desk.write("large.json", &large);
+    let start = format!("ulimit -f 700; exec {} start approval --data @large.json", env!("CARGO_BIN_EXE_stepcell"));
+
+    let mut shell = std::process::Command::new("bash");
+    let refused = shell.args(["-c", &start]).current_dir(desk.path("")).env_remove("STEPCELL_DB").output().unwrap();
+
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(4), "{said}");
+    assert!(said.contains("check the disk"), "{said}");
+    let listed = desk.run(&["instance", "list", "--output", "json"]).exits(0).json();
+    assert_eq!(listed["total"], 1, "what was there before is there, and nothing else");
+    desk.run(&["check"]).exits(0);
+}
