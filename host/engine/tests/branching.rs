@@ -350,3 +350,25 @@ on_every_store! {
         assert_eq!(host.path(instance.identity.id).await, ["a succeeded"; 5]);
     }
 }
+
+on_every_store! {
+    /// One instance can not fill the store, however often its limits let it turn.
+    async fn a_loop_that_returns_much_is_stopped_when_its_history_is_full(host: TestHost) {
+        host.step("a", |_| returns("x".repeat(1 << 20))).await;
+        let definition = WorkflowDefinition::builder("w", "1.0.0")
+            .machine("a", "a@1")
+            .machine("end", "a@1")
+            .edge_when("a", "end", "context.get('done') == true")
+            .edge_with("a", "a", Edge::by_default)
+            .build()
+            .unwrap();
+        host.register(definition).await;
+
+        let instance = host.run("w", json!({})).await;
+
+        let error = instance.error.unwrap();
+        assert_eq!((instance.status, error.code.as_str()), (WorkflowStatus::Failed, "engine.output"));
+        assert!(error.message.starts_with("the history of the instance has"), "{}", error.message);
+        assert!((10..40).contains(&host.executions(instance.identity.id).await.len()));
+    }
+}

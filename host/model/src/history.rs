@@ -234,6 +234,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// What an attempt or a hook cost and said, where the event is the end of one.
+    #[must_use]
+    pub const fn trace(&self) -> Option<&AttemptTrace> {
+        match self {
+            Self::StepRetryScheduled { trace, .. }
+            | Self::StepCompleted { trace, .. }
+            | Self::StepSkipped { trace, .. }
+            | Self::StepFailed { trace, .. }
+            | Self::HookEnded { trace, .. } => trace.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// A function of a step that the engine calls beside `execute`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -78,6 +78,12 @@ pub struct Control {
     pub ended: u32,
     /// The executions that have not ended, oldest first.
     pub active: Vec<Active>,
+    /// How many events were recorded so far.
+    #[serde(default)]
+    pub events: u32,
+    /// About how many bytes its history takes: inputs, outputs, context writes and log lines.
+    #[serde(default)]
+    pub history_bytes: u64,
     /// Who acted last: started it, or completed its last human task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,

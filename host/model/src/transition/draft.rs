@@ -15,6 +15,12 @@ use crate::record::{ExecutionRecord, TaskRecord};
 use crate::status::{StepStatus, TaskStatus, WorkflowStatus};
 use crate::time::Timestamp;
 
+/// The most events of one instance. Protects the store, and whoever reads the history as a whole.
+pub(super) const HISTORY_EVENTS_MAX: u32 = 10_000;
+
+/// The most bytes of inputs, outputs, context writes and log lines of one instance. Protects the store.
+pub(super) const HISTORY_BYTES_MAX: u64 = 32 << 20;
+
 /// What a decision works on. Dropped without a trace when the decision is refused.
 pub(super) struct Draft<'a> {
     pub(super) plan: &'a Plan,
@@ -165,8 +171,31 @@ impl<'a> Draft<'a> {
         self.fail_instance(InstanceError::of_step(step, &Failure::engine(code, message)));
     }
 
+    /// Fails an instance whose history grows past what any may have.
+    fn bound_history(&mut self) {
+        let control = &mut self.state.control;
+        control.events = control.events.saturating_add(u32::try_from(self.events.len()).unwrap_or(u32::MAX));
+        let records = self.executions.iter().flat_map(|record| [&record.input, &record.output]).flatten();
+        let values = records.chain(self.writes.values().flatten()).map(Json::len_bytes);
+        let logs =
+            self.events.iter().filter_map(Event::trace).flat_map(|trace| &trace.log).map(|line| line.message.len());
+        control.history_bytes += values.chain(logs).sum::<usize>() as u64;
+        let (events, bytes) = (control.events, control.history_bytes);
+        let step = control.active.first().map(|active| active.step.clone());
+        if let Some(step) = step.filter(|_| events > HISTORY_EVENTS_MAX || bytes > HISTORY_BYTES_MAX) {
+            let message = format!(
+                "the history of the instance has {events} events and {bytes} bytes; at most {HISTORY_EVENTS_MAX} events \
+                 and {HISTORY_BYTES_MAX} bytes"
+            );
+            self.fail_instance_by(EngineCode::Output, &step, message);
+        }
+    }
+
     /// Concludes what the instance is now and hands the transition out.
     pub(super) fn finish(mut self) -> Transition {
+        if !self.state.status.is_finished() {
+            self.bound_history();
+        }
         let before = if self.instance.seq == 0 { WorkflowStatus::Running } else { self.instance.state.status };
         if !self.state.status.is_finished() {
             self.conclude(before);

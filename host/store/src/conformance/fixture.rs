@@ -175,7 +175,14 @@ pub fn running() -> InstanceState {
         result: None,
         completed_at: None,
         wake_at: None,
-        control: Control { executions: 1, ended: 0, active: vec![active(1, &[])], user: None },
+        control: Control {
+            executions: 1,
+            ended: 0,
+            active: vec![active(1, &[])],
+            user: None,
+            events: 1,
+            history_bytes: 10,
+        },
     }
 }
 
@@ -323,5 +330,5 @@ fn full_control(number: u128) -> Control {
         started_at: Some(at(35)),
         ..active(u32::try_from(index).unwrap_or(0) + 2, &[(1, true), (1, false)])
     });
-    Control { executions: 6, ended: 1, active: active.collect(), user: Some(user("bob")) }
+    Control { executions: 6, ended: 1, active: active.collect(), user: Some(user("bob")), events: 9, history_bytes: 99 }
 }

@@ -258,8 +258,13 @@ pub async fn only_results_that_are_referred_to_are_loaded(store: Arc<dyn Workflo
 
     let mut second = after(&first);
     second.executions = vec![execution(1, 1), execution(2, 2), execution(3, 3)];
-    second.state.control =
-        Control { executions: 4, ended: 3, active: vec![active(4, &[(3, true), (1, true), (2, false)])], user: None };
+    second.state.control = Control {
+        executions: 4,
+        ended: 3,
+        active: vec![active(4, &[(3, true), (1, true), (2, false)])],
+        user: None,
+        ..Control::default()
+    };
     store.commit(second).await?;
     let of_join = load(&store, 1).await?.results;
 
