@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stepcell::WorkflowEngine;
 use stepcell::engine::StartRequest;
 use stepcell::model::definition::WorkflowDefinition;
 use stepcell::model::id::InstanceId;
@@ -18,7 +19,6 @@ use stepcell::model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell::model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell::model::status::{TaskStatus, WorkflowStatus};
 use stepcell::store::TaskFilter;
-use stepcell::{Access, Host, WorkflowEngine};
 
 use super::exit::Exit;
 use super::open::{Settings, cannot_open};
@@ -84,8 +84,7 @@ impl Demo {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
         let database = settings.database();
         let webhooks = read_webhooks(&self.data)?;
-        let host = settings.with_cache(Host::on_sqlite(&database)).access(Access::Drive).open().await;
-        let host = host.with_context(|| cannot_open(&database))?;
+        let host = settings.drive(&database).await.with_context(|| cannot_open(&database))?;
         self.register(host.engine()).await?;
         let outcome = run_all(host.engine(), webhooks).await?;
         host.close().await;
