@@ -20,6 +20,7 @@ pub mod plan;
 pub mod problem;
 pub mod record;
 pub mod schema;
+pub mod staged;
 pub mod status;
 pub mod time;
 pub mod transition;
