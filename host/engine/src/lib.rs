@@ -12,8 +12,10 @@ mod driver;
 pub mod engine;
 pub mod error;
 mod events;
+mod execution;
 mod native;
 pub mod registry;
+mod repository;
 pub mod runner;
 mod scheduler;
 mod start;
@@ -27,7 +29,11 @@ pub use self::context::WorkflowContext;
 pub use self::engine::{EngineOptions, WorkflowEngine};
 pub use self::error::EngineError;
 pub use self::events::{Subscription, Told};
-pub use self::registry::{RegisteredComponent, RegisteredDefinition, WorkflowRegistry};
+pub use self::execution::ExecutionEngine;
+pub use self::registry::{RegisteredComponent, RegisteredDefinition, Versions, WorkflowRegistry};
+pub use self::repository::{
+    HumanTaskRepository, StepExecutionRepository, WorkflowDefinitionRepository, WorkflowInstanceRepository,
+};
 pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
 pub use self::start::StartRequest;
