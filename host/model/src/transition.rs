@@ -22,7 +22,8 @@ use crate::instance::{Control, InstanceState, WorkflowInstance};
 use crate::json::Json;
 use crate::name::{GroupId, StepName, UserId};
 use crate::plan::Plan;
-use crate::record::{ExecutionRecord, InstanceIdentity, TaskRecord};
+use crate::letter::Letter;
+use crate::record::{ExecutionRecord, InstanceIdentity, MessageChange, TaskRecord};
 use crate::schema::FieldError;
 use crate::status::{StepStatus, WorkflowStatus};
 use crate::time::Timestamp;
@@ -44,6 +45,10 @@ pub struct Transition {
     pub executions: Vec<ExecutionRecord>,
     /// Tasks that were created or changed; the id names the row.
     pub tasks: Vec<TaskRecord>,
+    /// Messages that are kept, or not needed any more.
+    pub messages: Vec<MessageChange>,
+    /// What other instances are to be told.
+    pub letters: Vec<Letter>,
     /// What to tell about it, in order.
     pub events: Vec<Event>,
 }
@@ -216,6 +221,7 @@ pub fn start(plan: &Plan, identity: Arc<InstanceIdentity>, context: ContextData)
         context: Arc::default(),
         results: [(ExecutionNumber::INPUT, identity.input.clone())].into(),
         tasks: std::collections::BTreeMap::new(),
+        messages: std::collections::BTreeMap::new(),
         identity,
     };
     let mut draft = Draft::new(plan, &instance, now);
@@ -285,6 +291,8 @@ impl Transition {
                 None => self.tasks.push(task),
             }
         }
+        self.messages.extend(next.messages);
+        self.letters.extend(next.letters);
         self.events.extend(next.events);
     }
 }
@@ -300,6 +308,7 @@ impl WorkflowInstance {
             context: Arc::default(),
             results: [(ExecutionNumber::INPUT, transition.identity.input.clone())].into(),
             tasks: std::collections::BTreeMap::new(),
+            messages: std::collections::BTreeMap::new(),
         };
         instance.apply(transition);
         instance
@@ -318,8 +327,10 @@ impl WorkflowInstance {
             }
         }
         for record in &transition.executions {
-            if let Some(output) = &record.output {
-                self.results.insert(record.number, output.clone());
+            // While an execution runs its parts, what it was given stands for what it will return.
+            let given = record.input.as_ref().filter(|_| record.ended_order.is_none());
+            if let Some(result) = record.output.as_ref().or(given) {
+                self.results.insert(record.number, result.clone());
             }
         }
         let referenced = self.state.control.referenced_results();
@@ -330,6 +341,12 @@ impl WorkflowInstance {
                 crate::status::TaskStatus::Completed | crate::status::TaskStatus::Canceled => {
                     self.tasks.remove(&task.execution);
                 }
+            }
+        }
+        for change in &transition.messages {
+            match change {
+                MessageChange::Kept(message) => drop(self.messages.insert(message.number, message.clone())),
+                MessageChange::Removed(number) => drop(self.messages.remove(number)),
             }
         }
     }
