@@ -154,6 +154,13 @@ impl Failure {
         Self { code, message: shortened(message), retryable, retry_after_ms: None, details: None }
     }
 
+    /// The failure of a whole whose part failed so; names the part.
+    #[must_use]
+    pub(crate) fn of_part(&self, part: &StepName) -> Self {
+        let message = shortened(format!("its part `{part}` failed: {}", self.message));
+        Self { message, retryable: false, retry_after_ms: None, ..self.clone() }
+    }
+
     /// The least wait before a retry.
     #[must_use]
     pub fn retry_after(&self) -> Duration {

@@ -387,7 +387,9 @@ impl InstanceState {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self.status {
-            WorkflowStatus::Completed | WorkflowStatus::Failed | WorkflowStatus::Canceled | WorkflowStatus::Paused => true,
+            WorkflowStatus::Completed | WorkflowStatus::Failed | WorkflowStatus::Canceled | WorkflowStatus::Paused => {
+                true
+            }
             WorkflowStatus::Waiting => !self.control.active.iter().any(|active| active.phase.passes_by_itself()),
             WorkflowStatus::Pending | WorkflowStatus::Running => false,
         }

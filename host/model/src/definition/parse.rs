@@ -10,9 +10,8 @@ use super::document::Document;
 use super::read::{Finding, read_all};
 use super::validate::Extent;
 use super::{
-    ConditionalGroup, DefinitionFormat, Edge, GatewayStep, HumanStep, MachineStep, ParallelGroup,
-    SequentialGroup, SignalStep, StepDefinition, TimerStep, WebhookStep, WorkflowDefinition, WorkflowLimits,
-    WorkflowStep,
+    ConditionalGroup, DefinitionFormat, Edge, GatewayStep, HumanStep, MachineStep, ParallelGroup, SequentialGroup,
+    SignalStep, StepDefinition, TimerStep, WebhookStep, WorkflowDefinition, WorkflowLimits, WorkflowStep,
 };
 use crate::json::Json;
 use crate::name::{StepName, WorkflowName};

@@ -111,7 +111,10 @@ impl StepDefinition {
             Self::Parallel(step) => (None, &mut step.compensate, Some(&mut step.steps), step.callback.as_mut()),
         };
         own.into_iter().chain(compensate.as_mut()).for_each(&mut *change);
-        members.into_iter().flat_map(|members| members.values_mut()).for_each(|step| step.for_each_component_mut(change));
+        members
+            .into_iter()
+            .flat_map(|members| members.values_mut())
+            .for_each(|step| step.for_each_component_mut(change));
         if let Some(callback) = callback {
             callback.for_each_component_mut(change);
         }

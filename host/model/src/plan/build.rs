@@ -45,8 +45,7 @@ impl WorkflowDefinition {
     pub fn unknown_predicates(&self, predicates: &Predicates) -> Vec<Finding> {
         let finding = |(index, edge): (usize, &Edge)| {
             let name = edge.predicate.as_ref().filter(|name| predicates.find(name).is_none())?;
-            let path =
-                vec![PathPart::Key("edges".into()), PathPart::Index(index), PathPart::Key("predicate".into())];
+            let path = vec![PathPart::Key("edges".into()), PathPart::Index(index), PathPart::Key("predicate".into())];
             let hint = did_you_mean(name.as_str(), predicates.names());
             let message = format!(
                 "no predicate `{name}` is registered{hint}; only a program that embeds the engine can register one: \
@@ -263,22 +262,14 @@ fn plan_child(written: &StepName, child: &WorkflowStep) -> Result<PlannedWorkflo
     })
 }
 
-fn plan_edge(
-    index: usize,
-    edge: &Edge,
-    target: StepIndex,
-    predicates: &Predicates,
-) -> Result<PlannedEdge, Problems> {
+fn plan_edge(index: usize, edge: &Edge, target: StepIndex, predicates: &Predicates) -> Result<PlannedEdge, Problems> {
     let expression = edge.condition.as_deref().map(Condition::compile).transpose();
-    let expression =
-        expression.map_err(|error| Problem::of(format!("edges[{index}].condition"), error.to_string()))?;
+    let expression = expression.map_err(|error| Problem::of(format!("edges[{index}].condition"), error.to_string()))?;
     let predicate = edge.predicate.as_ref().and_then(|name| predicates.find(name)).cloned();
     Ok(PlannedEdge {
         index: u32::try_from(index).expect("a definition has at most EDGES_MAX edges"),
         target,
-        condition: expression
-            .map(PlannedCondition::Expression)
-            .or_else(|| predicate.map(PlannedCondition::Predicate)),
+        condition: expression.map(PlannedCondition::Expression).or_else(|| predicate.map(PlannedCondition::Predicate)),
         is_default: edge.default,
         outcome: edge.outcome,
     })

@@ -198,7 +198,9 @@ impl Visitor<'_> for CompleteWhenVisitor {
     fn visit_i64<E: serde::de::Error>(self, count: i64) -> Result<CompleteWhen, E> {
         match u64::try_from(count) {
             Ok(count) => self.visit_u64(count),
-            Err(_) => Err(E::custom(format!("{count} members can not succeed; it is `all`, `any`, or a number from 1"))),
+            Err(_) => {
+                Err(E::custom(format!("{count} members can not succeed; it is `all`, `any`, or a number from 1")))
+            }
         }
     }
 }

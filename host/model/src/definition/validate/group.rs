@@ -15,7 +15,10 @@ impl Check<'_> {
     /// Checks a group: what it says itself, and each member.
     pub(super) fn group(&mut self, path: &[PathPart], name: &StepName, group: &StepDefinition) {
         if name.as_str().matches('/').count() >= GROUP_DEPTH_MAX {
-            return self.find(path.to_vec(), format!("groups nest deeper than {GROUP_DEPTH_MAX}; use a step of type workflow"));
+            return self.find(
+                path.to_vec(),
+                format!("groups nest deeper than {GROUP_DEPTH_MAX}; use a step of type workflow"),
+            );
         }
         for (member, step) in group.members().into_iter().flatten() {
             let within = [at(path, "steps"), vec![key(member.as_str())]].concat();

@@ -61,7 +61,8 @@ impl Check<'_> {
             _ => None,
         };
         if max_concurrency.is_some() && step.for_each().is_none() {
-            let message = "says how many items of a `for_each` run at once; name the list with `for_each`, or leave it out";
+            let message =
+                "says how many items of a `for_each` run at once; name the list with `for_each`, or leave it out";
             self.find(at(path, "max_concurrency"), message);
         }
         self.concurrency(path, max_concurrency);
@@ -140,7 +141,8 @@ impl Check<'_> {
         match (gateway.mode, gateway.as_machine()) {
             (Some(_), None) => {
                 if *gateway != bare(gateway) {
-                    let message = "config, input, retry, timeout and limits are for a component, and this gateway has a mode";
+                    let message =
+                        "config, input, retry, timeout and limits are for a component, and this gateway has a mode";
                     self.find(path.to_vec(), message);
                 }
             }
