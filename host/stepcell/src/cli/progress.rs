@@ -35,7 +35,7 @@ impl Waiting {
                 entry.events.iter().filter_map(in_words).for_each(|words| self.0.set_message(words));
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
