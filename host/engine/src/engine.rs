@@ -8,19 +8,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::InstanceId;
 use stepcell_model::instance::{InstanceState, WorkflowInstance};
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::{StoreError, WorkflowStore};
-use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
 use crate::error::EngineError;
-use crate::events::{SUBSCRIBER_LAG_MAX, Subscription};
 use crate::registry::WorkflowRegistry;
 use crate::runner::StepRunner;
 use crate::scheduler::Wakes;
@@ -66,7 +64,8 @@ pub(crate) struct Inner {
     pub(crate) fault: watch::Sender<Option<StoreError>>,
     /// Whether this engine moves instances, or only changes what another one moves.
     pub(crate) drives: AtomicBool,
-    events: broadcast::Sender<Arc<HistoryEntry>>,
+    /// Changes with every commit of this process.
+    pub(crate) committed: watch::Sender<()>,
 }
 
 impl fmt::Debug for WorkflowEngine {
@@ -93,7 +92,7 @@ impl WorkflowEngine {
             stopping: watch::Sender::new(false),
             fault: watch::Sender::new(None),
             drives: AtomicBool::new(false),
-            events: broadcast::Sender::new(SUBSCRIBER_LAG_MAX),
+            committed: watch::Sender::new(()),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -108,14 +107,6 @@ impl WorkflowEngine {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn WorkflowStore> {
         &self.inner.store
-    }
-
-    /// Tells every transition that this process commits from now on, after its commit.
-    ///
-    /// What other processes change is in the store alone: read on with `list_history_after`.
-    #[must_use]
-    pub fn subscribe(&self) -> Subscription {
-        Subscription::new(self.inner.events.subscribe())
     }
 
     /// Cancels an instance. What runs is interrupted; pending tasks go in the same transaction.
@@ -224,18 +215,16 @@ impl Inner {
         Err(stale.map_or(EngineError::Stopping, EngineError::Store))
     }
 
-    /// Commits a transition and tells it to whoever listens. Answers with the instance's new number.
+    /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
     pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
-        let (instance, seq, at) = (transition.identity.id, transition.seq, transition.at);
+        let (instance, seq) = (transition.identity.id, transition.seq);
         let settled = is_settled(&transition.state);
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
-        let events = transition.events.clone();
-        let committed = self.store.commit(transition).await?;
+        self.store.commit(transition).await?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
         }
-        let entry = HistoryEntry { position: committed.position, instance, seq, at, events };
-        let _ = self.events.send(Arc::new(entry));
+        self.committed.send_replace(());
         if settled {
             self.waiters.notify(instance);
         }

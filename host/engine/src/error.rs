@@ -69,6 +69,16 @@ pub enum EngineError {
         /// What was asked for.
         id: InstanceId,
     },
+    /// The store has not come to the position that a feed of events shall begin after.
+    #[error(
+        "there is no event at position {position}: the last one is at {last}; begin after a position of this database"
+    )]
+    PositionNotFound {
+        /// What was asked for.
+        position: u64,
+        /// The position of the newest entry.
+        last: u64,
+    },
     /// A definition is wrong.
     #[error("the definition is not valid:\n{problems}")]
     Validation {

@@ -7,6 +7,7 @@
 
 pub mod attempt;
 pub mod definition;
+pub mod event_type;
 pub mod expression;
 pub mod failure;
 pub mod graph;

@@ -162,6 +162,10 @@ impl WorkflowStore for MemoryStore {
         Ok(self.state().instances.history_after(position, limit))
     }
 
+    async fn last_position(&self) -> Result<u64, StoreError> {
+        Ok(self.state().instances.last_position())
+    }
+
     async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
         Ok(self.state().instances.find_task(id))
     }

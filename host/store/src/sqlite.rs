@@ -250,6 +250,10 @@ impl WorkflowStore for SqliteStore {
         self.readers.run(move |connection| lists::history_after(connection, position, limit)).await
     }
 
+    async fn last_position(&self) -> Result<u64, StoreError> {
+        self.readers.run(lists::last_position).await
+    }
+
     async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
         self.readers.run(move |connection| instances::find_task(connection, id)).await
     }

@@ -119,6 +119,9 @@ pub trait WorkflowStore: Send + Sync + 'static {
     /// A row never appears before one that was listed already: whoever resumes at the last position misses nothing.
     async fn list_history_after(&self, position: u64, limit: u32) -> Result<Vec<HistoryEntry>, StoreError>;
 
+    /// The position of the newest history row; 0 where there is none.
+    async fn last_position(&self) -> Result<u64, StoreError>;
+
     /// The task of that id.
     async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError>;
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 use stepcell_engine::{
-    Clock, ComponentFacts, ComponentRefused, Driving, EngineError, EngineOptions, SimulatedClock, StartRequest,
-    StepRunner, WorkflowEngine,
+    Clock, ComponentFacts, ComponentRefused, Driving, EngineError, EngineOptions, EventFeed, EventFilter, FeedStart,
+    SimulatedClock, StartRequest, StepRunner, WorkflowEngine,
 };
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
 use stepcell_model::definition::WorkflowDefinition;
@@ -272,17 +272,22 @@ impl TestHost {
 
     /// Waits until an instance waits or is finished, whatever it waits for.
     pub async fn waits(&self, id: InstanceId) {
-        let mut told = self.engine.subscribe();
+        let mut told = self.told().await;
         let wait = async {
             loop {
                 let status = self.engine.get_instance(id).await.unwrap().status;
                 if status == WorkflowStatus::Waiting || status.is_finished() {
                     return;
                 }
-                told.next().await;
+                told.next().await.unwrap();
             }
         };
         tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it comes to wait");
+    }
+
+    /// Everything that is committed from now on.
+    pub async fn told(&self) -> EventFeed {
+        self.engine.events(EventFilter::default(), FeedStart::Now).await.unwrap()
     }
 
     /// Waits until a step was called that many times in all.

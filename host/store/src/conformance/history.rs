@@ -43,12 +43,14 @@ pub async fn history_is_read_in_order_and_after_a_number(store: Arc<dyn Workflow
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn positions_grow_over_all_instances(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
+    assert_eq!(store.last_position().await?, 0);
     let first = start(1);
     let mut committed = Vec::new();
     for transition in [first.clone(), start(2), after(&first), start(3)] {
         committed.push(store.commit(transition).await?.position);
     }
     assert!(store.commit(first).await.is_err());
+    assert_eq!(store.last_position().await?, 4);
 
     let all = store.list_history_after(0, 10).await?;
 

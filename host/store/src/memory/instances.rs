@@ -82,7 +82,7 @@ impl Instances {
             self.running.remove(&instance);
         }
         self.tasks.extend(tasks.into_iter().map(|task| (task.id, task)));
-        let position = self.history.len() as u64 + 1;
+        let position = self.last_position() + 1;
         self.history.push(HistoryEntry { position, instance, seq, at, events });
         Committed { position }
     }
@@ -145,6 +145,10 @@ impl Instances {
 
     pub(super) fn history_after(&self, position: u64, limit: u32) -> Vec<HistoryEntry> {
         self.history.iter().skip(to_len(position)).take(limit.min(LIST_LEN_MAX) as usize).cloned().collect()
+    }
+
+    pub(super) fn last_position(&self) -> u64 {
+        self.history.len() as u64
     }
 
     pub(super) fn find_task(&self, id: TaskId) -> Option<TaskRecord> {

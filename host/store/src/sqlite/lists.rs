@@ -62,6 +62,11 @@ pub(super) fn history_after(
     rows::list(connection, statements::LIST_HISTORY_AFTER, params, rows::history)
 }
 
+pub(super) fn last_position(connection: &Connection) -> Result<u64, StoreError> {
+    let last = rows::find(connection, statements::LAST_POSITION, [], |row| row.count("position"))?;
+    Ok(last.unwrap_or_default())
+}
+
 pub(super) fn running(
     connection: &Connection,
     after: Option<InstanceId>,

@@ -112,6 +112,8 @@ pub(super) const LIST_HISTORY_AFTER: &str = "
 SELECT h.position, h.seq, h.at, h.events, i.id FROM history h JOIN instances i ON i.key = h.instance
 WHERE h.position > ?1 ORDER BY h.position LIMIT ?2";
 
+pub(super) const LAST_POSITION: &str = "SELECT position FROM history ORDER BY position DESC LIMIT 1";
+
 // Tasks.
 
 pub(super) const SELECT_TASKS: &str =
