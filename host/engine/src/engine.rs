@@ -19,6 +19,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
 use crate::error::EngineError;
+use crate::native::{HostRunner, HostSteps};
 use crate::registry::WorkflowRegistry;
 use crate::runner::StepRunner;
 use crate::scheduler::Wakes;
@@ -78,7 +79,10 @@ impl WorkflowEngine {
     /// Makes an engine over a store and a runner. It moves nothing before [`Self::drive`].
     #[must_use]
     pub fn new(store: Arc<dyn WorkflowStore>, runner: Arc<dyn StepRunner>, options: EngineOptions) -> Self {
-        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), Arc::clone(&options.clock));
+        let steps = Arc::new(HostSteps::default());
+        let runner: Arc<dyn StepRunner> = Arc::new(HostRunner { steps: Arc::clone(&steps), cells: runner });
+        let clock = Arc::clone(&options.clock);
+        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock);
         let inner = Inner {
             store,
             runner,

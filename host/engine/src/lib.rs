@@ -4,19 +4,26 @@
 //! (a [`WorkflowStore`](stepcell_store::WorkflowStore) keeps what was decided) and no WebAssembly (a [`StepRunner`]
 //! runs attempts). Reading order: [`engine`], then the driver of one instance, then the scheduler.
 
+mod alone;
 pub mod clock;
+mod component_step;
+pub mod context;
 mod driver;
 pub mod engine;
 pub mod error;
 mod events;
+mod native;
 pub mod registry;
 pub mod runner;
 mod scheduler;
 mod start;
+pub mod step;
 mod tasks;
 mod waiters;
 
+pub use self::alone::{Executed, execute_step};
 pub use self::clock::{Clock, SimulatedClock, Sleep, SystemClock};
+pub use self::context::WorkflowContext;
 pub use self::engine::{EngineOptions, WorkflowEngine};
 pub use self::error::EngineError;
 pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
@@ -25,3 +32,4 @@ pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
 pub use self::start::StartRequest;
 pub use stepcell_model::event_type::EventType;
+pub use self::step::Step;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use semver::Version;
-use stepcell_model::definition::{ComponentRef, Finding, StepDefinition, VersionRequirement, WorkflowDefinition};
+use stepcell_model::definition::{
+    ComponentRef, Finding, MachineStep, StepDefinition, VersionRequirement, WorkflowDefinition,
+};
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{ComponentName, StepName, WorkflowName};
 use stepcell_model::plan::Plan;
@@ -13,13 +15,17 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 use stepcell_store::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
 
 use crate::clock::Clock;
+use crate::component_step::ComponentStep;
 use crate::error::EngineError;
-use crate::runner::StepRunner;
+use crate::native::HostSteps;
+use crate::runner::{ComponentRefused, StepRunner};
+use crate::step::Step;
 
 /// Registers and finds definitions and components. What it keeps lives in the store; compiled plans are kept in memory.
 pub struct WorkflowRegistry {
     store: Arc<dyn WorkflowStore>,
     runner: Arc<dyn StepRunner>,
+    steps: Arc<HostSteps>,
     clock: Arc<dyn Clock>,
     plans: RwLock<HashMap<DefinitionId, Arc<Plan>>>,
 }
@@ -49,8 +55,54 @@ impl std::fmt::Debug for WorkflowRegistry {
 }
 
 impl WorkflowRegistry {
-    pub(crate) fn new(store: Arc<dyn WorkflowStore>, runner: Arc<dyn StepRunner>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, runner, clock, plans: RwLock::default() }
+    pub(crate) fn new(
+        store: Arc<dyn WorkflowStore>,
+        runner: Arc<dyn StepRunner>,
+        steps: Arc<HostSteps>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, runner, steps, clock, plans: RwLock::default() }
+    }
+
+    /// Lets definitions run a step of this process, as `component: host:<name>`.
+    ///
+    /// It is known as long as the process lives, and nowhere else: register it at each start, before the engine drives.
+    /// An attempt of a step that is not registered fails as a fault of the host, and is retried as the policy says.
+    ///
+    /// # Errors
+    /// [`EngineError::ComponentRefused`] if the name is malformed, or another step's.
+    pub fn register_step(&self, step: Arc<dyn Step>) -> Result<(), EngineError> {
+        let what = format!("`host:{}`", step.name());
+        self.steps.register(step).map_err(|ComponentRefused { reason }| EngineError::ComponentRefused { what, reason })
+    }
+
+    /// A step that a definition's text would name, to be run alone; a component is made ready to be run.
+    ///
+    /// # Errors
+    /// [`EngineError::ComponentNotFound`], [`EngineError::ComponentRefused`] if there is none such.
+    pub async fn load_step(&self, wanted: &ComponentRef) -> Result<Arc<dyn Step>, EngineError> {
+        if let ComponentRef::Host(name) = wanted {
+            let found = self.steps.find(&ComponentRef::host_digest(name));
+            let reason = || self.unknown_host_step(name);
+            return found
+                .ok_or_else(|| EngineError::ComponentRefused { what: format!("`{wanted}`"), reason: reason() });
+        }
+        let record = self.get_component(wanted).await?;
+        self.prepare(record.digest).await?;
+        let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
+        Ok(Arc::new(ComponentStep {
+            description: summary.unwrap_or_default().to_owned(),
+            name: record.name,
+            digest: record.digest,
+            runner: Arc::clone(&self.runner),
+        }))
+    }
+
+    fn unknown_host_step(&self, name: &ComponentName) -> String {
+        let known = self.steps.names().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let known =
+            if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
+        format!("no step `{name}` is registered in this process, {known}; register it with `register_step` first")
     }
 
     /// Checks a component against the contract, makes it ready to be run, and registers it.
@@ -169,6 +221,10 @@ impl WorkflowRegistry {
                 let known = self.store.list_components(Some(name)).await?;
                 Ok(newest(&known, version).ok_or_else(|| unknown_component(name, version, &known)))
             }
+            ComponentRef::Host(name) => {
+                let digest = ComponentRef::host_digest(name);
+                Ok(self.steps.find(&digest).map(|_| digest).ok_or_else(|| self.unknown_host_step(name)))
+            }
             ComponentRef::File(path) => Ok(Err(format!(
                 "`{path}` is a file, which only `run` and `definition apply` read; push it and name it"
             ))),
@@ -271,6 +327,10 @@ impl WorkflowRegistry {
         };
         match wanted {
             ComponentRef::Digest(digest) => self.store.find_component_by_digest(digest).await?.ok_or_else(unknown),
+            ComponentRef::Host(_) => Err(EngineError::ComponentRefused {
+                what: format!("`{wanted}`"),
+                reason: "it is a step of the program that embeds the engine, and no component".to_owned(),
+            }),
             ComponentRef::File(_) => Err(unknown()),
             ComponentRef::Registered { name, version } => {
                 let known = self.store.list_components(Some(name)).await?;
@@ -307,12 +367,21 @@ impl WorkflowRegistry {
     }
 
     fn keep(&self, plan: Plan) -> Arc<Plan> {
+        for step in plan.definition.steps.values() {
+            if let StepDefinition::Machine(MachineStep { component: ComponentRef::Host(name), .. }) = step {
+                self.steps.note(name);
+            }
+        }
         let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(plans.entry(plan.id).or_insert_with(|| Arc::new(plan)))
     }
 
     /// Makes a component ready to be run, if it is not.
     pub(crate) async fn prepare(&self, digest: ComponentDigest) -> Result<(), EngineError> {
+        if let Some(name) = self.steps.find_missing(&digest) {
+            let reason = self.unknown_host_step(&name);
+            return Err(EngineError::ComponentRefused { what: format!("`host:{name}`"), reason });
+        }
         if self.runner.is_prepared(&digest) {
             return Ok(());
         }

@@ -109,7 +109,7 @@ fn refuse_if_any(what: &str, errors: Vec<FieldError>) -> Result<(), EngineError>
 }
 
 /// Takes a JSON object apart into values by key; `null` has none.
-fn values_of(what: &str, data: &Json) -> Result<ContextData, EngineError> {
+pub(crate) fn values_of(what: &str, data: &Json) -> Result<ContextData, EngineError> {
     let wrong = |pointer: String, message: String| EngineError::InvalidData {
         what: what.to_owned(),
         errors: vec![FieldError { pointer, message }],

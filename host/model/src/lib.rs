@@ -23,6 +23,7 @@ pub mod predicate;
 pub mod problem;
 pub mod record;
 pub mod schema;
+pub mod staged;
 pub mod status;
 pub mod time;
 pub mod transition;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepcell_model::attempt::{
-    AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, HookReport, StepCall,
+    AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, HookReport, OUTPUT_BYTES_MAX, StepCall,
 };
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::{Json, JsonError};
 use tokio::time::Instant;
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::budget::{CALL_BYTES_MAX, FAILURE_DETAILS_BYTES_MAX, HANDLES_MAX, OUTPUT_BYTES_MAX};
+use crate::budget::{CALL_BYTES_MAX, FAILURE_DETAILS_BYTES_MAX, HANDLES_MAX};
 use crate::cell::Cell;
 use crate::trap::failure_of;
 use crate::wit::bindings::stepcell::step::types::StepFailure;

@@ -136,7 +136,7 @@ impl DefinitionFile {
 fn path_of(component: &ComponentRef) -> Option<&str> {
     match component {
         ComponentRef::File(path) => Some(path),
-        ComponentRef::Registered { .. } | ComponentRef::Digest(_) => None,
+        ComponentRef::Registered { .. } | ComponentRef::Digest(_) | ComponentRef::Host(_) => None,
     }
 }
 
