@@ -59,12 +59,14 @@ pub(crate) struct Inner {
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     pub(crate) drivers_gone: Notify,
     pub(crate) wakes: Wakes,
-    waiters: Waiters,
+    pub(crate) waiters: Waiters,
     pub(crate) stopping: watch::Sender<bool>,
     /// Why the store can not be used any more, once it can not.
     pub(crate) fault: watch::Sender<Option<StoreError>>,
     /// Whether this engine moves instances, or only changes what another one moves.
     pub(crate) drives: AtomicBool,
+    /// Wakes whoever hands over letters.
+    pub(crate) letters: Notify,
     /// Changes with every commit of this process.
     pub(crate) committed: watch::Sender<()>,
 }
@@ -96,6 +98,7 @@ impl WorkflowEngine {
             stopping: watch::Sender::new(false),
             fault: watch::Sender::new(None),
             drives: AtomicBool::new(false),
+            letters: Notify::new(),
             committed: watch::Sender::new(()),
         };
         Self { inner: Arc::new(inner) }
@@ -113,51 +116,12 @@ impl WorkflowEngine {
         &self.inner.store
     }
 
-    /// Cancels an instance. What runs is interrupted; pending tasks go in the same transaction.
-    ///
-    /// # Errors
-    /// [`EngineError::InstanceNotFound`], [`EngineError::AlreadyCompleted`].
-    pub async fn cancel_workflow(&self, id: InstanceId, reason: &str) -> Result<(), EngineError> {
-        self.inner.change(id, |_| Ok(Cause::Canceled { reason: reason.to_owned() })).await
-    }
-
     /// An instance as it stands.
     ///
     /// # Errors
     /// [`EngineError::InstanceNotFound`].
     pub async fn get_instance(&self, id: InstanceId) -> Result<InstanceSummary, EngineError> {
         self.inner.store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })
-    }
-
-    /// Waits until an instance is finished, or waits for somebody outside; retry delays are waited through.
-    ///
-    /// # Errors
-    /// [`EngineError::InstanceNotFound`]; [`EngineError::Store`] once the store can not be used any more;
-    /// [`EngineError::Stopping`] when the engine stops first.
-    pub async fn wait_until_settled(&self, id: InstanceId) -> Result<InstanceSummary, EngineError> {
-        let mut fault = self.inner.fault.subscribe();
-        let mut stopping = self.inner.stopping.subscribe();
-        let waiter = self.inner.waiters.register(id);
-        loop {
-            let settled = waiter.notified();
-            let instance = self.inner.load(id).await?;
-            if is_settled(&instance.state) {
-                return Ok(instance.summary());
-            }
-            if let Some(error) = fault.borrow_and_update().clone() {
-                return Err(error.into());
-            }
-            if *stopping.borrow_and_update() {
-                return Err(EngineError::Stopping);
-            }
-            // An instance whose definition can not be read is driven by nobody: whoever waits is told why.
-            self.inner.registry.plan(instance.identity.definition).await?;
-            tokio::select! {
-                () = settled => {}
-                _ = fault.changed() => {}
-                _ = stopping.changed() => {}
-            }
-        }
     }
 
     /// Drops everything that is under way, as if the process had ended: nothing more is committed.
@@ -182,11 +146,6 @@ impl WorkflowEngine {
     }
 }
 
-/// Whether only somebody or something outside will move an instance.
-fn is_settled(state: &InstanceState) -> bool {
-    state.status.is_finished() || (state.status == WorkflowStatus::Waiting && state.wake_at.is_none())
-}
-
 impl Inner {
     pub(crate) async fn load(&self, id: InstanceId) -> Result<WorkflowInstance, EngineError> {
         self.store.load_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })
@@ -198,13 +157,13 @@ impl Inner {
     pub(crate) async fn change(
         self: &Arc<Self>,
         id: InstanceId,
-        cause_for: impl Fn(&WorkflowInstance) -> Result<Cause, EngineError> + Send + Sync,
+        cause_for: impl Fn(&mut WorkflowInstance) -> Result<Cause, EngineError> + Send + Sync,
     ) -> Result<(), EngineError> {
         let mut stale = None;
         for _ in 0..RETRIES_ON_STALE_MAX {
-            let instance = self.load(id).await?;
+            let mut instance = self.load(id).await?;
             let plan = self.registry.plan(instance.identity.definition).await?;
-            let cause = cause_for(&instance)?;
+            let cause = cause_for(&mut instance)?;
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
             match self.commit(transition).await {
@@ -222,7 +181,8 @@ impl Inner {
     /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
     pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
         let (instance, seq) = (transition.identity.id, transition.seq);
-        let settled = is_settled(&transition.state);
+        let settled = transition.state.is_settled();
+        let has_letters = !transition.letters.is_empty();
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
         self.store.commit(transition).await?;
         if let Some(wake_at) = wake_at {
@@ -232,12 +192,15 @@ impl Inner {
         if settled {
             self.waiters.notify(instance);
         }
+        if has_letters {
+            self.letters.notify_one();
+        }
         Ok(seq)
     }
 
     /// Wakes whoever waits for an instance that somebody else has settled.
     pub(crate) fn tell_if_settled(&self, instance: &WorkflowInstance) {
-        if is_settled(&instance.state) {
+        if instance.state.is_settled() {
             self.waiters.notify(instance.identity.id);
         }
     }

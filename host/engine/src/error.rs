@@ -149,6 +149,21 @@ pub enum EngineError {
         /// Whose it is.
         why: String,
     },
+    /// No step waits for a message, and none that is still to come will.
+    #[error("{why}; nothing was changed")]
+    NobodyWaits {
+        /// What came, and what the workflow waits for instead.
+        why: String,
+    },
+    /// The same was told before.
+    #[error("this was told before; nothing was changed")]
+    Repeated,
+    /// A callback is not genuine, or does not fit its step.
+    #[error("the callback was refused: {why}")]
+    CallbackRefused {
+        /// What is wrong.
+        why: String,
+    },
     /// The store can not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -196,6 +211,17 @@ impl EngineError {
                 to: to.to_string(),
                 why: why.to_owned(),
             },
+            Refusal::WrongState { what, status, why } => Self::InvalidTransition {
+                what: format!("instance {id}"),
+                from: status.to_string(),
+                to: what.to_owned(),
+                why: why.to_owned(),
+            },
+            Refusal::NobodyWaits { .. } | Refusal::TooManyMessages { .. } => {
+                Self::NobodyWaits { why: format!("instance {id}: {refusal}") }
+            }
+            Refusal::Repeated { .. } => Self::Repeated,
+            Refusal::NothingDue => Self::NobodyWaits { why: refusal.to_string() },
             Refusal::AlreadyCompleted { status } => Self::AlreadyCompleted { id, status },
             Refusal::TaskNotPending { task } => Self::TaskNotFound { what: format!("pending task {task}") },
             Refusal::TaskUnauthorized { user, step, why } => Self::TaskUnauthorized { user, step, why },

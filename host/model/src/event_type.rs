@@ -54,6 +54,26 @@ words! {
         TaskCompleted = "task_completed",
         /// [`Event::TaskCanceled`].
         TaskCanceled = "task_canceled",
+        /// [`Event::WorkflowPaused`].
+        WorkflowPaused = "workflow_paused",
+        /// [`Event::WorkflowRetried`].
+        WorkflowRetried = "workflow_retried",
+        /// [`Event::CompensationStarted`].
+        CompensationStarted = "compensation_started",
+        /// [`Event::BranchAbsorbed`].
+        BranchAbsorbed = "branch_absorbed",
+        /// [`Event::TaskReminded`].
+        TaskReminded = "task_reminded",
+        /// [`Event::TaskOverdue`].
+        TaskOverdue = "task_overdue",
+        /// [`Event::MessageKept`].
+        MessageKept = "message_kept",
+        /// [`Event::MessageTaken`].
+        MessageTaken = "message_taken",
+        /// [`Event::ChildStarted`].
+        ChildStarted = "child_started",
+        /// [`Event::ChildEnded`].
+        ChildEnded = "child_ended",
     }
 }
 
@@ -64,7 +84,7 @@ impl Event {
         match self {
             Self::WorkflowStarted { .. } => EventType::WorkflowStarted,
             Self::WorkflowWaiting => EventType::WorkflowWaiting,
-            Self::WorkflowResumed => EventType::WorkflowResumed,
+            Self::WorkflowResumed { .. } => EventType::WorkflowResumed,
             Self::WorkflowCompleted => EventType::WorkflowCompleted,
             Self::WorkflowFailed { .. } => EventType::WorkflowFailed,
             Self::WorkflowCanceled { .. } => EventType::WorkflowCanceled,
@@ -83,6 +103,16 @@ impl Event {
             Self::TaskReassigned { .. } => EventType::TaskReassigned,
             Self::TaskCompleted { .. } => EventType::TaskCompleted,
             Self::TaskCanceled { .. } => EventType::TaskCanceled,
+            Self::WorkflowPaused { .. } => EventType::WorkflowPaused,
+            Self::WorkflowRetried { .. } => EventType::WorkflowRetried,
+            Self::CompensationStarted { .. } => EventType::CompensationStarted,
+            Self::BranchAbsorbed { .. } => EventType::BranchAbsorbed,
+            Self::TaskReminded { .. } => EventType::TaskReminded,
+            Self::TaskOverdue { .. } => EventType::TaskOverdue,
+            Self::MessageKept { .. } => EventType::MessageKept,
+            Self::MessageTaken { .. } => EventType::MessageTaken,
+            Self::ChildStarted { .. } => EventType::ChildStarted,
+            Self::ChildEnded { .. } => EventType::ChildEnded,
         }
     }
 }
@@ -100,6 +130,7 @@ mod tests {
             "type": word, "execution": 1, "step": "s", "step_type": "machine", "from": 1, "edge": 0, "attempt": 1,
             "failure": failure, "retry_at": "2026-01-01T00:00:00Z", "hook": "on-success", "edges": [], "reason": "r",
             "task": "01a20607-442f-722f-8252-1df4668eb21f", "user": "u", "to": "u",
+            "steps": ["s"], "executions": [1], "message": 1, "child": "01a20607-442f-722f-8252-1df4668eb21f",
             "error": { "code": "c", "message": "m", "step": null, "details": null },
         });
         if word == "task_reassigned" {

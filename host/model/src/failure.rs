@@ -244,15 +244,17 @@ pub struct InstanceError {
 }
 
 impl InstanceError {
+    /// A failure that happened in no step, as its instance's reason to fail.
+    #[must_use]
+    pub fn of(failure: &Failure) -> Self {
+        let Failure { code, message, details, .. } = failure.clone();
+        Self { code, message, step: None, details }
+    }
+
     /// The failure of a step, as its instance's reason to fail.
     #[must_use]
     pub fn of_step(step: &StepName, failure: &Failure) -> Self {
-        Self {
-            code: failure.code.clone(),
-            message: failure.message.clone(),
-            step: Some(step.clone()),
-            details: failure.details.clone(),
-        }
+        Self { step: Some(step.clone()), ..Self::of(failure) }
     }
 }
 

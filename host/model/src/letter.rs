@@ -12,6 +12,7 @@ use crate::id::InstanceId;
 use crate::json::Json;
 use crate::name::WorkflowName;
 use crate::record::ParentLink;
+use crate::transition::Compensation;
 
 /// How deep workflows may start each other; a workflow that calls itself without bound ends there.
 pub const CHILD_DEPTH_MAX: u32 = 8;
@@ -28,6 +29,9 @@ pub enum Letter {
         child: InstanceId,
         /// Why.
         reason: String,
+        /// What becomes of what it did.
+        #[serde(default)]
+        compensation: Compensation,
     },
     /// A child is finished.
     ChildEnded {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Transition;
+use super::{Compensation, Transition};
 use crate::attempt::{AttemptTrace, ContextData, ContextWrites};
 use crate::expression::{InstanceFacts, Scope};
 use crate::failure::{EngineCode, Failure};
@@ -34,6 +34,8 @@ pub(super) struct Draft<'a> {
     pub(super) tasks: Vec<TaskRecord>,
     pub(super) messages: Vec<MessageChange>,
     pub(super) letters: Vec<Letter>,
+    /// What becomes of what the children did that are canceled.
+    pub(super) children: Compensation,
     writes: ContextWrites,
     merged_context: Option<Arc<ContextData>>,
 }
@@ -50,6 +52,7 @@ impl<'a> Draft<'a> {
             tasks: Vec::new(),
             messages: Vec::new(),
             letters: Vec::new(),
+            children: Compensation::Undo,
             writes: ContextWrites::new(),
             merged_context: None,
         }
@@ -233,7 +236,8 @@ impl<'a> Draft<'a> {
             self.put_task(task.clone());
         }
         if let Phase::AwaitingChild { child, .. } = active.phase {
-            self.letters.push(Letter::CancelChild { child, reason: why.to_owned() });
+            let (reason, compensation) = (why.to_owned(), self.children);
+            self.letters.push(Letter::CancelChild { child, reason, compensation });
         }
         let input = match active.phase {
             Phase::RunningParts(_) => self.result_of(active.number),

@@ -1,5 +1,7 @@
 //! How an instance fails or is canceled, and how what it did is undone before.
 
+use serde::{Deserialize, Serialize};
+
 use super::draft::Draft;
 use super::join::Activation;
 use crate::failure::{EngineCode, Failure, FailureCode, InstanceError};
@@ -9,7 +11,8 @@ use crate::name::{StepName, UserId};
 use crate::status::WorkflowStatus;
 
 /// What becomes of the executions that succeeded when an instance is canceled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Compensation {
     /// They stay.
     #[default]
@@ -69,6 +72,7 @@ impl Draft<'_> {
     }
 
     fn end(&mut self, undoing: Undoing, compensation: Compensation) {
+        self.children = compensation;
         self.cancel_active(&undoing.error.message.clone());
         self.state.control.paused_at = self.state.control.paused_at.filter(|_| compensation == Compensation::Undo);
         let executions: Vec<_> = self.state.control.undoable.iter().rev().map(|done| done.execution).collect();

@@ -242,7 +242,8 @@ impl Draft<'_> {
             Phase::AwaitingMessage { .. } => self.time_out(active, "no message came"),
             Phase::AwaitingChild { child, .. } => {
                 let reason = format!("the step `{}` that started it timed out", active.step);
-                self.letters.push(Letter::CancelChild { child: *child, reason });
+                let (child, compensation) = (*child, self.children);
+                self.letters.push(Letter::CancelChild { child, reason, compensation });
                 self.time_out(active, "its workflow did not finish");
             }
             Phase::AwaitingTask { .. } => self.wake_task(active),
