@@ -35,6 +35,20 @@ fn a_step_made_with_the_sdk_is_let_in_and_described() {
 }
 
 #[test]
+fn a_gateway_made_with_the_sdk_is_let_in_and_one_component_may_be_both() {
+    let gateway = sandbox().inspect(&guests::component("route-by-amount")).unwrap();
+    let both = sandbox().inspect(&guests::component("probe")).unwrap();
+
+    assert!(gateway.is_gateway && !gateway.is_step);
+    assert!(both.is_gateway && both.is_step);
+    let manifest = gateway.manifest.unwrap();
+    assert_eq!(manifest.tree()["name"], "route-by-amount");
+    assert_eq!(manifest.tree()["input_schema"]["required"], serde_json::json!(["amount"]));
+    assert_eq!(manifest.tree()["output_schema"]["items"], serde_json::json!({ "type": "string" }));
+    assert_eq!(both.manifest.unwrap().tree()["name"], "probe");
+}
+
+#[test]
 fn imports_are_listed_by_interface_and_function() {
     let facts = sandbox().inspect(&with_world("import log; import context; export step;", "")).unwrap();
 
@@ -219,7 +233,9 @@ async fn bytes_other_than_the_digest_names_are_refused() {
 
 #[tokio::test]
 async fn a_component_of_a_later_patch_of_the_contract_links() {
-    let bytes = component_of(&changed("stepcell:step@0.1.0", "stepcell:step@0.1.7"), "step-component");
+    for world in ["step-component", "gateway-component"] {
+        let bytes = component_of(&changed("stepcell:step@0.1.0", "stepcell:step@0.1.7"), world);
 
-    sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap();
+        sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap();
+    }
 }
