@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use semver::Version;
+use stepcell_model::component::Export;
 use stepcell_model::definition::{ComponentRef, Finding, StepDefinition, VersionRequirement, WorkflowDefinition};
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{ComponentName, StepName, WorkflowName};
@@ -79,6 +80,7 @@ impl WorkflowRegistry {
             manifest: facts.manifest,
             size_bytes: bytes.len() as u64,
             created_at: self.clock.now(),
+            exports: facts.exports,
         };
         let inserted = self.store.insert_component(record.clone(), bytes).await.map_err(|error| match error {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what: format!("component {what}") },
@@ -147,7 +149,8 @@ impl WorkflowRegistry {
         let mut digests = BTreeMap::new();
         for (step, step_definition) in &definition.steps {
             let StepDefinition::Machine(machine) = step_definition else { continue };
-            match self.resolve_component(&machine.component).await? {
+            let found = self.resolve_component(&machine.component).await?;
+            match found.and_then(|record| check_export(Export::Step, &record).map(|()| record.digest)) {
                 Ok(digest) => drop(digests.insert(step.clone(), digest)),
                 Err(message) => {
                     let path = ["steps", step.as_str(), "component"].map(|part| PathPart::Key(part.to_owned()));
@@ -158,16 +161,16 @@ impl WorkflowRegistry {
         Ok((digests, findings))
     }
 
-    async fn resolve_component(&self, wanted: &ComponentRef) -> Result<Result<ComponentDigest, String>, EngineError> {
+    async fn resolve_component(&self, wanted: &ComponentRef) -> Result<Result<ComponentRecord, String>, EngineError> {
         match wanted {
             ComponentRef::Digest(digest) => {
                 let found = self.store.find_component_by_digest(digest).await?;
                 let message = "no component with this digest is registered; push it first";
-                Ok(found.map(|record| record.digest).ok_or_else(|| message.to_owned()))
+                Ok(found.ok_or_else(|| message.to_owned()))
             }
             ComponentRef::Registered { name, version } => {
                 let known = self.store.list_components(Some(name)).await?;
-                Ok(newest(&known, version).ok_or_else(|| unknown_component(name, version, &known)))
+                Ok(newest(&known, version).cloned().ok_or_else(|| unknown_component(name, version, &known)))
             }
             ComponentRef::File(path) => Ok(Err(format!(
                 "`{path}` is a file, which only `run` and `definition apply` read; push it and name it"
@@ -274,15 +277,10 @@ impl WorkflowRegistry {
             ComponentRef::File(_) => Err(unknown()),
             ComponentRef::Registered { name, version } => {
                 let known = self.store.list_components(Some(name)).await?;
-                let found = newest(&known, version);
-                known
-                    .iter()
-                    .find(|record| Some(record.digest) == found && version.matches(&record.version))
-                    .cloned()
-                    .ok_or_else(|| EngineError::ComponentNotFound {
-                        name: name.clone(),
-                        known: known.iter().map(|record| record.version.clone()).collect(),
-                    })
+                newest(&known, version).cloned().ok_or_else(|| EngineError::ComponentNotFound {
+                    name: name.clone(),
+                    known: known.iter().map(|record| record.version.clone()).collect(),
+                })
             }
         }
     }
@@ -332,9 +330,14 @@ fn latest<'a>(records: impl Iterator<Item = &'a DefinitionRecord>) -> Option<&'a
     records.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
 }
 
-fn newest(known: &[ComponentRecord], wanted: &VersionRequirement) -> Option<ComponentDigest> {
+fn newest<'a>(known: &'a [ComponentRecord], wanted: &VersionRequirement) -> Option<&'a ComponentRecord> {
     let fitting = known.iter().filter(|record| wanted.matches(&record.version));
-    fitting.max_by(|a, b| a.version.cmp(&b.version)).map(|record| record.digest)
+    fitting.max_by(|a, b| a.version.cmp(&b.version))
+}
+
+/// Whether a step that needs that export can use the component; if not, says why.
+fn check_export(wanted: Export, record: &ComponentRecord) -> Result<(), String> {
+    record.exports.check(wanted).map_err(|lacks| format!("component `{}` {} {lacks}", record.name, record.version))
 }
 
 fn unknown_component(name: &ComponentName, wanted: &VersionRequirement, known: &[ComponentRecord]) -> String {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
+use stepcell_model::component::ComponentExports;
 use stepcell_model::failure::Failure;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
@@ -38,8 +39,8 @@ pub trait StepRunner: Send + Sync + 'static {
 /// What a component is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComponentFacts {
-    /// Whether it exports what a machine step needs.
-    pub exports_step: bool,
+    /// What it can be used as.
+    pub exports: ComponentExports,
     /// What it says of itself.
     pub manifest: Option<Json>,
 }

@@ -15,6 +15,7 @@ use stepcell_engine::{
     WorkflowEngine,
 };
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
+use stepcell_model::component::ComponentExports;
 use stepcell_model::definition::{Jitter, WorkflowDefinition};
 use stepcell_model::failure::Failure;
 use stepcell_model::id::{ComponentDigest, InstanceId};
@@ -105,7 +106,7 @@ struct Obedient(Arc<WatchedClock>);
 #[async_trait]
 impl StepRunner for Obedient {
     async fn inspect(&self, _: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
-        Ok(ComponentFacts { exports_step: true, manifest: None })
+        Ok(ComponentFacts { exports: ComponentExports::Step, manifest: None })
     }
 
     async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {

@@ -43,6 +43,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 /// A text is none of the words that it may be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is none of {}", known.join(", "))]

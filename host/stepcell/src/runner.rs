@@ -20,7 +20,7 @@ fn refused(refusal: &Refusal) -> ComponentRefused {
 impl StepRunner for SandboxRunner {
     async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
         let facts = self.0.inspect(&bytes).map_err(|refusal| refused(&refusal))?;
-        Ok(ComponentFacts { exports_step: facts.is_step, manifest: facts.manifest })
+        Ok(ComponentFacts { exports: facts.exports, manifest: facts.manifest })
     }
 
     async fn prepare(&self, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<(), ComponentRefused> {
