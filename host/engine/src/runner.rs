@@ -8,6 +8,7 @@ use stepcell_model::component::ComponentExports;
 use stepcell_model::failure::Failure;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
+use stepcell_model::name::StepName;
 
 /// Runs attempts of steps. What goes wrong inside a step is a value of its report, never an error or a panic.
 ///
@@ -31,6 +32,10 @@ pub trait StepRunner: Send + Sync + 'static {
 
     /// Runs one attempt: `can-execute`, `execute`, `on-success`.
     async fn run(&self, call: StepCall) -> AttemptReport;
+
+    /// Asks a gateway which of `targets` to follow: `evaluate`. What succeeds holds a JSON array of the names that it
+    /// gave, as they came; whether they are targets is for the model to say.
+    async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport;
 
     /// Runs `on-failure`.
     async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport;

@@ -20,7 +20,7 @@ use stepcell_model::definition::{Jitter, WorkflowDefinition};
 use stepcell_model::failure::Failure;
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::json::Json;
-use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::name::{ComponentName, StepName, WorkflowName};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_store::MemoryStore;
@@ -129,6 +129,10 @@ impl StepRunner for Obedient {
         };
         let (writes, trace) = (ContextWrites::new(), AttemptTrace::default());
         AttemptReport { outcome, writes, hook_failure: None, trace }
+    }
+
+    async fn run_gateway(&self, _: StepCall, _: Vec<StepName>) -> AttemptReport {
+        unreachable!("there is no gateway")
     }
 
     async fn run_failure_hook(&self, _: StepCall, _: Failure) -> HookReport {

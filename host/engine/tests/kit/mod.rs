@@ -19,7 +19,7 @@ use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::failure::Failure;
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::json::Json;
-use stepcell_model::name::{ComponentName, ContextKey, UserId, WorkflowName};
+use stepcell_model::name::{ComponentName, ContextKey, StepName, UserId, WorkflowName};
 use stepcell_model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
@@ -86,6 +86,8 @@ pub struct ScriptedRunner {
     scripts: Mutex<HashMap<ComponentDigest, (Script, Hook)>>,
     exports: Mutex<HashMap<ComponentDigest, ComponentExports>>,
     pub calls: Mutex<Vec<(String, StepCall)>>,
+    /// What each gateway was to choose among.
+    pub targets: Mutex<Vec<(String, Vec<StepName>)>>,
     pub hooks: Mutex<Vec<(String, Failure)>>,
     pub begun: Notify,
 }
@@ -146,6 +148,12 @@ impl StepRunner for ScriptedRunner {
             Answer::Never => std::future::pending().await,
             Answer::Panic => panic!("the host's side of a step failed"),
         }
+    }
+
+    /// What the script returns is the answer; what it writes is dropped.
+    async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
+        self.targets.lock().unwrap().push((call.info.step.to_string(), targets));
+        AttemptReport { writes: ContextWrites::new(), ..self.run(call).await }
     }
 
     async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport {
