@@ -18,7 +18,7 @@ CREATE TABLE components (
     bytes       INTEGER NOT NULL REFERENCES component_bytes (key),
     manifest    TEXT,
     size_bytes  INTEGER NOT NULL,
-    created_at  INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL, exports TEXT NOT NULL DEFAULT 'step',
     UNIQUE (name, version)
 ) STRICT;
 

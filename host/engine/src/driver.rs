@@ -177,9 +177,8 @@ impl Driver {
     fn has_due(&self) -> bool {
         let now = self.inner.clock.now();
         let control = &self.instance.state.control;
-        let is_due = |phase: &Phase| {
-            !matches!(phase, Phase::Scheduled { .. }) && phase.wake_at().is_some_and(|at| at <= now)
-        };
+        let is_due =
+            |phase: &Phase| !matches!(phase, Phase::Scheduled { .. }) && phase.wake_at().is_some_and(|at| at <= now);
         control.paused_at.is_none() && control.active.iter().any(|active| is_due(&active.phase))
     }
 

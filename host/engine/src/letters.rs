@@ -14,7 +14,7 @@ use stepcell_model::instance::Phase;
 use stepcell_model::letter::{ChildOutcome, ChildStart, Letter};
 use stepcell_model::record::ParentLink;
 use stepcell_model::transition::Cause;
-use stepcell_store::StoreError;
+use stepcell_store::{LetterKey, StoreError};
 
 use crate::engine::Inner;
 use crate::error::EngineError;
@@ -38,15 +38,15 @@ pub(crate) async fn hand_over(inner: Arc<Inner>) -> Result<(), EngineError> {
             let _ = tokio::time::timeout(LOOK_INTERVAL, inner.letters.notified()).await;
             continue;
         }
-        let keys = letters.iter().map(|(key, _)| *key).collect();
+        let keys: Vec<_> = letters.iter().map(|(key, _)| *key).collect();
         let rounds = futures::stream::iter(by_recipient(letters)).map(|letters| inner.hand_over_all(letters));
         let results: Vec<_> = rounds.buffer_unordered(RECIPIENTS_AT_ONCE_MAX).collect().await;
         results.into_iter().collect::<Result<(), _>>()?;
-        inner.store.remove_letters(keys).await?;
+        inner.store.remove_letters(&keys).await?;
     }
 }
 
-fn by_recipient(letters: Vec<(u64, Letter)>) -> Vec<Vec<Letter>> {
+fn by_recipient(letters: Vec<(LetterKey, Letter)>) -> Vec<Vec<Letter>> {
     let mut all: Vec<(InstanceId, Vec<Letter>)> = Vec::new();
     for (_, letter) in letters {
         let recipient = letter.recipient();

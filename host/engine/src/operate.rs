@@ -111,7 +111,8 @@ impl WorkflowEngine {
             executions.into_iter().filter_map(|record| Some((record.number, record.output?))).collect();
         let cause_for = |loaded: &mut WorkflowInstance| {
             // Gateways and people are shown what came to them in the decision itself.
-            let meant = arrivals.iter().filter_map(|arrival| Some((arrival.execution, results.get(&arrival.execution)?)));
+            let meant =
+                arrivals.iter().filter_map(|arrival| Some((arrival.execution, results.get(&arrival.execution)?)));
             loaded.results.extend(meant.map(|(number, result)| (number, result.clone())));
             let from = (loaded.state.current_step.as_ref() != Some(step))
                 .then(|| RetryPoint::new(step.clone(), arrivals.clone()));

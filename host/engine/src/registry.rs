@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use semver::Version;
+use stepcell_model::component::Export;
 use stepcell_model::definition::{
     ComponentRef, Finding, MachineStep, StepDefinition, VersionRequirement, WorkflowDefinition,
 };
+use stepcell_model::expression::Scope;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{ComponentName, PredicateName, StepName, WorkflowName};
-use stepcell_model::expression::Scope;
 use stepcell_model::plan::Plan;
 use stepcell_model::predicate::Predicates;
 use stepcell_model::problem::{PathPart, Problem, Problems};
@@ -134,6 +135,7 @@ impl WorkflowRegistry {
             manifest: facts.manifest,
             size_bytes: bytes.len() as u64,
             created_at: self.clock.now(),
+            exports: facts.exports,
         };
         let inserted = self.store.insert_component(record.clone(), bytes).await.map_err(|error| match error {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what: format!("component {what}") },
@@ -174,9 +176,8 @@ impl WorkflowRegistry {
             is_active: true,
             created_at: self.clock.now(),
         };
-        let plan =
-            Plan::with_predicates(record.id, definition, &components, &self.predicates())
-                .map_err(|problems| EngineError::Validation { problems })?;
+        let plan = Plan::with_predicates(record.id, definition, &components, &self.predicates())
+            .map_err(|problems| EngineError::Validation { problems })?;
         let what = format!("workflow `{}` {}", record.name, record.version);
         let inserted = self.store.insert_definition(record.clone()).await.map_err(|error| match error {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what },
@@ -204,7 +205,7 @@ impl WorkflowRegistry {
         findings.extend(self.unknown_workflows(definition).await?);
         let mut digests = BTreeMap::new();
         for used in definition.components() {
-            match self.resolve_component(used.component).await? {
+            match self.resolve_component(used.component, used.needs).await? {
                 Ok(digest) => drop(digests.insert(used.step, digest)),
                 Err(message) => findings.push(Finding { path: used.path, message }),
             }
@@ -270,25 +271,29 @@ impl WorkflowRegistry {
         Arc::clone(&self.predicates.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn resolve_component(&self, wanted: &ComponentRef) -> Result<Result<ComponentDigest, String>, EngineError> {
-        match wanted {
+    async fn resolve_component(
+        &self,
+        wanted: &ComponentRef,
+        needs: Export,
+    ) -> Result<Result<ComponentDigest, String>, EngineError> {
+        let record = match wanted {
             ComponentRef::Digest(digest) => {
                 let found = self.store.find_component_by_digest(digest).await?;
-                let message = "no component with this digest is registered; push it first";
-                Ok(found.map(|record| record.digest).ok_or_else(|| message.to_owned()))
+                found.ok_or_else(|| "no component with this digest is registered; push it first".to_owned())
             }
             ComponentRef::Registered { name, version } => {
                 let known = self.store.list_components(Some(name)).await?;
-                Ok(newest(&known, version).ok_or_else(|| unknown_component(name, version, &known)))
+                newest(&known, version).cloned().ok_or_else(|| unknown_component(name, version, &known))
             }
             ComponentRef::Host(name) => {
                 let digest = ComponentRef::host_digest(name);
-                Ok(self.steps.find(&digest).map(|_| digest).ok_or_else(|| self.unknown_host_step(name)))
+                return Ok(self.steps.find(&digest).map(|_| digest).ok_or_else(|| self.unknown_host_step(name)));
             }
-            ComponentRef::File(path) => Ok(Err(format!(
-                "`{path}` is a file, which only `run` and `definition apply` read; push it and name it"
-            ))),
-        }
+            ComponentRef::File(path) => {
+                Err(format!("`{path}` is a file, which only `run` and `definition apply` read; push it and name it"))
+            }
+        };
+        Ok(record.and_then(|record| check_export(needs, &record).map(|()| record.digest)))
     }
 
     /// The record of a workflow: of one version, or of the latest active release.
@@ -394,15 +399,10 @@ impl WorkflowRegistry {
             ComponentRef::File(_) => Err(unknown()),
             ComponentRef::Registered { name, version } => {
                 let known = self.store.list_components(Some(name)).await?;
-                let found = newest(&known, version);
-                known
-                    .iter()
-                    .find(|record| Some(record.digest) == found && version.matches(&record.version))
-                    .cloned()
-                    .ok_or_else(|| EngineError::ComponentNotFound {
-                        name: name.clone(),
-                        known: known.iter().map(|record| record.version.clone()).collect(),
-                    })
+                newest(&known, version).cloned().ok_or_else(|| EngineError::ComponentNotFound {
+                    name: name.clone(),
+                    known: known.iter().map(|record| record.version.clone()).collect(),
+                })
             }
         }
     }
@@ -461,9 +461,14 @@ fn latest<'a>(records: impl Iterator<Item = &'a DefinitionRecord>) -> Option<&'a
     records.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
 }
 
-fn newest(known: &[ComponentRecord], wanted: &VersionRequirement) -> Option<ComponentDigest> {
+fn newest<'a>(known: &'a [ComponentRecord], wanted: &VersionRequirement) -> Option<&'a ComponentRecord> {
     let fitting = known.iter().filter(|record| wanted.matches(&record.version));
-    fitting.max_by(|a, b| a.version.cmp(&b.version)).map(|record| record.digest)
+    fitting.max_by(|a, b| a.version.cmp(&b.version))
+}
+
+/// Whether a step that needs that export can use the component; if not, says why.
+fn check_export(wanted: Export, record: &ComponentRecord) -> Result<(), String> {
+    record.exports.check(wanted).map_err(|lacks| format!("component `{}` {} {lacks}", record.name, record.version))
 }
 
 fn unknown_component(name: &ComponentName, wanted: &VersionRequirement, known: &[ComponentRecord]) -> String {

@@ -52,7 +52,10 @@ impl CallbackAddress {
 
 impl std::fmt::Debug for CallbackAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CallbackAddress").field("instance", &self.instance).field("step", &self.step).finish_non_exhaustive()
+        f.debug_struct("CallbackAddress")
+            .field("instance", &self.instance)
+            .field("step", &self.step)
+            .finish_non_exhaustive()
     }
 }
 
@@ -163,7 +166,8 @@ impl WorkflowEngine {
     }
 
     fn check_signature(&self, secret: &str, delivery: &Delivery) -> Result<(), EngineError> {
-        let missing = || refused("the step wants signed deliveries: webhook-id, webhook-timestamp and webhook-signature");
+        let missing =
+            || refused("the step wants signed deliveries: webhook-id, webhook-timestamp and webhook-signature");
         let id = delivery.id.as_deref().ok_or_else(missing)?;
         let timestamp = delivery.timestamp.as_deref().ok_or_else(missing)?;
         let signatures = delivery.signature.as_deref().ok_or_else(missing)?;
@@ -191,7 +195,8 @@ fn address_of(plan: &Plan, identity: &InstanceIdentity, step: &StepName) -> Resu
     let Some(PlannedKind::Message(message)) = kind else { return Err(no_webhook(plan, step)) };
     let MessageSource::Webhook { signed } = message.source else { return Err(no_webhook(plan, step)) };
     let secret = identity.callback_secret.as_bytes();
-    let derived = |purpose: &str| mac(secret, &[purpose.as_bytes(), b"/", step.as_str().as_bytes()]).finalize().into_bytes();
+    let derived =
+        |purpose: &str| mac(secret, &[purpose.as_bytes(), b"/", step.as_str().as_bytes()]).finalize().into_bytes();
     Ok(CallbackAddress {
         instance: identity.id,
         step: step.clone(),

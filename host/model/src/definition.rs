@@ -26,7 +26,7 @@ pub use self::step::{
     ParallelGroup, RetryPolicy, SequentialGroup, SignalStep, StepDefinition, StepLimits, TimerStep, WebhookStep,
     WorkflowStep,
 };
-pub use self::visit::{ComponentUse, NeededExport, Visited};
+pub use self::visit::{ComponentUse, Visited};
 use crate::failure::Failure;
 use crate::json::Json;
 use crate::name::{PredicateName, StepName, WorkflowName};

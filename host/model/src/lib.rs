@@ -6,6 +6,7 @@
 //! the wall to a step and back).
 
 pub mod attempt;
+pub mod component;
 pub mod definition;
 pub mod event_type;
 pub mod expression;

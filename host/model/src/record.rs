@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::ContextData;
+use crate::component::ComponentExports;
 use crate::failure::{Failure, InstanceError};
 use crate::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use crate::json::Json;
@@ -227,4 +228,6 @@ pub struct ComponentRecord {
     pub size_bytes: u64,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// What it can be used as.
+    pub exports: ComponentExports,
 }

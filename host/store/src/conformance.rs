@@ -20,6 +20,7 @@ macro_rules! conformance_suite {
     ($make:path) => {
         $crate::conformance_suite! { $make;
             catalog: a_component_reads_back_by_version_and_by_digest,
+            catalog: what_a_component_exports_is_kept,
             catalog: a_component_is_registered_once_and_never_changed,
             catalog: components_are_listed_by_name_and_then_by_semantic_version,
             catalog: a_definition_reads_back_by_version_and_by_id,

@@ -1,6 +1,7 @@
 //! Every step of a definition, members of groups included, with the name and the place that it has.
 
 use super::{ComponentRef, StepDefinition, WorkflowDefinition};
+use crate::component::Export;
 use crate::name::StepName;
 use crate::problem::PathPart;
 
@@ -25,16 +26,7 @@ pub struct ComponentUse<'a> {
     /// How it is named.
     pub component: &'a ComponentRef,
     /// What it must export.
-    pub needs: NeededExport,
-}
-
-/// What a component must export for its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NeededExport {
-    /// The work of a step.
-    Step,
-    /// The decision of a gateway.
-    Gateway,
+    pub needs: Export,
 }
 
 fn key(text: &str) -> PathPart {
@@ -57,9 +49,9 @@ impl WorkflowDefinition {
         self.visit_steps(&mut |visited| {
             let at = |field: &str| visited.path.iter().cloned().chain([key(field)]).collect();
             let own = match visited.step {
-                StepDefinition::Machine(machine) => Some((&machine.component, NeededExport::Step)),
+                StepDefinition::Machine(machine) => Some((&machine.component, Export::Step)),
                 StepDefinition::Gateway(gateway) => {
-                    gateway.component.as_ref().map(|component| (component, NeededExport::Gateway))
+                    gateway.component.as_ref().map(|component| (component, Export::Gateway))
                 }
                 _ => None,
             };
@@ -69,7 +61,7 @@ impl WorkflowDefinition {
             if let Some((component, Ok(step))) =
                 visited.step.compensate().map(|component| (component, visited.name.part(StepName::COMPENSATE)))
             {
-                found.push(ComponentUse { step, path: at("compensate"), component, needs: NeededExport::Step });
+                found.push(ComponentUse { step, path: at("compensate"), component, needs: Export::Step });
             }
         });
         found

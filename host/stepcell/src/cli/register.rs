@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use stepcell::Host;
 use stepcell::engine::RegisteredDefinition;
+use stepcell::model::component::Export;
 use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition, StepDefinition};
 use stepcell::model::id::ComponentDigest;
 use stepcell::model::json::Json;
@@ -121,7 +122,7 @@ impl DefinitionFile {
             let StepDefinition::Machine(machine) = definition else { continue };
             let Some(path) = path_of(&machine.component) else { continue };
             let path = self.path.parent().unwrap_or(Path::new("")).join(path);
-            match read_component(&path, host) {
+            match read_component(&path, Export::Step, host) {
                 Ok(file) => drop(files.insert(step.clone(), file)),
                 Err(message) => {
                     let path = ["steps", step.as_str(), "component"].map(|part| PathPart::Key(part.to_owned()));
@@ -140,9 +141,10 @@ fn path_of(component: &ComponentRef) -> Option<&str> {
     }
 }
 
-fn read_component(path: &Path, host: &Host) -> Result<ComponentFile, String> {
+fn read_component(path: &Path, wanted: Export, host: &Host) -> Result<ComponentFile, String> {
     let bytes = super::input::bytes_of_file(path).map_err(|error| unreadable(path, &error))?;
     let facts = host.sandbox().inspect(&bytes).map_err(|refusal| format!("`{}`: {refusal}", path.display()))?;
+    facts.exports.check(wanted).map_err(|lacks| format!("`{}` {lacks}", path.display()))?;
     let (name, version) = identity_of(path, facts.manifest.as_ref(), &facts.digest);
     Ok(ComponentFile { name, version, bytes: bytes.into() })
 }

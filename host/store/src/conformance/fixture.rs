@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use stepcell_model::component::ComponentExports;
 use stepcell_model::failure::{EngineCode, Failure, InstanceError};
 use stepcell_model::history::Event;
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId};
@@ -80,9 +81,10 @@ pub fn component(name: &str, text: &str, bytes: &[u8]) -> ComponentRecord {
         digest: ComponentDigest::of(bytes),
         name: ComponentName::new(name).expect(VALID),
         version: version(text),
-        manifest: Some(json!({ "exports": ["step"] }).into()),
+        manifest: Some(json!({ "name": name }).into()),
         size_bytes: bytes.len() as u64,
         created_at: at(5),
+        exports: ComponentExports::Step,
     }
 }
 

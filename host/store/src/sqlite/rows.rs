@@ -215,6 +215,7 @@ pub(super) fn component(row: &Columns<'_>) -> Result<ComponentRecord, StoreError
         manifest: row.json_maybe("manifest")?,
         size_bytes: row.count("size_bytes")?,
         created_at: row.time("created_at")?,
+        exports: row.word("exports")?,
     })
 }
 

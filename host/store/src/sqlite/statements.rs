@@ -166,11 +166,11 @@ pub(super) const INSERT_COMPONENT_BYTES: &str =
     "INSERT INTO component_bytes (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 
 pub(super) const INSERT_COMPONENT: &str = "
-INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at)
-SELECT ?1, ?2, key, ?4, ?5, ?6 FROM component_bytes WHERE digest = ?3";
+INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at, exports)
+SELECT ?1, ?2, key, ?4, ?5, ?6, ?7 FROM component_bytes WHERE digest = ?3";
 
 pub(super) const SELECT_COMPONENTS: &str = "
-SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at
+SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at, c.exports
 FROM components c JOIN component_bytes b ON b.key = c.bytes";
 
 pub(super) const COMPONENT_BY_VERSION: &str = "c.name = ?1 AND c.version = ?2";
