@@ -14,12 +14,13 @@ use stepcell_model::history::Event;
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::{Active, Phase, WorkflowInstance};
 use stepcell_model::json::Json;
+use stepcell_model::letter::Letter;
 use stepcell_model::name::{ContextKey, UserId};
 use stepcell_model::plan::Plan;
 use stepcell_model::record::{CallbackSecret, ExecutionRecord, InstanceIdentity};
 use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
-use stepcell_model::transition::{Actor, Cause, Refusal, Transition, advance, start};
+use stepcell_model::transition::{Actor, Cause, Compensation, Refusal, Transition, advance, start};
 use uuid::Uuid;
 
 /// When every run begins.
@@ -31,6 +32,7 @@ pub struct Run {
     pub instance: WorkflowInstance,
     pub records: BTreeMap<ExecutionNumber, ExecutionRecord>,
     pub events: Vec<Event>,
+    pub letters: Vec<Letter>,
     now: Timestamp,
 }
 
@@ -90,7 +92,8 @@ impl Run {
         };
         let transition = start(&plan, Arc::new(identity), context);
         let instance = WorkflowInstance::created_by(&transition);
-        let mut run = Self { plan, instance, records: BTreeMap::new(), events: Vec::new(), now: START };
+        let mut run =
+            Self { plan, instance, records: BTreeMap::new(), events: Vec::new(), letters: Vec::new(), now: START };
         run.instance.committed(transition.seq);
         run.keep(&transition);
         run.check();
@@ -132,6 +135,21 @@ impl Run {
         let mut ended: Vec<_> = self.records.values().filter(|record| record.ended_order.is_some()).collect();
         ended.sort_by_key(|record| record.ended_order);
         ended.iter().map(|record| format!("{} {}", record.step, record.status)).collect()
+    }
+
+    /// Lets seconds pass, and does what is due then.
+    pub fn pass(&mut self, seconds: u64) {
+        self.try_pass(seconds).unwrap();
+    }
+
+    pub fn try_pass(&mut self, seconds: u64) -> Result<(), Refusal> {
+        self.now = self.now.after(Duration::from_secs(seconds));
+        self.tell(Cause::TimeCame)
+    }
+
+    pub fn cancel(&mut self, reason: &str) {
+        let (reason, compensation) = (reason.to_owned(), Compensation::None);
+        self.tell(Cause::Canceled { reason, by: None, compensation }).unwrap();
     }
 
     pub fn begin(&mut self, step: &str) {
@@ -186,6 +204,7 @@ impl Run {
 
     fn keep(&mut self, transition: &Transition) {
         self.events.extend(transition.events.iter().cloned());
+        self.letters.extend(transition.letters.iter().cloned());
         for record in &transition.executions {
             let before = self.records.insert(record.number, record.clone());
             let had_ended = before.is_some_and(|before| before.ended_order.is_some());
@@ -234,7 +253,12 @@ impl Run {
         assert_eq!(state.error.is_some(), matches!(state.status, WorkflowStatus::Failed | WorkflowStatus::Canceled));
         assert!(state.current_step.is_some());
         let moves = |active: &Active| active.phase != Phase::Joining;
-        assert!(state.status.is_finished() || control.active.iter().any(moves), "stuck: {:?}", control.active);
+        let is_held = state.status == WorkflowStatus::Paused;
+        assert!(
+            state.status.is_finished() || is_held || control.active.iter().any(moves),
+            "stuck: {:?}",
+            control.active
+        );
 
         let awaited: BTreeSet<_> = control
             .active
