@@ -268,7 +268,7 @@ impl Draft<'_> {
             step: self.state.current_step.clone(),
             details: None,
         });
-        self.events.push(Event::WorkflowCanceled { reason });
+        self.events.push(Event::WorkflowCanceled { reason, by: None });
     }
 }
 

@@ -121,6 +121,7 @@ impl<'a> Draft<'a> {
             ended_order: Some(self.state.control.ended),
             assigned_to: end.task.as_ref().and_then(|task| task.assignee.clone()),
             completed_by: end.task.and_then(|task| task.completed_by),
+            part_of: None, item: None,
         };
         match self.executions.iter_mut().find(|known| known.number == record.number) {
             Some(known) => *known = record,
@@ -213,6 +214,7 @@ impl<'a> Draft<'a> {
             executions: self.executions,
             tasks: self.tasks,
             events: self.events,
+            messages: Vec::new(), letters: Vec::new(),
         }
     }
 
@@ -232,7 +234,7 @@ impl<'a> Draft<'a> {
         match (before, status) {
             (_, WorkflowStatus::Completed) => self.events.push(Event::WorkflowCompleted),
             (WorkflowStatus::Running, WorkflowStatus::Waiting) => self.events.push(Event::WorkflowWaiting),
-            (WorkflowStatus::Waiting, WorkflowStatus::Running) => self.events.push(Event::WorkflowResumed),
+            (WorkflowStatus::Waiting, WorkflowStatus::Running) => self.events.push(Event::WorkflowResumed { by: None }),
             _ => {}
         }
     }
@@ -241,7 +243,7 @@ impl<'a> Draft<'a> {
 const fn wake_at(phase: &Phase) -> Option<Timestamp> {
     match phase {
         Phase::Scheduled { not_before } => *not_before,
-        Phase::Joining | Phase::Running | Phase::FailureHook { .. } | Phase::AwaitingTask { .. } => None,
+        _ => None,
     }
 }
 

@@ -87,7 +87,7 @@ impl Draft<'_> {
     fn decide<'p>(&mut self, step: &'p PlannedStep, leaving: &Leaving) -> Result<Vec<&'p PlannedEdge>, ()> {
         let mode = match step.kind {
             PlannedKind::Gateway(mode) if leaving.outcome == Outcome::Success => mode,
-            PlannedKind::Gateway(_) | PlannedKind::Machine(_) | PlannedKind::Human(_) => GatewayMode::Inclusive,
+            _ => GatewayMode::Inclusive,
         };
         let mut decisions = Vec::new();
         let mut taken = Vec::new();
@@ -97,7 +97,7 @@ impl Draft<'_> {
                 (None, GatewayMode::Exclusive) if !taken.is_empty() => break,
                 (Some(condition), GatewayMode::Exclusive | GatewayMode::Inclusive) => self
                     .with_scope(leaving.result.as_ref(), |scope| condition.evaluate(scope))
-                    .map_err(|error| self.fail_by_condition(step, edge, &error))?,
+                    .map_err(|_| ())?,
                 (None, _) | (Some(_), GatewayMode::Parallel) => true,
             };
             decisions.push(self.decision(edge, holds));
@@ -115,7 +115,7 @@ impl Draft<'_> {
     }
 
     fn decision(&self, edge: &PlannedEdge, taken: bool) -> EdgeDecision {
-        EdgeDecision { edge: edge.index, target: self.plan.step(edge.target).name.clone(), taken }
+        EdgeDecision { edge: edge.index, target: self.plan.step(edge.target).name.clone(), taken, read: Vec::new() }
     }
 
     fn fail_by_condition(&mut self, step: &PlannedStep, edge: &PlannedEdge, error: &EvaluationError) {
@@ -130,7 +130,7 @@ impl Draft<'_> {
             return;
         }
         let arrival =
-            Arrival { step: leaving.step.clone(), execution: leaving.execution, has_result: leaving.result.is_some() };
+            Arrival { step: leaving.step.clone(), execution: leaving.execution, has_result: leaving.result.is_some(), item: None };
         self.activate(edge.target, Some((arrival, edge.index)));
     }
 
@@ -171,7 +171,7 @@ impl Draft<'_> {
             step: step.name.clone(),
             step_type: step.step_type(),
             from: from.as_ref().map(|(arrival, _)| arrival.execution),
-            edge: from.as_ref().map(|(_, edge)| *edge),
+            edge: from.as_ref().map(|(_, edge)| *edge), part_of: None, item: None,
         });
         self.state.control.active.push(Active {
             number,
@@ -180,7 +180,7 @@ impl Draft<'_> {
             arrivals: from.map(|(arrival, _)| arrival).into_iter().collect(),
             attempts: 0,
             activated_at: self.now,
-            started_at: None,
+            started_at: None, place: Default::default(), absorbed_at: Default::default(),
         });
     }
 
@@ -239,7 +239,7 @@ impl Draft<'_> {
         match &step.kind {
             PlannedKind::Machine(_) => self.set_phase(number, Phase::Scheduled { not_before: None }),
             PlannedKind::Human(human) => self.create_task(&active, human),
-            PlannedKind::Gateway(_) => self.pass_gateway(&active),
+            PlannedKind::Gateway(_) => self.pass_gateway(&active), _ => {}
         }
     }
 

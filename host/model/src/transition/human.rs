@@ -50,7 +50,7 @@ impl Draft<'_> {
             completed_by: None,
             comment: None,
         };
-        self.set_phase(active.number, Phase::AwaitingTask { task: task.id });
+        self.set_phase(active.number, Phase::AwaitingTask { task: task.id, remind_at: None, overdue_at: None, timeout_at: None });
         self.events.push(Event::TaskCreated {
             task: task.id,
             execution: active.number,
@@ -77,7 +77,7 @@ impl Draft<'_> {
             completed_at: None,
             ended_order: None,
             assigned_to: task.assignee.clone(),
-            completed_by: None,
+            completed_by: None, part_of: None, item: None,
         });
     }
 
@@ -164,7 +164,7 @@ impl Draft<'_> {
             step: record.step.clone(),
             from: record.assignee.clone(),
             to: to.clone(),
-            reason,
+            reason, by: None,
         });
         self.assign(record, to);
         Ok(())

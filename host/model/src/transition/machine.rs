@@ -201,7 +201,7 @@ impl Draft<'_> {
                 Phase::FailureHook { begun: false, .. }
                 | Phase::Joining
                 | Phase::Scheduled { .. }
-                | Phase::AwaitingTask { .. } => {}
+                | _ => {}
             }
             if self.state.status.is_finished() {
                 return;
@@ -212,7 +212,7 @@ impl Draft<'_> {
     fn machine_of(&self, active: &Active) -> &PlannedMachine {
         match &self.planned(active).1.kind {
             PlannedKind::Machine(machine) => machine,
-            PlannedKind::Human(_) | PlannedKind::Gateway(_) => {
+            _ => {
                 unreachable!("only machine steps are attempted, and a step keeps its kind")
             }
         }
