@@ -2,6 +2,8 @@
 
 mod durability;
 mod files;
+mod migrations;
+mod plans;
 mod processes;
 
 use std::path::Path;
