@@ -70,7 +70,7 @@ macro_rules! conformance_suite {
             history: events_read_back_as_they_were_told,
             scheduling: running_instances_are_listed_by_id,
             scheduling: due_instances_are_listed_the_longest_waiting_first,
-            scheduling: a_finished_instance_is_never_due,
+            scheduling: an_instance_that_is_finished_or_paused_is_never_due,
         }
     };
     ($make:path; $($module:ident: $name:ident,)+) => {

@@ -135,10 +135,10 @@ pub trait WorkflowStore: Send + Sync + 'static {
     /// Instances whose status is running, with the number of their last transition, by id after `after`.
     async fn list_running(&self, after: Option<InstanceId>, limit: u32) -> Result<Vec<(InstanceId, u64)>, StoreError>;
 
-    /// Unfinished instances whose time to be looked at has come, the longest waiting first.
+    /// Instances, neither finished nor paused, whose time to be looked at has come, the longest waiting first.
     async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError>;
 
-    /// The earliest time at which an unfinished instance wants to be looked at.
+    /// The earliest time at which an instance that is neither finished nor paused wants to be looked at.
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// The letters that were committed and not removed since, oldest first; at most

@@ -79,7 +79,7 @@ impl Instances {
         row.tasks.extend(tasks.iter().map(|task| task.id));
         row.change_messages(messages);
         row.history.push(self.history.len());
-        if let Some(wake_at) = row.state.wake_at.filter(|_| !row.state.status.is_finished()) {
+        if let Some(wake_at) = row.state.wake_at.filter(|_| may_be_due(row.state.status)) {
             self.wakes.insert((wake_at, instance));
         }
         if row.state.status == WorkflowStatus::Running {
@@ -237,6 +237,10 @@ impl Row {
             && (filter.tenant.is_none() || identity.tenant == filter.tenant)
             && (filter.created_by.is_none() || identity.created_by == filter.created_by)
     }
+}
+
+fn may_be_due(status: WorkflowStatus) -> bool {
+    !status.is_finished() && status != WorkflowStatus::Paused
 }
 
 fn is_wanted(task: &TaskRecord, filter: &TaskFilter) -> bool {

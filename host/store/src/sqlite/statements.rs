@@ -167,12 +167,12 @@ pub(super) const LIST_RUNNING: &str =
 
 pub(super) const LIST_DUE: &str = "
 SELECT id FROM instances WHERE wake_at IS NOT NULL AND wake_at <= ?1
-    AND status NOT IN ('completed', 'failed', 'canceled')
+    AND status NOT IN ('completed', 'failed', 'canceled', 'paused')
 ORDER BY wake_at, id LIMIT ?2";
 
 pub(super) const NEXT_WAKE: &str = "
 SELECT wake_at FROM instances WHERE wake_at IS NOT NULL
-    AND status NOT IN ('completed', 'failed', 'canceled')
+    AND status NOT IN ('completed', 'failed', 'canceled', 'paused')
 ORDER BY wake_at LIMIT 1";
 
 // Letters.
