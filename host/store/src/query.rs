@@ -24,6 +24,10 @@ pub struct Committed {
     pub position: u64,
 }
 
+/// The place of a letter among all letters of the store, in the order of their commits; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LetterKey(pub u64);
+
 /// What deleting a definition came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {

@@ -22,6 +22,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "component_exports",
         script: include_str!("../../migrations/0002_component_exports.sql"),
     },
+    Migration {
+        number: 3,
+        name: "workflow_language",
+        script: include_str!("../../migrations/0003_workflow_language.sql"),
+    },
 ];
 
 /// The schema that this version reads and writes.
@@ -31,15 +36,15 @@ pub(super) const KNOWN: u32 = MIGRATIONS[MIGRATIONS.len() - 1].number;
 ///
 /// All in one exclusive transaction, so that of two processes that open a new file one finds it done.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
-    run_up_to(KNOWN, connection)
+    run_to(connection, KNOWN)
 }
 
-/// As [`run`], but for the migrations after the one of that number, which tests run later.
-pub(super) fn run_up_to(last: u32, connection: &mut Connection) -> Result<(), StoreError> {
+/// Runs the migrations that the database has not seen, as a version would do that knows none after `last`.
+pub(super) fn run_to(connection: &mut Connection, last: u32) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(statements::CREATE_SCHEMA_VERSION)?;
     let found = verify(&transaction)?;
-    for migration in MIGRATIONS.iter().filter(|migration| (found + 1..=last).contains(&migration.number)) {
+    for migration in MIGRATIONS.iter().filter(|migration| migration.number > found && migration.number <= last) {
         transaction.execute_batch(migration.script)?;
         let row = params![migration.number, migration.name, migration.script, now_ms()];
         transaction.execute(statements::INSERT_SCHEMA_VERSION, row)?;

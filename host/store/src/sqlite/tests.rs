@@ -3,6 +3,7 @@
 mod durability;
 mod files;
 mod migrations;
+mod plans;
 mod processes;
 
 use std::path::Path;
