@@ -60,6 +60,7 @@ macro_rules! conformance_suite {
             letters: a_refused_transition_leaves_no_letter,
             lists: instances_are_listed_newest_first_in_pages,
             lists: instances_are_filtered_by_every_part_at_once,
+            lists: the_children_of_an_instance_are_listed_without_their_own,
             lists: executions_are_listed_in_the_order_of_their_end,
             lists: failed_executions_are_listed_latest_first,
             tasks: a_task_reads_back_with_every_field_and_is_replaced_by_id,

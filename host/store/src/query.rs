@@ -110,6 +110,10 @@ pub struct InstanceFilter {
     pub tenant: Option<TenantId>,
     /// Only instances that this user started.
     pub created_by: Option<UserId>,
+    /// Only instances that were started with this correlation id, by any tenant.
+    pub correlation_id: Option<String>,
+    /// Only instances that steps of this instance started.
+    pub parent: Option<InstanceId>,
     /// The length of the page.
     pub limit: PageLimit,
     /// How many matching instances to pass over first.

@@ -240,6 +240,8 @@ impl Row {
             && (filter.statuses.is_empty() || filter.statuses.contains(&self.state.status))
             && (filter.tenant.is_none() || identity.tenant == filter.tenant)
             && (filter.created_by.is_none() || identity.created_by == filter.created_by)
+            && (filter.correlation_id.is_none() || identity.correlation_id == filter.correlation_id)
+            && (filter.parent.is_none() || identity.parent.map(|parent| parent.instance) == filter.parent)
     }
 }
 

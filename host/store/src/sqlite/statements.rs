@@ -93,6 +93,10 @@ pub(super) const INSTANCES_OF_TENANT: &str = "i.tenant = ?";
 
 pub(super) const INSTANCES_OF_USER: &str = "i.created_by = ?";
 
+pub(super) const INSTANCES_OF_CORRELATION_ID: &str = "i.correlation_id = ?";
+
+pub(super) const INSTANCES_OF_PARENT: &str = "i.key IN (SELECT instance FROM starts WHERE parent = ?)";
+
 pub(super) const INSTANCES_WITH_STATUS: &str = "i.status IN (SELECT value FROM json_each(?))";
 
 pub(super) const INSTANCES_NEWEST_FIRST: &str = "ORDER BY i.id DESC LIMIT ? OFFSET ?";

@@ -98,6 +98,8 @@ async fn a_database_of_the_first_version_is_migrated_in_place_and_keeps_its_rows
         [(StepStatus::Succeeded, 2, None, None), (StepStatus::Waiting, 0, None, None)]
     );
     assert_eq!(store.list_instances(&InstanceFilter::default()).await.unwrap().total, 3);
+    let order = InstanceFilter { correlation_id: Some("order/17".to_owned()), ..InstanceFilter::default() };
+    assert_eq!(store.list_instances(&order).await.unwrap().total, 1);
     assert_eq!(store.list_tasks(&TaskFilter::default()).await.unwrap().total, 1);
     assert_eq!(store.list_history_after(0, 10).await.unwrap().len(), 5);
     assert_eq!(store.next_wake().await.unwrap().map(Timestamp::unix_ms), Some(900));

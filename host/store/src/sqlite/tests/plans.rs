@@ -1,6 +1,9 @@
 //! What calls cost SQLite: an index where many rows could match, and no statement where nothing is to do.
 
-use super::super::statements::{LIST_LETTERS, LIST_RESULTS};
+use super::super::statements::{
+    COUNT_INSTANCES, INSTANCES_NEWEST_FIRST, INSTANCES_OF_CORRELATION_ID, INSTANCES_OF_PARENT, LIST_LETTERS,
+    LIST_RESULTS, SELECT_INSTANCES,
+};
 use super::{execute, fixture, registered};
 use crate::WorkflowStore;
 
@@ -10,6 +13,23 @@ fn plan(connection: &rusqlite::Connection, sql: &str) -> String {
     let values = vec![rusqlite::types::Null; statement.parameter_count()];
     let steps = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail")).unwrap();
     steps.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
+}
+
+#[tokio::test]
+async fn instances_are_found_by_parent_and_by_correlation_id_without_looking_at_all() {
+    let (_store, folder) = registered().await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+    let cases =
+        [(INSTANCES_OF_PARENT, "starts_by_parent"), (INSTANCES_OF_CORRELATION_ID, "instances_by_correlation_id")];
+
+    for (condition, index) in cases {
+        for (select, order) in [(COUNT_INSTANCES, ""), (SELECT_INSTANCES, INSTANCES_NEWEST_FIRST)] {
+            let plan = plan(&connection, &format!("{select} WHERE {condition} {order}"));
+
+            assert!(plan.contains(index), "{condition}:\n{plan}");
+            assert!(!plan.contains("SCAN"), "{condition}:\n{plan}");
+        }
+    }
 }
 
 #[tokio::test]
