@@ -8,16 +8,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use stepcell_engine::{EngineError, EventFeed, EventFilter, EventType, FeedStart, StartRequest};
+use stepcell_engine::{
+    EngineError, EngineOptions, EventFeed, EventFilter, EventType, FeedStart, StartRequest, WorkflowEngine,
+};
 use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::InstanceId;
 use stepcell_model::name::{TenantId, WorkflowName};
 use stepcell_model::status::WorkflowStatus;
+use stepcell_store::{SqliteOptions, SqliteStore, WorkflowStore};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::kit::{Answer, Backend, TestHost, done};
+use crate::kit::{Answer, Backend, ScriptedRunner, TestHost, done};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -369,4 +372,18 @@ async fn a_feed_tells_the_rest_and_ends_when_the_engine_is_gone() {
         assert_eq!(next(&mut feed).await, *entry);
     }
     assert!(timeout(SOON, feed.next()).await.expect("it ends").unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_feed_ends_when_its_store_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path().join("test.db"), SqliteOptions::default()).unwrap());
+    let runner = Arc::new(ScriptedRunner::default());
+    let engine = WorkflowEngine::new(Arc::clone(&store) as Arc<dyn WorkflowStore>, runner, EngineOptions::default());
+    let mut feed = engine.events(all(), FeedStart::Beginning).await.unwrap();
+    let waiting = tokio::spawn(async move { feed.next().await });
+
+    store.close().await;
+
+    assert!(timeout(SOON, waiting).await.expect("it ends").unwrap().unwrap().is_none());
 }
