@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use stepcell_model::id::InstanceId;
-use stepcell_model::instance::{InstanceState, WorkflowInstance};
+use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
-use stepcell_model::status::WorkflowStatus;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::{StoreError, WorkflowStore};
 use tokio::sync::{Notify, Semaphore, watch};

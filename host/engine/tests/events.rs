@@ -105,7 +105,7 @@ on_every_store! {
             of_type(&events, "edges_decided")[0],
             &json!({
                 "type": "edges_decided", "execution": 1, "step": "a",
-                "edges": [{"edge": 0, "target": "b", "taken": true}]
+                "edges": [{"edge": 0, "target": "b", "taken": true, "read": [{ "path": "context.x", "value": "1" }]}]
             })
         );
         let completed = of_type(&events, "step_completed")[0];
