@@ -12,10 +12,12 @@ mod driver;
 pub mod engine;
 pub mod error;
 mod events;
+mod execution;
 mod letters;
 mod native;
 mod operate;
 pub mod registry;
+mod repository;
 pub mod runner;
 mod scheduler;
 mod settle;
@@ -31,8 +33,12 @@ pub use self::context::WorkflowContext;
 pub use self::engine::{EngineOptions, WorkflowEngine};
 pub use self::error::EngineError;
 pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
+pub use self::execution::ExecutionEngine;
 pub use self::operate::CancelRequest;
-pub use self::registry::{RegisteredComponent, RegisteredDefinition, WorkflowRegistry};
+pub use self::registry::{RegisteredComponent, RegisteredDefinition, Versions, WorkflowRegistry};
+pub use self::repository::{
+    HumanTaskRepository, StepExecutionRepository, WorkflowDefinitionRepository, WorkflowInstanceRepository,
+};
 pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
 pub use self::start::StartRequest;

@@ -52,6 +52,16 @@ pub struct RegisteredDefinition {
     pub inserted: Inserted,
 }
 
+/// Which versions of a workflow are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// Those on which new instances may start.
+    #[default]
+    Active,
+    /// Those that are deactivated, too.
+    All,
+}
+
 impl std::fmt::Debug for WorkflowRegistry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WorkflowRegistry").finish_non_exhaustive()
@@ -306,15 +316,37 @@ impl WorkflowRegistry {
         version: Option<&Version>,
     ) -> Result<DefinitionRecord, EngineError> {
         let known = self.store.list_definitions(Some(name)).await?;
-        let found = match version {
-            Some(version) => known.iter().find(|record| record.version == *version),
-            None => latest(known.iter().filter(|record| record.is_active)),
-        };
-        found.cloned().ok_or_else(|| EngineError::WorkflowNotFound {
+        let wanted = if version.is_some() { Versions::All } else { Versions::Active };
+        pick(&known, version, wanted).cloned().ok_or_else(|| EngineError::WorkflowNotFound {
             name: name.clone(),
             version: version.cloned(),
             known: known.into_iter().map(|record| record.version).collect(),
         })
+    }
+
+    /// The record of one version of a workflow, or of the latest, among those meant by `versions`.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn find_definition(
+        &self,
+        name: &WorkflowName,
+        version: Option<&Version>,
+        versions: Versions,
+    ) -> Result<Option<DefinitionRecord>, EngineError> {
+        let known = self.store.list_definitions(Some(name)).await?;
+        Ok(pick(&known, version, versions).cloned())
+    }
+
+    /// The latest active version of each workflow, or every version of every one, by name.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn list_definitions(&self, versions: Versions) -> Result<Vec<DefinitionRecord>, EngineError> {
+        match versions {
+            Versions::Active => self.list_latest_definitions().await,
+            Versions::All => self.list_all_definitions(None).await,
+        }
     }
 
     /// The latest active version of each workflow, by name.
@@ -454,6 +486,18 @@ impl WorkflowRegistry {
 
 fn new_definition_id() -> DefinitionId {
     DefinitionId::from_uuid(uuid::Uuid::now_v7())
+}
+
+fn pick<'a>(
+    known: &'a [DefinitionRecord],
+    version: Option<&Version>,
+    versions: Versions,
+) -> Option<&'a DefinitionRecord> {
+    let mut wanted = known.iter().filter(|record| versions == Versions::All || record.is_active);
+    match version {
+        Some(version) => wanted.find(|record| record.version == *version),
+        None => latest(wanted),
+    }
 }
 
 /// The newest of some versions: releases before pre-releases, then semantic order.

@@ -5,6 +5,7 @@
 //! alone, and time is limited. What it does not hold is memory and CPU: those limits need a cell.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -98,6 +99,12 @@ pub trait Step: Send + Sync + 'static {
     /// Calls the hook of a step that has failed for good.
     async fn failure_hook(&self, context: WorkflowContext, error: Failure) -> HookReport {
         failure_hook(self, context, error).await
+    }
+}
+
+impl fmt::Debug for dyn Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Step").field(&self.name()).finish()
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod builder;
 pub mod component_ref;
 pub mod document;
+mod fluent;
 mod parse;
 pub mod read;
 pub mod step;

@@ -100,13 +100,13 @@ impl DefinitionBuilder {
 
     /// Adds a step.
     #[must_use]
-    pub fn step(mut self, name: &str, step: StepDefinition) -> Self {
+    pub fn step(mut self, name: &str, step: impl Into<StepDefinition>) -> Self {
         let path = format!("steps.{name}");
         let Some(name) = self.name(&path, name) else { return self };
         if self.definition.steps.is_empty() && !self.initial_given {
             self.definition.initial_step = name.clone();
         }
-        if self.definition.steps.insert(name, step).is_some() {
+        if self.definition.steps.insert(name, step.into()).is_some() {
             self.problems.push(Problem::of(path, "this step was added before; give it another name"));
         }
         self
