@@ -26,7 +26,7 @@ fn guest(name: &str) -> String {
 }
 
 fn last_field(value: &Value) -> Option<&String> {
-    value.as_object()?.keys().last()
+    value.as_object()?.keys().next_back()
 }
 
 #[test]
