@@ -40,6 +40,14 @@ impl WorkflowEngine {
         }
     }
 
+    /// Whether nothing of an instance moves by itself any more: see [`Self::wait_until_settled`].
+    ///
+    /// # Errors
+    /// [`EngineError::InstanceNotFound`].
+    pub async fn is_settled(&self, id: InstanceId) -> Result<bool, EngineError> {
+        Ok(matches!(self.look(id).await?, Look::Settled(_)))
+    }
+
     /// Looks at an instance and at those that it waits for.
     async fn look(&self, id: InstanceId) -> Result<Look<'_>, EngineError> {
         let mut waiters = vec![self.inner.waiters.register(id)];

@@ -331,7 +331,8 @@ impl<'a> Draft<'a> {
         self.state.status = status;
         match (before, status) {
             (_, WorkflowStatus::Completed) => self.events.push(Event::WorkflowCompleted),
-            (WorkflowStatus::Running, WorkflowStatus::Waiting) => self.events.push(Event::WorkflowWaiting),
+            (WorkflowStatus::Waiting, WorkflowStatus::Waiting) => {}
+            (_, WorkflowStatus::Waiting) => self.events.push(Event::WorkflowWaiting),
             (WorkflowStatus::Waiting, WorkflowStatus::Running) => self.events.push(Event::WorkflowResumed { by: None }),
             _ => {}
         }
