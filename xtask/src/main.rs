@@ -1,4 +1,4 @@
-//! Every task with logic: `cargo xtask demo | test | bench | guests | check`.
+//! Every task with logic: `cargo xtask demo | test | bench | fuzz | guests | check`.
 //!
 //! A task is a list of stages. Each stage is one command, announced on stderr before it runs; the first that fails ends
 //! the task and is named. The tasks know cargo and the folders of the workspace, and nothing of what the crates do.
@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod demo;
+mod fuzz;
 mod guests;
 mod host;
 mod stage;
@@ -46,6 +47,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Looks for texts that break a promise of the parsers.
+    Fuzz {
+        /// One target; without it, each of them.
+        target: Option<String>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Builds the example steps for WebAssembly and says where they are.
     Guests,
     /// Formatting and clippy only.
@@ -69,6 +78,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo { args } => demo::run(&workspace, &args),
         Task::Test { args } => test::run(&workspace, &args),
         Task::Bench { args } => bench::run(&workspace, &args),
+        Task::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
         Task::Guests => guests::run(&workspace),
         Task::Check => check::run(&workspace),
     }

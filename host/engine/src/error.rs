@@ -85,6 +85,16 @@ pub enum EngineError {
         /// What was asked for.
         id: InstanceId,
     },
+    /// The store has not come to the position that a feed of events shall begin after.
+    #[error(
+        "there is no event at position {position}: the last one is at {last}; begin after a position of this database"
+    )]
+    PositionNotFound {
+        /// What was asked for.
+        position: u64,
+        /// The position of the newest entry.
+        last: u64,
+    },
     /// A definition is wrong.
     #[error("the definition is not valid:\n{problems}")]
     Validation {
@@ -154,6 +164,21 @@ pub enum EngineError {
         /// Whose it is.
         why: String,
     },
+    /// No step waits for a message, and none that is still to come will.
+    #[error("{why}; nothing was changed")]
+    NobodyWaits {
+        /// What came, and what the workflow waits for instead.
+        why: String,
+    },
+    /// The same was told before.
+    #[error("this was told before; nothing was changed")]
+    Repeated,
+    /// A callback is not genuine, or does not fit its step.
+    #[error("the callback was refused: {why}")]
+    CallbackRefused {
+        /// What is wrong.
+        why: String,
+    },
     /// The store can not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -201,6 +226,17 @@ impl EngineError {
                 to: to.to_string(),
                 why: why.to_owned(),
             },
+            Refusal::WrongState { what, status, why } => Self::InvalidTransition {
+                what: format!("instance {id}"),
+                from: status.to_string(),
+                to: what.to_owned(),
+                why: why.to_owned(),
+            },
+            Refusal::NobodyWaits { .. } | Refusal::TooManyMessages { .. } => {
+                Self::NobodyWaits { why: format!("instance {id}: {refusal}") }
+            }
+            Refusal::Repeated { .. } => Self::Repeated,
+            Refusal::NothingDue => Self::NobodyWaits { why: refusal.to_string() },
             Refusal::AlreadyCompleted { status } => Self::AlreadyCompleted { id, status },
             Refusal::TaskNotPending { task } => Self::TaskNotFound { what: format!("pending task {task}") },
             Refusal::TaskUnauthorized { user, step, why } => Self::TaskUnauthorized { user, step, why },

@@ -13,23 +13,28 @@ pub mod engine;
 pub mod error;
 mod events;
 mod execution;
+mod letters;
 mod native;
+mod operate;
 pub mod registry;
 mod repository;
 pub mod runner;
 mod scheduler;
+mod settle;
 mod start;
 pub mod step;
 mod tasks;
 mod waiters;
+pub mod webhooks;
 
 pub use self::alone::{Executed, execute_step};
 pub use self::clock::{Clock, SimulatedClock, Sleep, SystemClock};
 pub use self::context::WorkflowContext;
 pub use self::engine::{EngineOptions, WorkflowEngine};
 pub use self::error::EngineError;
-pub use self::events::{Subscription, Told};
+pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
 pub use self::execution::ExecutionEngine;
+pub use self::operate::CancelRequest;
 pub use self::registry::{RegisteredComponent, RegisteredDefinition, Versions, WorkflowRegistry};
 pub use self::repository::{
     HumanTaskRepository, StepExecutionRepository, WorkflowDefinitionRepository, WorkflowInstanceRepository,
@@ -38,3 +43,5 @@ pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
 pub use self::start::StartRequest;
 pub use self::step::Step;
+pub use self::webhooks::{CallbackAddress, Delivered, Delivery};
+pub use stepcell_model::event_type::EventType;

@@ -8,7 +8,7 @@ use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
 use stepcell_model::definition::ComponentRef;
 use stepcell_model::failure::Failure;
 use stepcell_model::id::ComponentDigest;
-use stepcell_model::name::ComponentName;
+use stepcell_model::name::{ComponentName, StepName};
 
 use crate::context::WorkflowContext;
 use crate::runner::{ComponentFacts, ComponentRefused, StepRunner};
@@ -96,6 +96,10 @@ impl StepRunner for HostRunner {
             Some(step) => step.attempt(WorkflowContext::of(call)).await,
             None => self.cells.run(call).await,
         }
+    }
+
+    async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
+        self.cells.run_gateway(call, targets).await
     }
 
     async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport {

@@ -135,7 +135,7 @@ pub struct AttemptReport {
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptOutcome {
-    /// `execute` returned this.
+    /// `execute` returned this; of a gateway, the array of names that `evaluate` returned.
     Succeeded(Json),
     /// `can-execute` said no.
     Skipped,

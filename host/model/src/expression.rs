@@ -139,7 +139,7 @@ impl Expression {
         finish: impl FnOnce(datum::Datum<'_>) -> Result<T, String>,
     ) -> Result<T, EvaluationError> {
         let result = Evaluation::new(*scope).run(&self.0.root).and_then(finish);
-        result.map_err(|reason| EvaluationError::new(&self.0.source, reason, reads::values_read(&self.0.reads, scope)))
+        result.map_err(|reason| EvaluationError::new(&self.0.source, &reason, reads::values_read(&self.0.reads, scope)))
     }
 }
 

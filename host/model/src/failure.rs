@@ -190,6 +190,13 @@ impl Failure {
         Self { code, message: shortened(message), retryable, retry_after_ms: None, details: None }
     }
 
+    /// The failure of a whole whose part failed so; names the part.
+    #[must_use]
+    pub(crate) fn of_part(&self, part: &StepName) -> Self {
+        let message = shortened(format!("its part `{part}` failed: {}", self.message));
+        Self { message, retryable: false, retry_after_ms: None, ..self.clone() }
+    }
+
     /// The least wait before a retry.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
@@ -237,15 +244,17 @@ pub struct InstanceError {
 }
 
 impl InstanceError {
+    /// A failure that happened in no step, as its instance's reason to fail.
+    #[must_use]
+    pub fn of(failure: &Failure) -> Self {
+        let Failure { code, message, details, .. } = failure.clone();
+        Self { code, message, step: None, details }
+    }
+
     /// The failure of a step, as its instance's reason to fail.
     #[must_use]
     pub fn of_step(step: &StepName, failure: &Failure) -> Self {
-        Self {
-            code: failure.code.clone(),
-            message: failure.message.clone(),
-            step: Some(step.clone()),
-            details: failure.details.clone(),
-        }
+        Self { step: Some(step.clone()), ..Self::of(failure) }
     }
 }
 

@@ -175,6 +175,15 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_the_same_after_it_was_written_and_read() {
+        for number in [0.1 + 0.2, 5e-324, f64::MAX, 2.225_073_858_507_201e-308, 1.0 / 3.0 * 1e-7, 8.41e21] {
+            let json = Json::from(serde_json::json!(number));
+
+            assert_eq!(Json::parse(json.text().to_owned()).unwrap().tree(), json.tree(), "{number:?}");
+        }
+    }
+
+    #[test]
     fn text_survives_a_round_trip_through_serde_to_the_letter() {
         let json = Json::parse(r#"{"b": 1.50, "a": [ ]}"#.to_owned()).unwrap();
 

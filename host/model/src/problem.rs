@@ -5,6 +5,12 @@ use std::fmt;
 /// The most problems that one document is told about; the rest would only bury the first ones.
 pub const PROBLEMS_MAX: usize = 100;
 
+/// The longest message of a problem, in characters; bounds what a hostile document makes a terminal or a log show.
+const MESSAGE_LEN_CHARS_MAX: usize = 2_000;
+
+/// The longest path of a problem, in characters.
+const PATH_LEN_CHARS_MAX: usize = 300;
+
 /// A place in a text that a person can go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
@@ -35,13 +41,13 @@ impl Problem {
     /// Makes a problem of the document as a whole, at no place in particular.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { path: String::new(), message: message.into(), span: None }
+        Self { path: String::new(), message: one_line(&message.into(), MESSAGE_LEN_CHARS_MAX), span: None }
     }
 
     /// Makes a problem of what is named in words of its own, such as `edges[1].target`.
     #[must_use]
     pub fn of(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into(), span: None }
+        Self { path: one_line(&path.into(), PATH_LEN_CHARS_MAX), ..Self::new(message) }
     }
 
     /// Makes a problem of what stands at `path`.
@@ -53,7 +59,7 @@ impl Problem {
     /// Says what is meant.
     #[must_use]
     pub fn with_path(mut self, path: &[PathPart]) -> Self {
-        self.path = display_path(path);
+        self.path = one_line(&display_path(path), PATH_LEN_CHARS_MAX);
         self
     }
 
@@ -234,6 +240,11 @@ pub(crate) fn shorten(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// Makes one line of a text that may be anything: control characters become spaces, and what is too long is cut.
+pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
+    shorten(text, chars_max).replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +266,16 @@ mod tests {
              line 12, column 5: edges[1].target: there is no step `pya`\n\
              there is no way to step `pay`"
         );
+    }
+
+    #[test]
+    fn a_hostile_name_stays_within_its_problem() {
+        let hostile = format!("a\n\u{1b}[2J{}", "x".repeat(1_000_000));
+        let problem = Problem::at(&[hostile.as_str().into(), 1.into()], format!("there is no `{hostile}`"));
+
+        let shown = problem.to_string();
+
+        assert!(shown.starts_with("a  [2Jxxx") && shown.len() < 3_000 && !shown.contains(char::is_control));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::json::Json;
-use crate::problem::shorten;
+use crate::problem::{one_line, shorten};
 
 mod cost;
 
@@ -27,6 +27,9 @@ const PATTERN_BYTES_MAX: usize = 256 << 10;
 
 /// The longest message of an error, in characters.
 const MESSAGE_LEN_CHARS_MAX: usize = 200;
+
+/// How much of a pointer is shown to people, in characters.
+const POINTER_LEN_CHARS_MAX: usize = 300;
 
 /// A compiled JSON Schema. Clones share it.
 #[derive(Clone)]
@@ -79,7 +82,7 @@ impl fmt::Display for FieldError {
 }
 
 fn at(pointer: &str) -> String {
-    if pointer.is_empty() { String::new() } else { format!("at {pointer}: ") }
+    if pointer.is_empty() { String::new() } else { format!("at {}: ", one_line(pointer, POINTER_LEN_CHARS_MAX)) }
 }
 
 impl DataSchema {
@@ -166,7 +169,7 @@ fn draft(schema: &Value) -> Result<Draft, SchemaError> {
 fn refusal(error: &ValidationError<'_>) -> SchemaError {
     match error.kind() {
         ValidationErrorKind::Referencing(reference) => {
-            SchemaError::Reference { reason: one_line(&reference.to_string()) }
+            SchemaError::Reference { reason: sentence(&reference.to_string()) }
         }
         _ => SchemaError::Malformed { pointer: error.instance_path().to_string(), reason: message(error) },
     }
@@ -241,11 +244,11 @@ fn message(error: &ValidationError<'_>) -> String {
         Kind::Custom { message, .. } => message.clone(),
         Kind::Referencing(reference) => reference.to_string(),
     };
-    one_line(&text)
+    sentence(&text)
 }
 
-fn one_line(text: &str) -> String {
-    shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "), MESSAGE_LEN_CHARS_MAX)
+fn sentence(text: &str) -> String {
+    one_line(&text.split_whitespace().collect::<Vec<_>>().join(" "), MESSAGE_LEN_CHARS_MAX)
 }
 
 fn with_article(name: &str) -> String {

@@ -2,6 +2,10 @@
 //!
 //! Every entry into the guest is measured and bounded in time, and the guest's future is dropped at its deadline. What
 //! it wrote is kept only if `execute` succeeded, and what `on-success` wrote only if that succeeded too.
+//!
+//! A gateway goes the same way in a cell of its own, with `evaluate` alone: that is in `evaluate.rs`.
+
+mod evaluate;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +23,8 @@ use crate::cell::Cell;
 use crate::trap::failure_of;
 use crate::wit::bindings::stepcell::step::types::StepFailure;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
+
+pub(crate) use self::evaluate::run_gateway;
 
 /// Runs one attempt of a step.
 pub(crate) async fn run(engine: &Engine, step: &StepComponentPre<Cell>, call: StepCall) -> AttemptReport {

@@ -3,6 +3,13 @@
 /// The most calls of host functions. Protects the host's time, which the guest's CPU limit only half covers.
 pub(crate) const HOST_CALLS_MAX: u64 = 100_000;
 
+/// The most names that a gateway may answer with; no definition has more steps. Protects whoever follows them.
+pub(crate) const GATEWAY_NAMES_MAX: usize = 1_000;
+
+/// The most bytes of all names together that a gateway may answer with; a step's name has at most 64. Protects the
+/// store.
+pub(crate) const GATEWAY_NAMES_BYTES_MAX: usize = 64 << 10;
+
 /// The most bytes of outputs that one look at the history gives. Protects the host's memory.
 pub(crate) const HISTORY_BYTES_MAX: usize = 4 << 20;
 

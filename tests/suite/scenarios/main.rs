@@ -3,6 +3,7 @@
 mod contained;
 mod demo;
 mod embedded;
+mod exports;
 mod first_step;
 mod flow;
 mod refused;

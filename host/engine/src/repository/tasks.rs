@@ -6,7 +6,7 @@ use stepcell_model::json::Json;
 use stepcell_model::name::{GroupId, UserId};
 use stepcell_model::record::TaskRecord;
 use stepcell_model::status::TaskStatus;
-use stepcell_model::transition::{Actor, Cause};
+use stepcell_model::transition::{Actor, Cause, Compensation};
 use stepcell_store::{Page, PageLimit, TaskFilter};
 
 use crate::engine::WorkflowEngine;
@@ -119,7 +119,10 @@ impl HumanTaskRepository {
 /// What cancels an instance that waits for a task and for nothing else.
 fn cancels(instance: &WorkflowInstance, task: &TaskRecord) -> Result<Cause, EngineError> {
     let active = &instance.state.control.active;
-    if !active.iter().any(|active| active.phase == Phase::AwaitingTask { task: task.id }) {
+    if !active
+        .iter()
+        .any(|active| matches!(active.phase, Phase::AwaitingTask { task: awaited, .. } if awaited == task.id))
+    {
         return Err(EngineError::TaskNotFound { what: format!("pending task {}", task.id) });
     }
     if active.len() > 1 {
@@ -134,7 +137,8 @@ fn cancels(instance: &WorkflowInstance, task: &TaskRecord) -> Result<Cause, Engi
             ),
         });
     }
-    Ok(Cause::Canceled { reason: format!("the task of step `{}` was canceled", task.step) })
+    let reason = format!("the task of step `{}` was canceled", task.step);
+    Ok(Cause::Canceled { reason, by: None, compensation: Compensation::None })
 }
 
 fn longest_page() -> TaskFilter {

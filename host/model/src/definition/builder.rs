@@ -95,7 +95,7 @@ impl DefinitionBuilder {
     /// Adds a gateway.
     #[must_use]
     pub fn gateway(self, name: &str, mode: GatewayMode) -> Self {
-        self.step(name, StepDefinition::Gateway(GatewayStep { mode, description: None }))
+        self.step(name, StepDefinition::Gateway(GatewayStep::of_mode(mode)))
     }
 
     /// Adds a step.

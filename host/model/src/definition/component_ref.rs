@@ -43,8 +43,9 @@ impl ComponentRef {
     }
 }
 
-/// Which version of a component: all of it, or only its beginning.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Which version of a component or a workflow: all of it, or only its beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(with = "String", description = "`1.0.3`, or a beginning such as `1` or `1.2`: the newest release of it.")]
 pub enum VersionRequirement {
     /// Exactly this one.
     Exact(Version),
@@ -116,6 +117,21 @@ impl FromStr for VersionRequirement {
             None => Ok(Self::Newest { major: number(text)?, minor: None }),
             Some((major, minor)) => Ok(Self::Newest { major: number(major)?, minor: Some(number(minor)?) }),
         }
+    }
+}
+
+impl Serialize for VersionRequirement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionRequirement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| {
+            serde::de::Error::custom(format!("`{text}` is no version; write `1.0.3`, or its beginning as in `1`"))
+        })
     }
 }
 

@@ -122,29 +122,25 @@ impl GatewayStep {
     /// Takes the first edge whose condition holds.
     #[must_use]
     pub fn exclusive() -> Self {
-        Self::of(GatewayMode::Exclusive)
+        Self::of_mode(GatewayMode::Exclusive)
     }
 
     /// Takes all edges whose condition holds.
     #[must_use]
     pub fn inclusive() -> Self {
-        Self::of(GatewayMode::Inclusive)
+        Self::of_mode(GatewayMode::Inclusive)
     }
 
     /// Takes all edges.
     #[must_use]
     pub fn parallel() -> Self {
-        Self::of(GatewayMode::Parallel)
+        Self::of_mode(GatewayMode::Parallel)
     }
 
     /// The same gateway, with what it is for.
     #[must_use]
     pub fn described(self, description: impl Into<String>) -> Self {
         Self { description: Some(description.into()), ..self }
-    }
-
-    fn of(mode: GatewayMode) -> Self {
-        Self { mode, ..Self::default() }
     }
 }
 

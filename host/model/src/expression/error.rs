@@ -3,10 +3,13 @@
 use std::fmt;
 
 use super::ValueRead;
-use crate::problem::shorten;
+use crate::problem::one_line;
 
 /// The longest line of a picture, in characters.
 const PICTURE_LEN_CHARS_MAX: usize = 100;
+
+/// The longest reason, in characters; texts and values are cut in it, and there may be many of them.
+const REASON_LEN_CHARS_MAX: usize = 1_000;
 
 /// Why a text is no expression that the engine takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +35,7 @@ impl ExpressionError {
         let whole = source[start..].lines().next().unwrap_or_default();
         let visible = |c: char| if c.is_control() { ' ' } else { c };
         let line = whole.chars().skip(skipped).take(PICTURE_LEN_CHARS_MAX).map(visible).collect();
-        Self { reason: reason.into(), offset, line, caret: before - skipped }
+        Self { reason: one_line(&reason.into(), REASON_LEN_CHARS_MAX), offset, line, caret: before - skipped }
     }
 
     /// Draws the text's line and, below it, a caret where the mistake is.
@@ -61,9 +64,9 @@ pub struct EvaluationError {
 }
 
 impl EvaluationError {
-    pub(super) fn new(source: &str, reason: String, values: Vec<ValueRead>) -> Self {
+    pub(super) fn new(source: &str, reason: &str, values: Vec<ValueRead>) -> Self {
         let expression = source.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self { expression: shorten(&expression, 200), reason, values }
+        Self { expression: one_line(&expression, 200), reason: one_line(reason, REASON_LEN_CHARS_MAX), values }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::tree::{Binary, Node, Root};
 use super::{KeysRead, Reads, Scope};
 use crate::attempt::ContextData;
 use crate::json::Json;
-use crate::problem::shorten;
+use crate::problem::one_line;
 
 /// The longest text of a value that is shown, in characters.
 const VALUE_LEN_CHARS_MAX: usize = 60;
@@ -15,7 +17,7 @@ const VALUE_LEN_CHARS_MAX: usize = 60;
 const VALUES_MAX: usize = 16;
 
 /// A value that an expression looked at, shortened for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValueRead {
     /// What it is, such as `context.amount`.
     pub path: String,
@@ -111,7 +113,7 @@ pub(super) fn values_read(reads: &Reads, scope: &Scope<'_>) -> Vec<ValueRead> {
     for (name, value) in facts.iter().filter(|(name, _)| reads.instance.has(name)) {
         values.push(ValueRead {
             path: format!("instance.{name}"),
-            value: shorten(&value.to_string(), VALUE_LEN_CHARS_MAX),
+            value: one_line(&value.to_string(), VALUE_LEN_CHARS_MAX),
         });
     }
     values.truncate(VALUES_MAX);
@@ -131,7 +133,7 @@ impl KeysRead {
 
 fn data_read(root: &str, keys: &KeysRead, data: &ContextData, values: &mut Vec<ValueRead>) {
     let mut push = |key: &str, json: Option<&Json>| {
-        values.push(ValueRead { path: shorten(&format!("{root}.{key}"), VALUE_LEN_CHARS_MAX), value: shown(json) });
+        values.push(ValueRead { path: one_line(&format!("{root}.{key}"), VALUE_LEN_CHARS_MAX), value: shown(json) });
     };
     match keys {
         KeysRead::Only(names) => names.iter().take(VALUES_MAX).for_each(|key| push(key, data.get(key.as_str()))),
@@ -140,8 +142,5 @@ fn data_read(root: &str, keys: &KeysRead, data: &ContextData, values: &mut Vec<V
 }
 
 fn shown(json: Option<&Json>) -> String {
-    json.map_or_else(
-        || "missing".to_owned(),
-        |json| shorten(json.text(), VALUE_LEN_CHARS_MAX).replace(['\n', '\r'], " "),
-    )
+    json.map_or_else(|| "missing".to_owned(), |json| one_line(json.text(), VALUE_LEN_CHARS_MAX))
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::SchemaError;
 use crate::json::JSON_DEPTH_MAX;
-use crate::problem::shorten;
+use crate::problem::one_line;
 
 /// The most schemas that a value and what it is inside of may be checked against on the way down to it.
 const CHECKS_MAX: u64 = 20_000;
@@ -173,7 +173,7 @@ fn find<'s>(root: &'s Value, target: &str) -> Result<&'s Value, SchemaError> {
     let pointer = target.strip_prefix('#').map(percent_decoded);
     let found = pointer.and_then(|pointer| root.pointer(&pointer));
     found.ok_or_else(|| SchemaError::Reference {
-        reason: format!("`{}` is not in this schema (such as `#/$defs/name` is)", shorten(target, 80)),
+        reason: format!("`{}` is not in this schema (such as `#/$defs/name` is)", one_line(target, 80)),
     })
 }
 

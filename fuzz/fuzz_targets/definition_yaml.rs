@@ -1,0 +1,5 @@
+//! Fuzzes definitions as people write them.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| stepcell_fuzz::targets::definition_yaml(data));
