@@ -18,7 +18,7 @@ CREATE TABLE components (
     bytes       INTEGER NOT NULL REFERENCES component_bytes (key),
     manifest    TEXT,
     size_bytes  INTEGER NOT NULL,
-    created_at  INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL, exports TEXT NOT NULL DEFAULT 'step',
     UNIQUE (name, version)
 ) STRICT;
 
@@ -69,7 +69,7 @@ CREATE TABLE starts (
     instance  INTEGER PRIMARY KEY REFERENCES instances (key),
     input     TEXT NOT NULL,
     metadata  TEXT NOT NULL
-) STRICT;
+, parent BLOB, parent_execution INTEGER, parent_depth INTEGER, callback_secret BLOB) STRICT;
 
 CREATE TABLE context_values (
     instance  INTEGER NOT NULL REFERENCES instances (key),
@@ -92,7 +92,7 @@ CREATE TABLE executions (
     completed_by  TEXT,
     failure       TEXT,
     input         TEXT,
-    output        TEXT,
+    output        TEXT, part_of INTEGER, item INTEGER,
     PRIMARY KEY (instance, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -135,4 +135,21 @@ CREATE UNIQUE INDEX history_by_instance ON history (instance, seq);
 
 CREATE TABLE nudges (
     instance  INTEGER PRIMARY KEY REFERENCES instances (key)
+) STRICT;
+
+CREATE INDEX starts_by_parent ON starts (parent) WHERE parent IS NOT NULL;
+
+CREATE INDEX instances_by_correlation_id ON instances (correlation_id) WHERE correlation_id IS NOT NULL;
+
+CREATE TABLE messages (
+    instance  INTEGER NOT NULL REFERENCES instances (key),
+    number    INTEGER NOT NULL,
+    step      TEXT NOT NULL,
+    payload   TEXT NOT NULL,
+    PRIMARY KEY (instance, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE letters (
+    key     INTEGER PRIMARY KEY AUTOINCREMENT,
+    letter  TEXT NOT NULL
 ) STRICT;

@@ -1,17 +1,19 @@
-//! Does what it is told, well or badly: the step behind the tests of the host.
+//! Does what it is told, well or badly: the step and the gateway behind the tests of the host.
 //!
 //! The input says what to do, as in `{"do": "write", "key": "k", "value": 1}`. Where it does not, the setting `do`
 //! says it, as text or as such an object; where neither does, the input comes back. The settings `on_success` and
-//! `on_failure` say what the hooks do.
+//! `on_failure` say what the hooks do. A gateway reads its order in the same way, and names all targets where it has none.
 
+mod choice;
 mod order;
 mod work;
 
-use stepcell_sdk::{Context, Failure, ReadContext, Step, Value, json};
+use stepcell_sdk::{Context, Failure, Gateway, ReadContext, Step, Value, json};
 
+use crate::choice::Choice;
 use crate::order::{HookOrder, Order};
 
-/// The step.
+/// The step, and the gateway.
 pub struct Probe;
 
 impl Step for Probe {
@@ -47,4 +49,12 @@ impl Step for Probe {
     }
 }
 
-stepcell_sdk::export!(Probe);
+impl Gateway for Probe {
+    type Input = Value;
+
+    fn evaluate(input: Value, targets: &[String], ctx: &ReadContext) -> Result<Vec<String>, Failure> {
+        Choice::read(&input, ctx)?.carry_out(targets, ctx)
+    }
+}
+
+stepcell_sdk::export!(Probe, gateway: Probe);

@@ -1,6 +1,7 @@
 //! What the step can be told to do.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use stepcell_sdk::{Failure, Level, ReadContext, Value, json, serde_json};
 
 /// What `can_execute` and `execute` are told to do.
@@ -139,17 +140,22 @@ pub(crate) enum LogLevel {
 impl Order {
     /// Takes the order from the input or the settings.
     pub(crate) fn read(input: &Value, ctx: &ReadContext) -> Result<Self, Failure> {
-        let order = if input.get("do").is_some_and(Value::is_string) {
-            input.clone()
-        } else {
-            match ctx.config::<Value>("do")? {
-                None => return Ok(Self::Echo),
-                Some(Value::String(name)) => json!({ "do": name }),
-                Some(order) => order,
-            }
-        };
-        serde_json::from_value(order).map_err(|error| Failure::new("unknown-order", error.to_string()))
+        Ok(told(input, ctx)?.unwrap_or(Self::Echo))
     }
+}
+
+/// What the input says to do, or else the settings.
+pub(crate) fn told<T: DeserializeOwned>(input: &Value, ctx: &ReadContext) -> Result<Option<T>, Failure> {
+    let order = if input.get("do").is_some_and(Value::is_string) {
+        input.clone()
+    } else {
+        match ctx.config::<Value>("do")? {
+            None => return Ok(None),
+            Some(Value::String(name)) => json!({ "do": name }),
+            Some(order) => order,
+        }
+    };
+    serde_json::from_value(order).map_err(|error| Failure::new("unknown-order", error.to_string()))
 }
 
 impl HookOrder {

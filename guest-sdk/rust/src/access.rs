@@ -8,7 +8,7 @@ use crate::failure::Failure;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessError {
-    /// Guards may only read.
+    /// Guards and gateways may only read.
     ReadOnly,
     /// The key is empty, too long, has a control character, or begins with `engine.`.
     InvalidKey {
@@ -73,7 +73,7 @@ impl AccessError {
 impl fmt::Display for AccessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ReadOnly => write!(f, "the context can not be written here: guards only read"),
+            Self::ReadOnly => write!(f, "the context can not be written here: guards and gateways only read"),
             Self::InvalidKey { key } => write!(
                 f,
                 "`{key}` can not be a context key: it needs 1 to 256 bytes, no control characters, and no `engine.` before it"

@@ -10,3 +10,21 @@ wit_bindgen::generate!({
     default_bindings_module: "stepcell_sdk::bindings",
     additional_derives: [PartialEq],
 });
+
+/// The world of gateways; it shares everything but its export with that of steps.
+pub mod gateway {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "gateway-component",
+        with: {
+            "stepcell:step/types@0.1.0": crate::bindings::stepcell::step::types,
+            "stepcell:step/context@0.1.0": crate::bindings::stepcell::step::context,
+            "stepcell:step/log@0.1.0": crate::bindings::stepcell::step::log,
+            "stepcell:step/config@0.1.0": crate::bindings::stepcell::step::config,
+            "stepcell:step/secrets@0.1.0": crate::bindings::stepcell::step::secrets,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_gateway_component",
+        default_bindings_module: "stepcell_sdk::bindings::gateway",
+    });
+}

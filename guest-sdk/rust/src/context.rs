@@ -21,7 +21,7 @@ use crate::source::Source;
 #[derive(Debug)]
 pub struct Context(ReadContext);
 
-/// What a guard may do: read the instance's data and the step's settings, and write log lines.
+/// What a guard or a gateway may do: read the instance's data and the step's settings, and write log lines.
 #[derive(Debug)]
 pub struct ReadContext {
     pub(crate) source: Source,

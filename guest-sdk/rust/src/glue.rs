@@ -1,13 +1,16 @@
-//! What [`export!`](crate::export) puts between the component's functions and a [`Step`]. Not for authors.
+//! What [`export!`](crate::export) puts between the component's functions and a [`Step`], and
+//! [`export_gateway!`](crate::export_gateway) between them and a [`Gateway`]. Not for authors.
 
 use std::cell::RefCell;
 use std::io::Write;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::bindings::stepcell::step::types::StepFailure;
 use crate::context::{Context, parse};
 use crate::failure::Failure;
+use crate::gateway::Gateway;
 use crate::source::Source;
 use crate::step::Step;
 
@@ -19,7 +22,7 @@ pub type Parsed<S> = RefCell<Option<(String, <S as Step>::Input)>>;
 /// # Errors
 /// What the step returns, or `invalid-input`.
 pub fn can_execute<S: Step>(input: String, parsed: &Parsed<S>) -> Result<bool, StepFailure> {
-    let value = parse_input::<S>(&input)?;
+    let value: S::Input = parse_input(&input)?;
     let answer = flushed(S::can_execute(&value, &host()))?;
     *parsed.borrow_mut() = Some((input, value));
     Ok(answer)
@@ -32,7 +35,7 @@ pub fn can_execute<S: Step>(input: String, parsed: &Parsed<S>) -> Result<bool, S
 pub fn execute<S: Step>(input: &str, parsed: &Parsed<S>) -> Result<String, StepFailure> {
     let value = match parsed.borrow_mut().take() {
         Some((text, value)) if text == input => value,
-        _ => parse_input::<S>(input)?,
+        _ => parse_input(input)?,
     };
     let output = flushed(S::execute(value, &mut host()))?;
     serde_json::to_string(&output).map_err(|error| {
@@ -57,6 +60,14 @@ pub fn on_failure<S: Step>(failure: StepFailure) -> Result<(), StepFailure> {
     flushed(S::on_failure(&failure.into(), &mut host())).map_err(StepFailure::from)
 }
 
+/// Runs the gateway.
+///
+/// # Errors
+/// What the gateway returns, or `invalid-input`.
+pub fn evaluate<G: Gateway>(input: &str, targets: &[String]) -> Result<Vec<String>, StepFailure> {
+    flushed(G::evaluate(parse_input(input)?, targets, &host())).map_err(StepFailure::from)
+}
+
 const fn host() -> Context {
     Context::new(Source::Host)
 }
@@ -68,63 +79,6 @@ fn flushed<T>(answer: T) -> T {
     answer
 }
 
-fn parse_input<S: Step>(text: &str) -> Result<S::Input, Failure> {
+fn parse_input<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     parse(text).map_err(|reason| Failure::new("invalid-input", format!("The input does not fit: {reason}")))
-}
-
-/// Makes a [`Step`] the component's step. Goes at the end of the crate, once.
-///
-/// The component also gets a manifest of the crate's name, version and description, and of the schemas of the step's
-/// input and output. On other targets than WebAssembly it does nothing, so that steps are tested natively.
-#[macro_export]
-macro_rules! export {
-    ($step:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            struct Exported;
-
-            ::std::thread_local! {
-                static PARSED: $crate::glue::Parsed<$step> = const { ::std::cell::RefCell::new(None) };
-            }
-
-            impl $crate::bindings::exports::stepcell::step::step::Guest for Exported {
-                fn can_execute(
-                    input: ::std::string::String,
-                ) -> Result<bool, $crate::bindings::stepcell::step::types::StepFailure> {
-                    PARSED.with(|parsed| $crate::glue::can_execute::<$step>(input, parsed))
-                }
-
-                fn execute(
-                    input: ::std::string::String,
-                ) -> Result<::std::string::String, $crate::bindings::stepcell::step::types::StepFailure> {
-                    PARSED.with(|parsed| $crate::glue::execute::<$step>(&input, parsed))
-                }
-
-                fn on_success(
-                    output: ::std::string::String,
-                ) -> Result<(), $crate::bindings::stepcell::step::types::StepFailure> {
-                    $crate::glue::on_success::<$step>(&output)
-                }
-
-                fn on_failure(
-                    failure: $crate::bindings::stepcell::step::types::StepFailure,
-                ) -> Result<(), $crate::bindings::stepcell::step::types::StepFailure> {
-                    $crate::glue::on_failure::<$step>(failure)
-                }
-            }
-
-    $crate::bindings::export_component!(Exported with_types_in $crate::bindings);
-
-            const MANIFEST: $crate::Text =
-                $crate::schema::manifest::<<$step as $crate::Step>::Input, <$step as $crate::Step>::Output>(
-                    env!("CARGO_PKG_NAME"),
-                    env!("CARGO_PKG_VERSION"),
-                    env!("CARGO_PKG_DESCRIPTION"),
-                );
-
-            #[used]
-            #[unsafe(link_section = "stepcell:manifest")]
-            static SECTION: [u8; MANIFEST.len_bytes()] = MANIFEST.to_array();
-        };
-    };
 }

@@ -1,4 +1,4 @@
-//! Write a Stepcell step in Rust: a type, typed input and output, one export line.
+//! Write a Stepcell step or gateway in Rust: a type, typed input and output, one export line.
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@
 //! Make the crate a `cdylib` and build it with `cargo build --target wasm32-wasip2 --release`: the file that comes out
 //! is the step. Steps also build natively, so that `cargo test` runs them against a [`MockContext`].
 //!
-//! Reading order: [`Step`] (what an author writes), [`Context`] (what a step may do), [`Failure`] (how it says no),
+//! Reading order: [`Step`] and [`Gateway`] (what an author writes), [`Context`] (what a step may do), [`Failure`] (how it says no),
 //! [`Schema`] (how its types become part of the component), [`MockContext`] (how it is tested).
 
 // Doc tests, and the derives used in this crate's own tests, name the crate as authors do.
@@ -44,7 +44,9 @@ mod access;
 #[doc(hidden)]
 pub mod bindings;
 mod context;
+mod export;
 mod failure;
+mod gateway;
 #[doc(hidden)]
 pub mod glue;
 mod mock;
@@ -58,6 +60,7 @@ pub use bindings::stepcell::step::log::Level;
 pub use bindings::stepcell::step::types::{ExecutionInfo, StepStatus};
 pub use context::{Context, ReadContext, StepExecution};
 pub use failure::Failure;
+pub use gateway::Gateway;
 pub use mock::{LogLine, MockContext};
 pub use schema::Schema;
 pub use serde;

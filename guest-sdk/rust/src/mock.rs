@@ -11,6 +11,8 @@ use crate::bindings::stepcell::step::context::ContextError;
 use crate::bindings::stepcell::step::log::Level;
 use crate::bindings::stepcell::step::types::{self, ExecutionInfo};
 use crate::context::{Context, StepExecution};
+use crate::failure::Failure;
+use crate::gateway::Gateway;
 use crate::source::Source;
 
 /// A [`Context`] for tests, which passes wherever a step wants one.
@@ -161,6 +163,21 @@ impl MockContext {
     #[must_use]
     pub fn log_lines(&self) -> Vec<LogLine> {
         self.mock().lines.borrow().clone()
+    }
+
+    /// Asks a gateway which of these steps to follow, and holds its answer against them.
+    ///
+    /// # Errors
+    /// What the gateway returns.
+    ///
+    /// # Panics
+    /// If it names a step that is none of `targets`: a workflow would fail.
+    pub fn evaluate<G: Gateway>(&self, input: G::Input, targets: &[&str]) -> Result<Vec<String>, Failure> {
+        let names: Vec<_> = targets.iter().map(|&name| name.to_owned()).collect();
+        let chosen = G::evaluate(input, &names, self)?;
+        let stranger = chosen.iter().find(|name| !names.contains(name));
+        assert!(stranger.is_none(), "the gateway named {stranger:?}, which is none of its targets {names:?}");
+        Ok(chosen)
     }
 
     fn mock(&self) -> &Mock {

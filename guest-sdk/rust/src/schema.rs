@@ -75,7 +75,7 @@ pub const fn push_any(text: &mut Text, description: &str) {
     push_schema::<Value>(text, description);
 }
 
-/// The manifest of a step: who it is, and what it takes and returns.
+/// The manifest of a step or gateway: who it is, and what it takes and returns.
 #[must_use]
 pub const fn manifest<I: Schema, O: Schema>(name: &str, version: &str, summary: &str) -> Text {
     let mut text = Text::EMPTY;

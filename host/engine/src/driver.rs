@@ -117,6 +117,9 @@ impl Driver {
             self.decide(Cause::HostRestarted);
         }
         loop {
+            if self.has_due() {
+                self.decide(Cause::TimeCame);
+            }
             let begun = self.begin_ready();
             self.flush().await?;
             self.launch(begun);
@@ -162,8 +165,21 @@ impl Driver {
             Phase::Joining
             | Phase::Scheduled { .. }
             | Phase::FailureHook { begun: false, .. }
-            | Phase::AwaitingTask { .. } => false,
+            | Phase::AwaitingTask { .. }
+            | Phase::AwaitingTime { .. }
+            | Phase::AwaitingMessage { .. }
+            | Phase::AwaitingChild { .. }
+            | Phase::RunningParts(_) => false,
         })
+    }
+
+    /// Whether a time has come that something waits for; retries begin by themselves.
+    fn has_due(&self) -> bool {
+        let now = self.inner.clock.now();
+        let control = &self.instance.state.control;
+        let is_due =
+            |phase: &Phase| !matches!(phase, Phase::Scheduled { .. }) && phase.wake_at().is_some_and(|at| at <= now);
+        control.paused_at.is_none() && control.active.iter().any(|active| is_due(&active.phase))
     }
 
     /// Decides on what happened and keeps the decision for the next commit. What can not happen any more is dropped.

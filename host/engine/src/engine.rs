@@ -8,19 +8,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::InstanceId;
-use stepcell_model::instance::{InstanceState, WorkflowInstance};
+use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
-use stepcell_model::status::WorkflowStatus;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::{StoreError, WorkflowStore};
-use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
 use crate::error::EngineError;
-use crate::events::{SUBSCRIBER_LAG_MAX, Subscription};
+use crate::native::{HostRunner, HostSteps};
 use crate::registry::WorkflowRegistry;
 use crate::runner::StepRunner;
 use crate::scheduler::Wakes;
@@ -60,13 +58,16 @@ pub(crate) struct Inner {
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     pub(crate) drivers_gone: Notify,
     pub(crate) wakes: Wakes,
-    waiters: Waiters,
+    pub(crate) waiters: Waiters,
     pub(crate) stopping: watch::Sender<bool>,
     /// Why the store can not be used any more, once it can not.
     pub(crate) fault: watch::Sender<Option<StoreError>>,
     /// Whether this engine moves instances, or only changes what another one moves.
     pub(crate) drives: AtomicBool,
-    events: broadcast::Sender<Arc<HistoryEntry>>,
+    /// Wakes whoever hands over letters.
+    pub(crate) letters: Notify,
+    /// Changes with every commit of this process.
+    pub(crate) committed: watch::Sender<()>,
 }
 
 impl fmt::Debug for WorkflowEngine {
@@ -79,7 +80,10 @@ impl WorkflowEngine {
     /// Makes an engine over a store and a runner. It moves nothing before [`Self::drive`].
     #[must_use]
     pub fn new(store: Arc<dyn WorkflowStore>, runner: Arc<dyn StepRunner>, options: EngineOptions) -> Self {
-        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), Arc::clone(&options.clock));
+        let steps = Arc::new(HostSteps::default());
+        let runner: Arc<dyn StepRunner> = Arc::new(HostRunner { steps: Arc::clone(&steps), cells: runner });
+        let clock = Arc::clone(&options.clock);
+        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock);
         let inner = Inner {
             store,
             runner,
@@ -93,7 +97,8 @@ impl WorkflowEngine {
             stopping: watch::Sender::new(false),
             fault: watch::Sender::new(None),
             drives: AtomicBool::new(false),
-            events: broadcast::Sender::new(SUBSCRIBER_LAG_MAX),
+            letters: Notify::new(),
+            committed: watch::Sender::new(()),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -110,59 +115,12 @@ impl WorkflowEngine {
         &self.inner.store
     }
 
-    /// Tells every transition that this process commits from now on, after its commit.
-    ///
-    /// What other processes change is in the store alone: read on with `list_history_after`.
-    #[must_use]
-    pub fn subscribe(&self) -> Subscription {
-        Subscription::new(self.inner.events.subscribe())
-    }
-
-    /// Cancels an instance. What runs is interrupted; pending tasks go in the same transaction.
-    ///
-    /// # Errors
-    /// [`EngineError::InstanceNotFound`], [`EngineError::AlreadyCompleted`].
-    pub async fn cancel_workflow(&self, id: InstanceId, reason: &str) -> Result<(), EngineError> {
-        self.inner.change(id, |_| Ok(Cause::Canceled { reason: reason.to_owned() })).await
-    }
-
     /// An instance as it stands.
     ///
     /// # Errors
     /// [`EngineError::InstanceNotFound`].
     pub async fn get_instance(&self, id: InstanceId) -> Result<InstanceSummary, EngineError> {
         self.inner.store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })
-    }
-
-    /// Waits until an instance is finished, or waits for somebody outside; retry delays are waited through.
-    ///
-    /// # Errors
-    /// [`EngineError::InstanceNotFound`]; [`EngineError::Store`] once the store can not be used any more;
-    /// [`EngineError::Stopping`] when the engine stops first.
-    pub async fn wait_until_settled(&self, id: InstanceId) -> Result<InstanceSummary, EngineError> {
-        let mut fault = self.inner.fault.subscribe();
-        let mut stopping = self.inner.stopping.subscribe();
-        let waiter = self.inner.waiters.register(id);
-        loop {
-            let settled = waiter.notified();
-            let instance = self.inner.load(id).await?;
-            if is_settled(&instance.state) {
-                return Ok(instance.summary());
-            }
-            if let Some(error) = fault.borrow_and_update().clone() {
-                return Err(error.into());
-            }
-            if *stopping.borrow_and_update() {
-                return Err(EngineError::Stopping);
-            }
-            // An instance whose definition can not be read is driven by nobody: whoever waits is told why.
-            self.inner.registry.plan(instance.identity.definition).await?;
-            tokio::select! {
-                () = settled => {}
-                _ = fault.changed() => {}
-                _ = stopping.changed() => {}
-            }
-        }
     }
 
     /// Drops everything that is under way, as if the process had ended: nothing more is committed.
@@ -187,11 +145,6 @@ impl WorkflowEngine {
     }
 }
 
-/// Whether only somebody or something outside will move an instance.
-fn is_settled(state: &InstanceState) -> bool {
-    state.status.is_finished() || (state.status == WorkflowStatus::Waiting && state.wake_at.is_none())
-}
-
 impl Inner {
     pub(crate) async fn load(&self, id: InstanceId) -> Result<WorkflowInstance, EngineError> {
         self.store.load_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })
@@ -203,13 +156,13 @@ impl Inner {
     pub(crate) async fn change(
         self: &Arc<Self>,
         id: InstanceId,
-        cause_for: impl Fn(&WorkflowInstance) -> Result<Cause, EngineError> + Send + Sync,
+        cause_for: impl Fn(&mut WorkflowInstance) -> Result<Cause, EngineError> + Send + Sync,
     ) -> Result<(), EngineError> {
         let mut stale = None;
         for _ in 0..RETRIES_ON_STALE_MAX {
-            let instance = self.load(id).await?;
+            let mut instance = self.load(id).await?;
             let plan = self.registry.plan(instance.identity.definition).await?;
-            let cause = cause_for(&instance)?;
+            let cause = cause_for(&mut instance)?;
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
             match self.commit(transition).await {
@@ -224,27 +177,29 @@ impl Inner {
         Err(stale.map_or(EngineError::Stopping, EngineError::Store))
     }
 
-    /// Commits a transition and tells it to whoever listens. Answers with the instance's new number.
+    /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
     pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
-        let (instance, seq, at) = (transition.identity.id, transition.seq, transition.at);
-        let settled = is_settled(&transition.state);
+        let (instance, seq) = (transition.identity.id, transition.seq);
+        let settled = transition.state.is_settled();
+        let has_letters = !transition.letters.is_empty();
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
-        let events = transition.events.clone();
-        let committed = self.store.commit(transition).await?;
+        self.store.commit(transition).await?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
         }
-        let entry = HistoryEntry { position: committed.position, instance, seq, at, events };
-        let _ = self.events.send(Arc::new(entry));
+        self.committed.send_replace(());
         if settled {
             self.waiters.notify(instance);
+        }
+        if has_letters {
+            self.letters.notify_one();
         }
         Ok(seq)
     }
 
     /// Wakes whoever waits for an instance that somebody else has settled.
     pub(crate) fn tell_if_settled(&self, instance: &WorkflowInstance) {
-        if is_settled(&instance.state) {
+        if instance.state.is_settled() {
             self.waiters.notify(instance.identity.id);
         }
     }

@@ -1,6 +1,7 @@
 //! Everything that a call to the engine can be refused for.
 
 use semver::Version;
+use stepcell_model::failure::Failure;
 use stepcell_model::id::{InstanceId, TaskId};
 use stepcell_model::name::{ComponentName, StepName, UserId, WorkflowName};
 use stepcell_model::problem::Problems;
@@ -69,6 +70,16 @@ pub enum EngineError {
         /// What was asked for.
         id: InstanceId,
     },
+    /// The store has not come to the position that a feed of events shall begin after.
+    #[error(
+        "there is no event at position {position}: the last one is at {last}; begin after a position of this database"
+    )]
+    PositionNotFound {
+        /// What was asked for.
+        position: u64,
+        /// The position of the newest entry.
+        last: u64,
+    },
     /// A definition is wrong.
     #[error("the definition is not valid:\n{problems}")]
     Validation {
@@ -83,10 +94,27 @@ pub enum EngineError {
         /// Every field that is wrong.
         errors: Vec<FieldError>,
     },
-    /// The instance or execution is not where this can happen.
-    #[error("{why}")]
+    /// A step that was run alone has failed.
+    #[error("step `{step}` failed at attempt {attempt}: {cause}; {}", way_out(cause))]
+    StepExecution {
+        /// The step.
+        step: StepName,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// What the step said, or the engine of it.
+        #[source]
+        cause: Failure,
+    },
+    /// What is meant is not where this can happen.
+    #[error("{what} can not go from {from} to {to}: {why}")]
     InvalidTransition {
-        /// From where to where, and what stands in the way.
+        /// The instance, execution or task.
+        what: String,
+        /// Where it stands.
+        from: String,
+        /// Where it was to go.
+        to: String,
+        /// What stands in the way, and what to do instead.
         why: String,
     },
     /// The instance is finished.
@@ -121,6 +149,21 @@ pub enum EngineError {
         /// Whose it is.
         why: String,
     },
+    /// No step waits for a message, and none that is still to come will.
+    #[error("{why}; nothing was changed")]
+    NobodyWaits {
+        /// What came, and what the workflow waits for instead.
+        why: String,
+    },
+    /// The same was told before.
+    #[error("this was told before; nothing was changed")]
+    Repeated,
+    /// A callback is not genuine, or does not fit its step.
+    #[error("the callback was refused: {why}")]
+    CallbackRefused {
+        /// What is wrong.
+        why: String,
+    },
     /// The store can not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -146,6 +189,14 @@ fn verb_of(what: &str) -> &str {
     if what == "workflow" { "definition" } else { what }
 }
 
+const fn way_out(cause: &Failure) -> &'static str {
+    if cause.retryable {
+        "the same call may succeed later"
+    } else {
+        "the same call will fail again, so change what it says"
+    }
+}
+
 fn told(errors: &[FieldError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -154,7 +205,23 @@ impl EngineError {
     /// What a refusal of the transition function means to whoever called.
     pub(crate) fn refused(id: InstanceId, refusal: Refusal) -> Self {
         match refusal {
-            Refusal::InvalidTransition { .. } => Self::InvalidTransition { why: refusal.to_string() },
+            Refusal::InvalidTransition { execution, from, to, why } => Self::InvalidTransition {
+                what: format!("execution {execution} of instance {id}"),
+                from: from.to_owned(),
+                to: to.to_string(),
+                why: why.to_owned(),
+            },
+            Refusal::WrongState { what, status, why } => Self::InvalidTransition {
+                what: format!("instance {id}"),
+                from: status.to_string(),
+                to: what.to_owned(),
+                why: why.to_owned(),
+            },
+            Refusal::NobodyWaits { .. } | Refusal::TooManyMessages { .. } => {
+                Self::NobodyWaits { why: format!("instance {id}: {refusal}") }
+            }
+            Refusal::Repeated { .. } => Self::Repeated,
+            Refusal::NothingDue => Self::NobodyWaits { why: refusal.to_string() },
             Refusal::AlreadyCompleted { status } => Self::AlreadyCompleted { id, status },
             Refusal::TaskNotPending { task } => Self::TaskNotFound { what: format!("pending task {task}") },
             Refusal::TaskUnauthorized { user, step, why } => Self::TaskUnauthorized { user, step, why },

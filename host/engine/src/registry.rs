@@ -4,24 +4,34 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use semver::Version;
-use stepcell_model::definition::{ComponentRef, Finding, StepDefinition, VersionRequirement, WorkflowDefinition};
+use stepcell_model::component::Export;
+use stepcell_model::definition::{
+    ComponentRef, Finding, MachineStep, StepDefinition, VersionRequirement, WorkflowDefinition,
+};
+use stepcell_model::expression::Scope;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
-use stepcell_model::name::{ComponentName, StepName, WorkflowName};
+use stepcell_model::name::{ComponentName, PredicateName, StepName, WorkflowName};
 use stepcell_model::plan::Plan;
+use stepcell_model::predicate::Predicates;
 use stepcell_model::problem::{PathPart, Problem, Problems};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 use stepcell_store::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
 
 use crate::clock::Clock;
+use crate::component_step::ComponentStep;
 use crate::error::EngineError;
-use crate::runner::StepRunner;
+use crate::native::HostSteps;
+use crate::runner::{ComponentRefused, StepRunner};
+use crate::step::Step;
 
 /// Registers and finds definitions and components. What it keeps lives in the store; compiled plans are kept in memory.
 pub struct WorkflowRegistry {
     store: Arc<dyn WorkflowStore>,
     runner: Arc<dyn StepRunner>,
+    steps: Arc<HostSteps>,
     clock: Arc<dyn Clock>,
     plans: RwLock<HashMap<DefinitionId, Arc<Plan>>>,
+    predicates: RwLock<Arc<Predicates>>,
 }
 
 /// A component after its registration.
@@ -42,6 +52,16 @@ pub struct RegisteredDefinition {
     pub inserted: Inserted,
 }
 
+/// Which versions of a workflow are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// Those on which new instances may start.
+    #[default]
+    Active,
+    /// Those that are deactivated, too.
+    All,
+}
+
 impl std::fmt::Debug for WorkflowRegistry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WorkflowRegistry").finish_non_exhaustive()
@@ -49,8 +69,54 @@ impl std::fmt::Debug for WorkflowRegistry {
 }
 
 impl WorkflowRegistry {
-    pub(crate) fn new(store: Arc<dyn WorkflowStore>, runner: Arc<dyn StepRunner>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, runner, clock, plans: RwLock::default() }
+    pub(crate) fn new(
+        store: Arc<dyn WorkflowStore>,
+        runner: Arc<dyn StepRunner>,
+        steps: Arc<HostSteps>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, runner, steps, clock, plans: RwLock::default(), predicates: RwLock::default() }
+    }
+
+    /// Lets definitions run a step of this process, as `component: host:<name>`.
+    ///
+    /// It is known as long as the process lives, and nowhere else: register it at each start, before the engine drives.
+    /// An attempt of a step that is not registered fails as a fault of the host, and is retried as the policy says.
+    ///
+    /// # Errors
+    /// [`EngineError::ComponentRefused`] if the name is malformed, or another step's.
+    pub fn register_step(&self, step: Arc<dyn Step>) -> Result<(), EngineError> {
+        let what = format!("`host:{}`", step.name());
+        self.steps.register(step).map_err(|ComponentRefused { reason }| EngineError::ComponentRefused { what, reason })
+    }
+
+    /// A step that a definition's text would name, to be run alone; a component is made ready to be run.
+    ///
+    /// # Errors
+    /// [`EngineError::ComponentNotFound`], [`EngineError::ComponentRefused`] if there is none such.
+    pub async fn load_step(&self, wanted: &ComponentRef) -> Result<Arc<dyn Step>, EngineError> {
+        if let ComponentRef::Host(name) = wanted {
+            let found = self.steps.find(&ComponentRef::host_digest(name));
+            let reason = || self.unknown_host_step(name);
+            return found
+                .ok_or_else(|| EngineError::ComponentRefused { what: format!("`{wanted}`"), reason: reason() });
+        }
+        let record = self.get_component(wanted).await?;
+        self.prepare(record.digest).await?;
+        let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
+        Ok(Arc::new(ComponentStep {
+            description: summary.unwrap_or_default().to_owned(),
+            name: record.name,
+            digest: record.digest,
+            runner: Arc::clone(&self.runner),
+        }))
+    }
+
+    fn unknown_host_step(&self, name: &ComponentName) -> String {
+        let known = self.steps.names().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let known =
+            if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
+        format!("no step `{name}` is registered in this process, {known}; register it with `register_step` first")
     }
 
     /// Checks a component against the contract, makes it ready to be run, and registers it.
@@ -79,6 +145,7 @@ impl WorkflowRegistry {
             manifest: facts.manifest,
             size_bytes: bytes.len() as u64,
             created_at: self.clock.now(),
+            exports: facts.exports,
         };
         let inserted = self.store.insert_component(record.clone(), bytes).await.map_err(|error| match error {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what: format!("component {what}") },
@@ -119,8 +186,8 @@ impl WorkflowRegistry {
             is_active: true,
             created_at: self.clock.now(),
         };
-        let plan =
-            Plan::new(record.id, definition, &components).map_err(|problems| EngineError::Validation { problems })?;
+        let plan = Plan::with_predicates(record.id, definition, &components, &self.predicates())
+            .map_err(|problems| EngineError::Validation { problems })?;
         let what = format!("workflow `{}` {}", record.name, record.version);
         let inserted = self.store.insert_definition(record.clone()).await.map_err(|error| match error {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what },
@@ -144,35 +211,99 @@ impl WorkflowRegistry {
         definition: &WorkflowDefinition,
     ) -> Result<(BTreeMap<StepName, ComponentDigest>, Vec<Finding>), EngineError> {
         let mut findings = definition.findings();
+        findings.extend(definition.unknown_predicates(&self.predicates()));
+        findings.extend(self.unknown_workflows(definition).await?);
         let mut digests = BTreeMap::new();
-        for (step, step_definition) in &definition.steps {
-            let StepDefinition::Machine(machine) = step_definition else { continue };
-            match self.resolve_component(&machine.component).await? {
-                Ok(digest) => drop(digests.insert(step.clone(), digest)),
-                Err(message) => {
-                    let path = ["steps", step.as_str(), "component"].map(|part| PathPart::Key(part.to_owned()));
-                    findings.push(Finding { path: path.into(), message });
-                }
+        for used in definition.components() {
+            match self.resolve_component(used.component, used.needs).await? {
+                Ok(digest) => drop(digests.insert(used.step, digest)),
+                Err(message) => findings.push(Finding { path: used.path, message }),
             }
         }
         Ok((digests, findings))
     }
 
-    async fn resolve_component(&self, wanted: &ComponentRef) -> Result<Result<ComponentDigest, String>, EngineError> {
-        match wanted {
+    /// The steps whose workflow is not registered; a workflow may call itself.
+    async fn unknown_workflows(&self, definition: &WorkflowDefinition) -> Result<Vec<Finding>, EngineError> {
+        let mut wanted = Vec::new();
+        definition.visit_steps(&mut |visited| {
+            if let StepDefinition::Workflow(child) = visited.step
+                && child.workflow != definition.name
+            {
+                wanted.push((visited.path, child));
+            }
+        });
+        let mut findings = Vec::new();
+        for (mut path, child) in wanted {
+            if let Err(error) = self.find_startable(&child.workflow, child.version.as_ref()).await {
+                if let EngineError::Store(_) = error {
+                    return Err(error);
+                }
+                path.push(PathPart::Key("workflow".to_owned()));
+                findings.push(Finding { path, message: format!("{error}; register it first") });
+            }
+        }
+        Ok(findings)
+    }
+
+    /// The active version of a workflow that a step means: the newest that fits, releases before pre-releases.
+    pub(crate) async fn find_startable(
+        &self,
+        name: &WorkflowName,
+        version: Option<&VersionRequirement>,
+    ) -> Result<DefinitionRecord, EngineError> {
+        let known = self.store.list_definitions(Some(name)).await?;
+        let fits = |record: &&DefinitionRecord| {
+            record.is_active && version.is_none_or(|version| version.matches(&record.version))
+        };
+        latest(known.iter().filter(fits)).cloned().ok_or_else(|| EngineError::WorkflowNotFound {
+            name: name.clone(),
+            version: None,
+            known: known.iter().map(|record| record.version.clone()).collect(),
+        })
+    }
+
+    /// Registers a condition that this program decides, in place of an earlier one of that name: edges name it as
+    /// `predicate:`.
+    ///
+    /// It is part of a decision: the same scope gives the same answer, at once and without effects. Register all before
+    /// definitions that name them, and before the engine drives.
+    pub fn register_predicate(
+        &self,
+        name: PredicateName,
+        decide: impl Fn(&Scope<'_>) -> Result<bool, String> + Send + Sync + 'static,
+    ) {
+        let mut predicates = self.predicates.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut *predicates).insert(name, decide);
+    }
+
+    fn predicates(&self) -> Arc<Predicates> {
+        Arc::clone(&self.predicates.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn resolve_component(
+        &self,
+        wanted: &ComponentRef,
+        needs: Export,
+    ) -> Result<Result<ComponentDigest, String>, EngineError> {
+        let record = match wanted {
             ComponentRef::Digest(digest) => {
                 let found = self.store.find_component_by_digest(digest).await?;
-                let message = "no component with this digest is registered; push it first";
-                Ok(found.map(|record| record.digest).ok_or_else(|| message.to_owned()))
+                found.ok_or_else(|| "no component with this digest is registered; push it first".to_owned())
             }
             ComponentRef::Registered { name, version } => {
                 let known = self.store.list_components(Some(name)).await?;
-                Ok(newest(&known, version).ok_or_else(|| unknown_component(name, version, &known)))
+                newest(&known, version).cloned().ok_or_else(|| unknown_component(name, version, &known))
             }
-            ComponentRef::File(path) => Ok(Err(format!(
-                "`{path}` is a file, which only `run` and `definition apply` read; push it and name it"
-            ))),
-        }
+            ComponentRef::Host(name) => {
+                let digest = ComponentRef::host_digest(name);
+                return Ok(self.steps.find(&digest).map(|_| digest).ok_or_else(|| self.unknown_host_step(name)));
+            }
+            ComponentRef::File(path) => {
+                Err(format!("`{path}` is a file, which only `run` and `definition apply` read; push it and name it"))
+            }
+        };
+        Ok(record.and_then(|record| check_export(needs, &record).map(|()| record.digest)))
     }
 
     /// The record of a workflow: of one version, or of the latest active release.
@@ -185,15 +316,37 @@ impl WorkflowRegistry {
         version: Option<&Version>,
     ) -> Result<DefinitionRecord, EngineError> {
         let known = self.store.list_definitions(Some(name)).await?;
-        let found = match version {
-            Some(version) => known.iter().find(|record| record.version == *version),
-            None => latest(known.iter().filter(|record| record.is_active)),
-        };
-        found.cloned().ok_or_else(|| EngineError::WorkflowNotFound {
+        let wanted = if version.is_some() { Versions::All } else { Versions::Active };
+        pick(&known, version, wanted).cloned().ok_or_else(|| EngineError::WorkflowNotFound {
             name: name.clone(),
             version: version.cloned(),
             known: known.into_iter().map(|record| record.version).collect(),
         })
+    }
+
+    /// The record of one version of a workflow, or of the latest, among those meant by `versions`.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn find_definition(
+        &self,
+        name: &WorkflowName,
+        version: Option<&Version>,
+        versions: Versions,
+    ) -> Result<Option<DefinitionRecord>, EngineError> {
+        let known = self.store.list_definitions(Some(name)).await?;
+        Ok(pick(&known, version, versions).cloned())
+    }
+
+    /// The latest active version of each workflow, or every version of every one, by name.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn list_definitions(&self, versions: Versions) -> Result<Vec<DefinitionRecord>, EngineError> {
+        match versions {
+            Versions::Active => self.list_latest_definitions().await,
+            Versions::All => self.list_all_definitions(None).await,
+        }
     }
 
     /// The latest active version of each workflow, by name.
@@ -271,18 +424,17 @@ impl WorkflowRegistry {
         };
         match wanted {
             ComponentRef::Digest(digest) => self.store.find_component_by_digest(digest).await?.ok_or_else(unknown),
+            ComponentRef::Host(_) => Err(EngineError::ComponentRefused {
+                what: format!("`{wanted}`"),
+                reason: "it is a step of the program that embeds the engine, and no component".to_owned(),
+            }),
             ComponentRef::File(_) => Err(unknown()),
             ComponentRef::Registered { name, version } => {
                 let known = self.store.list_components(Some(name)).await?;
-                let found = newest(&known, version);
-                known
-                    .iter()
-                    .find(|record| Some(record.digest) == found && version.matches(&record.version))
-                    .cloned()
-                    .ok_or_else(|| EngineError::ComponentNotFound {
-                        name: name.clone(),
-                        known: known.iter().map(|record| record.version.clone()).collect(),
-                    })
+                newest(&known, version).cloned().ok_or_else(|| EngineError::ComponentNotFound {
+                    name: name.clone(),
+                    known: known.iter().map(|record| record.version.clone()).collect(),
+                })
             }
         }
     }
@@ -301,18 +453,27 @@ impl WorkflowRegistry {
         let definition = serde_json::from_str(record.document.text())
             .map_err(|error| damaged(format!("definition {id} does not read: {error}")))?;
         let components = record.components.into_iter().collect();
-        let plan = Plan::new(id, definition, &components)
+        let plan = Plan::with_predicates(id, definition, &components, &self.predicates())
             .map_err(|problems| damaged(format!("definition {id} is not valid: {problems}")))?;
         Ok(self.keep(plan))
     }
 
     fn keep(&self, plan: Plan) -> Arc<Plan> {
+        for step in plan.definition.steps.values() {
+            if let StepDefinition::Machine(MachineStep { component: ComponentRef::Host(name), .. }) = step {
+                self.steps.note(name);
+            }
+        }
         let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(plans.entry(plan.id).or_insert_with(|| Arc::new(plan)))
     }
 
     /// Makes a component ready to be run, if it is not.
     pub(crate) async fn prepare(&self, digest: ComponentDigest) -> Result<(), EngineError> {
+        if let Some(name) = self.steps.find_missing(&digest) {
+            let reason = self.unknown_host_step(&name);
+            return Err(EngineError::ComponentRefused { what: format!("`host:{name}`"), reason });
+        }
         if self.runner.is_prepared(&digest) {
             return Ok(());
         }
@@ -327,14 +488,31 @@ fn new_definition_id() -> DefinitionId {
     DefinitionId::from_uuid(uuid::Uuid::now_v7())
 }
 
+fn pick<'a>(
+    known: &'a [DefinitionRecord],
+    version: Option<&Version>,
+    versions: Versions,
+) -> Option<&'a DefinitionRecord> {
+    let mut wanted = known.iter().filter(|record| versions == Versions::All || record.is_active);
+    match version {
+        Some(version) => wanted.find(|record| record.version == *version),
+        None => latest(wanted),
+    }
+}
+
 /// The newest of some versions: releases before pre-releases, then semantic order.
 fn latest<'a>(records: impl Iterator<Item = &'a DefinitionRecord>) -> Option<&'a DefinitionRecord> {
     records.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
 }
 
-fn newest(known: &[ComponentRecord], wanted: &VersionRequirement) -> Option<ComponentDigest> {
+fn newest<'a>(known: &'a [ComponentRecord], wanted: &VersionRequirement) -> Option<&'a ComponentRecord> {
     let fitting = known.iter().filter(|record| wanted.matches(&record.version));
-    fitting.max_by(|a, b| a.version.cmp(&b.version)).map(|record| record.digest)
+    fitting.max_by(|a, b| a.version.cmp(&b.version))
+}
+
+/// Whether a step that needs that export can use the component; if not, says why.
+fn check_export(wanted: Export, record: &ComponentRecord) -> Result<(), String> {
+    record.exports.check(wanted).map_err(|lacks| format!("component `{}` {} {lacks}", record.name, record.version))
 }
 
 fn unknown_component(name: &ComponentName, wanted: &VersionRequirement, known: &[ComponentRecord]) -> String {

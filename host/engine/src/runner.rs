@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
+use stepcell_model::component::ComponentExports;
 use stepcell_model::failure::Failure;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
+use stepcell_model::name::StepName;
 
 /// Runs attempts of steps. What goes wrong inside a step is a value of its report, never an error or a panic.
 ///
@@ -31,6 +33,10 @@ pub trait StepRunner: Send + Sync + 'static {
     /// Runs one attempt: `can-execute`, `execute`, `on-success`.
     async fn run(&self, call: StepCall) -> AttemptReport;
 
+    /// Asks a gateway which of `targets` to follow: `evaluate`. What succeeds holds a JSON array of the names that it
+    /// gave, as they came; whether they are targets is for the model to say.
+    async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport;
+
     /// Runs `on-failure`.
     async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport;
 }
@@ -38,8 +44,8 @@ pub trait StepRunner: Send + Sync + 'static {
 /// What a component is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComponentFacts {
-    /// Whether it exports what a machine step needs.
-    pub exports_step: bool,
+    /// What it can be used as.
+    pub exports: ComponentExports,
     /// What it says of itself.
     pub manifest: Option<Json>,
 }

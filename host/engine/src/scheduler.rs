@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::driver::{Driver, Hot};
 use crate::engine::{Inner, WorkflowEngine};
 use crate::error::EngineError;
+use crate::letters::hand_over;
 
 /// How many instances one look at the store brings.
 const LOOK_LEN_MAX: u32 = 500;
@@ -80,6 +81,7 @@ impl WorkflowEngine {
         loops.spawn(guarded(Arc::clone(&self.inner), recover(Arc::clone(&self.inner))));
         loops.spawn(guarded(Arc::clone(&self.inner), wake_due(Arc::clone(&self.inner))));
         loops.spawn(guarded(Arc::clone(&self.inner), take_nudges(Arc::clone(&self.inner))));
+        loops.spawn(guarded(Arc::clone(&self.inner), hand_over(Arc::clone(&self.inner))));
         Ok(Driving { engine: self.clone(), loops })
     }
 }

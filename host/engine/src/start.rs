@@ -7,12 +7,12 @@ use stepcell_model::attempt::ContextData;
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json;
 use stepcell_model::name::{ContextKey, KEY_LEN_BYTES_MAX, TenantId, UserId, WorkflowName};
-use stepcell_model::record::{InstanceIdentity, InstanceSummary};
+use stepcell_model::record::{CallbackSecret, DefinitionRecord, InstanceIdentity, InstanceSummary, ParentLink};
 use stepcell_model::schema::FieldError;
 use stepcell_model::transition::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX, start};
 use stepcell_store::StoreError;
 
-use crate::engine::WorkflowEngine;
+use crate::engine::{Inner, WorkflowEngine};
 use crate::error::EngineError;
 
 /// What an instance is started with.
@@ -73,13 +73,31 @@ impl WorkflowEngine {
         if !record.is_active {
             return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
         }
-        let plan = self.inner.registry.plan(record.id).await?;
+        let id = InstanceId::from_uuid(uuid::Uuid::now_v7());
+        match self.inner.start(id, None, record, request).await {
+            Ok(()) => self.get_instance(id).await,
+            Err(EngineError::Store(StoreError::DuplicateStart { existing })) => self.get_instance(existing).await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Inner {
+    /// Starts an instance on a definition under an id, for a step of another instance or for nobody.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        id: InstanceId,
+        parent: Option<ParentLink>,
+        record: DefinitionRecord,
+        request: StartRequest,
+    ) -> Result<(), EngineError> {
+        let plan = self.registry.plan(record.id).await?;
         if let Some(schema) = &plan.input_schema {
             refuse_if_any("the initial data", schema.check(&request.data))?;
         }
         let context = values_of("the initial data", &request.data)?;
         let identity = InstanceIdentity {
-            id: InstanceId::from_uuid(uuid::Uuid::now_v7()),
+            id,
             definition: record.id,
             workflow_name: record.name,
             workflow_version: record.version,
@@ -89,19 +107,22 @@ impl WorkflowEngine {
             created_by: request.user,
             correlation_id: bounded("the correlation id", request.correlation_id)?,
             idempotency_key: bounded("the idempotency key", request.idempotency_key)?,
-            started_at: self.inner.clock.now(),
+            parent,
+            callback_secret: new_callback_secret(),
+            started_at: self.clock.now(),
         };
-        let transition = start(&plan, Arc::new(identity), context);
-        let id = transition.identity.id;
-        match self.inner.commit(transition).await {
-            Ok(_) => {
-                self.inner.poke(id);
-                self.get_instance(id).await
-            }
-            Err(StoreError::DuplicateStart { existing }) => self.get_instance(existing).await,
-            Err(error) => Err(error.into()),
-        }
+        self.commit(start(&plan, Arc::new(identity), context)).await?;
+        self.poke(id);
+        Ok(())
     }
+}
+
+/// 32 bytes that nobody can guess: two random UUIDs, of which 244 bits are random.
+fn new_callback_secret() -> CallbackSecret {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    bytes[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    CallbackSecret::from_bytes(bytes)
 }
 
 fn refuse_if_any(what: &str, errors: Vec<FieldError>) -> Result<(), EngineError> {
@@ -109,7 +130,7 @@ fn refuse_if_any(what: &str, errors: Vec<FieldError>) -> Result<(), EngineError>
 }
 
 /// Takes a JSON object apart into values by key; `null` has none.
-fn values_of(what: &str, data: &Json) -> Result<ContextData, EngineError> {
+pub(crate) fn values_of(what: &str, data: &Json) -> Result<ContextData, EngineError> {
     let wrong = |pointer: String, message: String| EngineError::InvalidData {
         what: what.to_owned(),
         errors: vec![FieldError { pointer, message }],

@@ -24,7 +24,7 @@ impl WorkflowEngine {
         actor: Actor,
         data: Json,
     ) -> Result<(), EngineError> {
-        let cause_for = |loaded: &WorkflowInstance| {
+        let cause_for = |loaded: &mut WorkflowInstance| {
             let task = pending_task(loaded, step)?;
             Ok(Cause::TaskCompleted { task, actor: actor.clone(), data: data.clone(), comment: None })
         };
@@ -58,8 +58,14 @@ impl WorkflowEngine {
     ///
     /// # Errors
     /// [`EngineError::TaskNotFound`], [`EngineError::TaskAlreadyCompleted`].
-    pub async fn reassign_task(&self, task: TaskId, to: UserId, reason: &str) -> Result<(), EngineError> {
-        self.change_task(task, Cause::TaskReassigned { task, to, reason: reason.to_owned() }).await
+    pub async fn reassign_task(
+        &self,
+        task: TaskId,
+        to: UserId,
+        reason: &str,
+        by: Option<UserId>,
+    ) -> Result<(), EngineError> {
+        self.change_task(task, Cause::TaskReassigned { task, to, reason: reason.to_owned(), by }).await
     }
 
     /// A task as it stands.
@@ -96,7 +102,7 @@ fn pending_task(instance: &WorkflowInstance, step: &StepName) -> Result<TaskId, 
         return Err(EngineError::AlreadyCompleted { id, status: instance.state.status });
     }
     let waiting = instance.state.control.active.iter().find_map(|active| match &active.phase {
-        Phase::AwaitingTask { task } if active.step == *step => Some(*task),
+        Phase::AwaitingTask { task, .. } if active.step == *step => Some(*task),
         _ => None,
     });
     waiting.ok_or_else(|| EngineError::TaskNotFound { what: format!("pending task of step `{step}` in instance {id}") })

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stepcell_model::id::InstanceId;
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use tokio::sync::futures::OwnedNotified;
 
 /// Everybody who waits.
 #[derive(Debug, Default)]
@@ -41,8 +41,8 @@ impl Waiters {
 
 impl Waiter<'_> {
     /// Ends when the instance settles after this call.
-    pub(crate) fn notified(&self) -> Notified<'_> {
-        self.notify.notified()
+    pub(crate) fn notified(&self) -> OwnedNotified {
+        Arc::clone(&self.notify).notified_owned()
     }
 }
 

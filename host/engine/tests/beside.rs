@@ -15,11 +15,12 @@ use stepcell_engine::{
     WorkflowEngine,
 };
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
+use stepcell_model::component::ComponentExports;
 use stepcell_model::definition::{Jitter, WorkflowDefinition};
 use stepcell_model::failure::Failure;
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::json::Json;
-use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::name::{ComponentName, StepName, WorkflowName};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_store::MemoryStore;
@@ -105,7 +106,7 @@ struct Obedient(Arc<WatchedClock>);
 #[async_trait]
 impl StepRunner for Obedient {
     async fn inspect(&self, _: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
-        Ok(ComponentFacts { exports_step: true, manifest: None })
+        Ok(ComponentFacts { exports: ComponentExports::Step, manifest: None })
     }
 
     async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
@@ -128,6 +129,10 @@ impl StepRunner for Obedient {
         };
         let (writes, trace) = (ContextWrites::new(), AttemptTrace::default());
         AttemptReport { outcome, writes, hook_failure: None, trace }
+    }
+
+    async fn run_gateway(&self, _: StepCall, _: Vec<StepName>) -> AttemptReport {
+        unreachable!("there is no gateway")
     }
 
     async fn run_failure_hook(&self, _: StepCall, _: Failure) -> HookReport {

@@ -267,12 +267,12 @@ on_every_store! {
         })
         .await;
         fork_and_join(&host).await;
-        let mut told = host.engine.subscribe();
+        let mut told = host.told().await;
 
         let id = host.start("w", json!({})).await;
         host.called("b", 1).await;
         while !host.context(id).await.as_object().unwrap().contains_key("winner") {
-            told.next().await;
+            told.next().await.unwrap();
         }
         release.notify_one();
         host.settled(id).await;

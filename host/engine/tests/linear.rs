@@ -241,12 +241,12 @@ on_every_store! {
             .build()
             .unwrap();
         host.register(definition).await;
-        let mut told = host.engine.subscribe();
+        let mut told = host.told().await;
 
         let id = host.start("w", json!({})).await;
         host.called("a", 1).await;
         while host.context(id).await["n"] != 2 {
-            told.next().await;
+            told.next().await.unwrap();
         }
         release.notify_one();
         host.settled(id).await;

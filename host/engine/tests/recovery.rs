@@ -157,11 +157,11 @@ on_every_store! {
             .build()
             .unwrap();
         host.register(definition).await;
-        let mut told = host.engine.subscribe();
+        let mut told = host.told().await;
         let id = host.start("w", json!({})).await;
         host.called("b", 1).await;
         while !host.path(id).await.contains(&"a succeeded".to_owned()) {
-            told.next().await;
+            told.next().await.unwrap();
         }
 
         let host = host.crash_and_restart().await;

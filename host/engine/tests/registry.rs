@@ -9,6 +9,7 @@ use std::sync::Arc;
 use semver::Version;
 use serde_json::json;
 use stepcell_engine::EngineError;
+use stepcell_model::component::ComponentExports;
 use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::name::{ComponentName, WorkflowName};
 use stepcell_model::status::WorkflowStatus;
@@ -71,6 +72,24 @@ on_every_store! {
 
         assert!(error.to_string().contains("component `a` has no version"), "{error}");
         assert!(error.to_string().contains("the versions there are: 1.0.0"), "{error}");
+    }
+
+    async fn a_machine_step_whose_component_is_no_step_is_told_what_it_exports(host: TestHost) {
+        host.gateway("route", |_| returns(json!([]))).await;
+        let registry = host.engine.registry();
+        let pushed = registry.list_components(None).await.unwrap().remove(0);
+        let definition = |reference: &str| WorkflowDefinition::builder("x", "1.0.0").machine("a", reference).build().unwrap();
+
+        assert_eq!(pushed.exports, ComponentExports::Gateway);
+        for reference in ["route@1".to_owned(), pushed.digest.to_string()] {
+            let error = registry.register_definition(definition(&reference)).await.unwrap_err();
+
+            let EngineError::Validation { problems } = error else { panic!("{error}") };
+            let [problem] = problems.as_slice() else { panic!("{problems}") };
+            assert_eq!(problem.path, "steps.a.component");
+            let told = "component `route` 1.0.0 exports `gateway` and no `step`, which a machine step needs";
+            assert!(problem.message.starts_with(told), "{problem:?}");
+        }
     }
 
     /// Case 11.

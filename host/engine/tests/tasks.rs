@@ -278,7 +278,7 @@ on_every_store! {
         review(&host, "w", |task| task.assignee = Some(user_id("ada"))).await;
         let task = task_of(&host, "w", json!({})).await;
 
-        host.engine.reassign_task(task.id, user_id("bob"), "on holiday").await.unwrap();
+        host.engine.reassign_task(task.id, user_id("bob"), "on holiday", None).await.unwrap();
 
         let history = host.engine.store().list_history(task.instance, 0, 100).await.unwrap();
         let told = serde_json::to_value(&history.last().unwrap().events).unwrap();
@@ -295,7 +295,7 @@ on_every_store! {
         assert_eq!(host.executions(task.instance).await[1].assigned_to, Some(user_id("bob")));
         assert!(complete_by_id(&host, task.id, user("ada")).await.is_err());
         complete_by_id(&host, task.id, user("bob")).await.unwrap();
-        let late = host.engine.reassign_task(task.id, user_id("ada"), "back").await.unwrap_err();
+        let late = host.engine.reassign_task(task.id, user_id("ada"), "back", None).await.unwrap_err();
         assert!(matches!(late, EngineError::TaskAlreadyCompleted { .. }), "{late}");
     }
 

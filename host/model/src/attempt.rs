@@ -24,6 +24,9 @@ pub type ContextWrites = BTreeMap<ContextKey, Option<Json>>;
 /// How many ended executions a step may look back on.
 pub const STEP_HISTORY_LEN_MAX: usize = 100;
 
+/// The largest output of an attempt, in bytes. Protects the store and whoever reads it.
+pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
+
 /// One attempt of a step, ready to be run.
 #[derive(Clone, Debug)]
 pub struct StepCall {
@@ -132,7 +135,7 @@ pub struct AttemptReport {
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptOutcome {
-    /// `execute` returned this.
+    /// `execute` returned this; of a gateway, the array of names that `evaluate` returned.
     Succeeded(Json),
     /// `can-execute` said no.
     Skipped,

@@ -7,10 +7,12 @@
 pub mod builder;
 pub mod component_ref;
 pub mod document;
+mod fluent;
 mod parse;
 pub mod read;
 pub mod step;
 mod validate;
+mod visit;
 
 use indexmap::{IndexMap, IndexSet};
 use schemars::JsonSchema;
@@ -21,11 +23,14 @@ pub use self::component_ref::{ComponentRef, VersionRequirement};
 pub use self::parse::LocatedDefinition;
 pub use self::read::Finding;
 pub use self::step::{
-    GatewayMode, GatewayStep, HumanStep, Jitter, MachineStep, RetryPolicy, StepDefinition, StepLimits,
+    CompleteWhen, ConditionalGroup, GatewayMode, GatewayStep, HumanStep, Jitter, Join, MachineStep, OnMemberFailure,
+    ParallelGroup, RetryPolicy, SequentialGroup, SignalStep, StepDefinition, StepLimits, TimerStep, WebhookStep,
+    WorkflowStep,
 };
+pub use self::visit::{ComponentUse, Visited};
 use crate::failure::Failure;
 use crate::json::Json;
-use crate::name::{StepName, WorkflowName};
+use crate::name::{PredicateName, StepName, WorkflowName};
 
 /// The most steps of one definition.
 ///
@@ -130,6 +135,9 @@ pub struct Edge {
     /// A CEL expression; the edge is taken when it is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
+    /// A condition that the embedding program decides: the name that it was registered under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<PredicateName>,
     /// Taken when no other edge of the same source and outcome is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub default: bool,
@@ -169,13 +177,19 @@ impl Edge {
     /// An edge that is taken whenever its source succeeds.
     #[must_use]
     pub const fn new(source: StepName, target: StepName) -> Self {
-        Self { source, target, condition: None, default: false, outcome: Outcome::Success }
+        Self { source, target, condition: None, predicate: None, default: false, outcome: Outcome::Success }
     }
 
     /// The same edge, taken only when `condition` holds.
     #[must_use]
     pub fn when(self, condition: impl Into<String>) -> Self {
         Self { condition: Some(condition.into()), ..self }
+    }
+
+    /// The same edge, taken only when the predicate of that name holds.
+    #[must_use]
+    pub fn when_predicate(self, predicate: PredicateName) -> Self {
+        Self { predicate: Some(predicate), ..self }
     }
 
     /// The same edge, taken only when no other is.

@@ -140,6 +140,42 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure of a step that will not go away by itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use stepcell_model::failure::Failure;
+    ///
+    /// let declined = Failure::new("card-declined", "The bank refuses the card.");
+    /// let busy = Failure::new("rate-limited", "The bank asks for patience.").retry_after_at_least(Duration::from_secs(2));
+    /// assert!(!declined.retryable && busy.retryable);
+    /// assert_eq!(declined.to_string(), "card-declined: The bank refuses the card.");
+    /// ```
+    #[must_use]
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self::from_guest(code, message.into(), false)
+    }
+
+    /// The same failure, which may pass: the same call might succeed later.
+    #[must_use]
+    pub fn retryable(self) -> Self {
+        Self { retryable: true, ..self }
+    }
+
+    /// The same failure, which may pass after a wait.
+    #[must_use]
+    pub fn retry_after_at_least(self, wait: Duration) -> Self {
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        Self { retryable: true, retry_after_ms: Some(wait_ms), ..self }
+    }
+
+    /// The same failure, with what else a later step or a person may want to see.
+    #[must_use]
+    pub fn with_details(self, details: impl Into<Json>) -> Self {
+        Self { details: Some(details.into()), ..self }
+    }
+
     /// A failure of the engine's own. Whether it may be retried follows from the code.
     #[must_use]
     pub fn engine(code: EngineCode, message: impl Into<String>) -> Self {
@@ -154,6 +190,13 @@ impl Failure {
         Self { code, message: shortened(message), retryable, retry_after_ms: None, details: None }
     }
 
+    /// The failure of a whole whose part failed so; names the part.
+    #[must_use]
+    pub(crate) fn of_part(&self, part: &StepName) -> Self {
+        let message = shortened(format!("its part `{part}` failed: {}", self.message));
+        Self { message, retryable: false, retry_after_ms: None, ..self.clone() }
+    }
+
     /// The least wait before a retry.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
@@ -166,6 +209,14 @@ impl Failure {
         self.code == EngineCode::Timeout || self.code == EngineCode::Wall
     }
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 /// Cuts a message to [`MESSAGE_LEN_BYTES_MAX`] at a character's end.
 fn shortened(mut message: String) -> String {
@@ -193,15 +244,17 @@ pub struct InstanceError {
 }
 
 impl InstanceError {
+    /// A failure that happened in no step, as its instance's reason to fail.
+    #[must_use]
+    pub fn of(failure: &Failure) -> Self {
+        let Failure { code, message, details, .. } = failure.clone();
+        Self { code, message, step: None, details }
+    }
+
     /// The failure of a step, as its instance's reason to fail.
     #[must_use]
     pub fn of_step(step: &StepName, failure: &Failure) -> Self {
-        Self {
-            code: failure.code.clone(),
-            message: failure.message.clone(),
-            step: Some(step.clone()),
-            details: failure.details.clone(),
-        }
+        Self { step: Some(step.clone()), ..Self::of(failure) }
     }
 }
 

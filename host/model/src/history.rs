@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::AttemptTrace;
+use crate::expression::ValueRead;
 use crate::failure::{Failure, InstanceError};
 use crate::id::{ExecutionNumber, InstanceId, TaskId};
 use crate::name::{ContextKey, GroupId, StepName, UserId};
@@ -37,8 +38,31 @@ pub enum Event {
     },
     /// Every active branch waits.
     WorkflowWaiting,
-    /// Something can move again.
-    WorkflowResumed,
+    /// Something can move again, or an operator holds it no more.
+    WorkflowResumed {
+        /// Who let it go on, where somebody held it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+    },
+    /// An operator holds it: nothing new starts.
+    WorkflowPaused {
+        /// Who.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+    },
+    /// A failed instance goes on.
+    WorkflowRetried {
+        /// The steps that it goes on from.
+        steps: Vec<StepName>,
+        /// Who let it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+    },
+    /// It will fail or be canceled once its executions are undone, latest first.
+    CompensationStarted {
+        /// The executions that are to be undone, in that order.
+        executions: Vec<ExecutionNumber>,
+    },
     /// Every branch came to its end.
     WorkflowCompleted,
     /// A step failed for good, or no edge could be taken.
@@ -50,6 +74,9 @@ pub enum Event {
     WorkflowCanceled {
         /// Why, in their words.
         reason: String,
+        /// Who.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
     },
     /// A step was reached.
     StepActivated {
@@ -65,6 +92,21 @@ pub enum Event {
         /// The index of the edge that was taken.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         edge: Option<u32>,
+        /// The execution that it is a part of: its group's, or that of what it undoes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part_of: Option<ExecutionNumber>,
+        /// The item that it runs for, counted from 0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<u32>,
+    },
+    /// A branch came to a step with `join: any` that had run already, and ended there.
+    BranchAbsorbed {
+        /// The step.
+        step: StepName,
+        /// The execution that came.
+        from: ExecutionNumber,
+        /// The index of the edge that was taken.
+        edge: u32,
     },
     /// A further branch arrived at a step that waits in a join.
     BranchJoined {
@@ -212,6 +254,58 @@ pub enum Event {
         to: UserId,
         /// Why.
         reason: String,
+        /// Who gave it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+    },
+    /// The time to remind of a task has come.
+    TaskReminded {
+        /// The task.
+        task: TaskId,
+        /// The step.
+        step: StepName,
+    },
+    /// A task was not done until it was due.
+    TaskOverdue {
+        /// The task.
+        task: TaskId,
+        /// The step.
+        step: StepName,
+    },
+    /// A callback or a signal came before its step was reached, and is kept.
+    MessageKept {
+        /// The message.
+        message: u32,
+        /// The step that will take it.
+        step: StepName,
+    },
+    /// A step took the callback or the signal that it waited for.
+    MessageTaken {
+        /// The execution.
+        execution: ExecutionNumber,
+        /// The step.
+        step: StepName,
+        /// The number under which it was kept, if it came early.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<u32>,
+    },
+    /// A step of type workflow was reached, and its instance is started.
+    ChildStarted {
+        /// The execution.
+        execution: ExecutionNumber,
+        /// The step.
+        step: StepName,
+        /// The instance.
+        child: InstanceId,
+    },
+    /// The instance that a step waited for is finished.
+    ChildEnded {
+        /// The execution.
+        execution: ExecutionNumber,
+        /// The step.
+        step: StepName,
+        /// The instance.
+        child: InstanceId,
     },
     /// A task was completed.
     TaskCompleted {
@@ -268,4 +362,7 @@ pub struct EdgeDecision {
     pub target: StepName,
     /// Whether it was taken.
     pub taken: bool,
+    /// The values that its condition read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read: Vec<ValueRead>,
 }

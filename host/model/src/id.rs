@@ -83,6 +83,12 @@ impl ExecutionNumber {
         ExecutionId(Uuid::new_v5(&instance.0, format!("execution/{}", self.0).as_bytes()))
     }
 
+    /// The id of the instance that this execution starts, if its step is a workflow.
+    #[must_use]
+    pub fn child_id(self, instance: InstanceId) -> InstanceId {
+        InstanceId(Uuid::new_v5(&instance.0, format!("child/{}", self.0).as_bytes()))
+    }
+
     /// The id of the human task that this execution creates, if its step is a human one.
     #[must_use]
     pub fn task_id(self, instance: InstanceId) -> TaskId {

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::ContextData;
 use crate::failure::{Failure, InstanceError};
-use crate::id::{ExecutionNumber, TaskId};
+use crate::id::{ExecutionNumber, InstanceId, TaskId};
 use crate::json::Json;
 use crate::name::{StepName, UserId};
-use crate::record::{InstanceIdentity, InstanceSummary, TaskRecord};
+use crate::record::{InstanceIdentity, InstanceSummary, KeptMessage, TaskRecord};
 use crate::status::{StepStatus, WorkflowStatus};
 use crate::time::Timestamp;
 
@@ -28,10 +28,14 @@ pub struct WorkflowInstance {
     pub state: InstanceState,
     /// The data that its steps share.
     pub context: Arc<ContextData>,
-    /// The results that an active execution still refers to; [`ExecutionNumber::INPUT`] is the instance's own input.
+    /// The results that something active still refers to, and the inputs of groups that run.
+    ///
+    /// [`ExecutionNumber::INPUT`] stands for the instance's own input.
     pub results: BTreeMap<ExecutionNumber, Json>,
     /// Its pending human tasks, by the execution that waits for them.
     pub tasks: BTreeMap<ExecutionNumber, TaskRecord>,
+    /// The messages that came before their steps were reached, by number.
+    pub messages: BTreeMap<u32, KeptMessage>,
 }
 
 /// The part of an instance that each transition replaces as a whole.
@@ -87,6 +91,46 @@ pub struct Control {
     /// Who acted last: started it, or completed its last human task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+    /// Since when an operator holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Timestamp>,
+    /// How many messages were kept so far; the last one's number.
+    #[serde(default)]
+    pub messages: u32,
+    /// What each webhook step has taken so far.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub callbacks: BTreeMap<StepName, CallbackState>,
+    /// The executions that would have to be undone if the instance failed, in the order of their ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoable: Vec<Arrival>,
+    /// What it will have come to once everything is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoing: Option<Undoing>,
+    /// Where a failed instance would go on if it was retried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frontier: Vec<Active>,
+}
+
+/// What a webhook step has taken so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallbackState {
+    /// How many deliveries.
+    pub taken: u32,
+    /// The ids of the last of them, where they had any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+}
+
+/// What an instance will have come to once everything is undone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Undoing {
+    /// Failed or canceled.
+    pub end: WorkflowStatus,
+    /// Why.
+    pub error: InstanceError,
+    /// Who canceled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserId>,
 }
 
 /// An execution that has not ended.
@@ -109,6 +153,64 @@ pub struct Active {
     /// When its first attempt began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    /// Where it belongs.
+    #[serde(default, skip_serializing_if = "Place::is_graph")]
+    pub place: Place,
+    /// The steps with `join: any` that have run without waiting for this branch: it ends when it comes there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub absorbed_at: BTreeSet<StepName>,
+}
+
+/// Where an execution belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// In the graph: edges lead to it and on from it.
+    #[default]
+    Graph,
+    /// It is a member of a group, or runs for an item.
+    Member {
+        /// The execution of the group, or of the step that runs for each item.
+        of: ExecutionNumber,
+        /// Its place among the members or items, from 0.
+        slot: u32,
+    },
+    /// It is given the results of a parallel group.
+    Callback {
+        /// The execution of the group.
+        of: ExecutionNumber,
+    },
+    /// It undoes what an execution did.
+    Undo {
+        /// The execution that is undone.
+        of: ExecutionNumber,
+    },
+}
+
+impl Place {
+    /// Whether it is a step of the graph.
+    #[must_use]
+    pub const fn is_graph(&self) -> bool {
+        matches!(self, Self::Graph)
+    }
+
+    /// The execution that it is a part of.
+    #[must_use]
+    pub const fn part_of(&self) -> Option<ExecutionNumber> {
+        match self {
+            Self::Graph => None,
+            Self::Member { of, .. } | Self::Callback { of } | Self::Undo { of } => Some(*of),
+        }
+    }
+
+    /// The execution of the group that it belongs to and ends with.
+    #[must_use]
+    pub const fn group(&self) -> Option<ExecutionNumber> {
+        match self {
+            Self::Graph | Self::Undo { .. } => None,
+            Self::Member { of, .. } | Self::Callback { of } => Some(*of),
+        }
+    }
 }
 
 /// A branch that arrived at a step.
@@ -120,6 +222,9 @@ pub struct Arrival {
     pub execution: ExecutionNumber,
     /// Whether that execution has a result, kept in [`WorkflowInstance::results`].
     pub has_result: bool,
+    /// Which item of the result is meant, where it is not the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
 }
 
 /// What an active execution is doing.
@@ -146,7 +251,66 @@ pub enum Phase {
     AwaitingTask {
         /// The task.
         task: TaskId,
+        /// When to remind, if that is still to come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remind_at: Option<Timestamp>,
+        /// When it becomes overdue, if that is still to come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overdue_at: Option<Timestamp>,
+        /// When it is given up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_at: Option<Timestamp>,
     },
+    /// A time is to come.
+    AwaitingTime {
+        /// The time.
+        until: Timestamp,
+    },
+    /// A callback or a signal is to come.
+    AwaitingMessage {
+        /// When it is given up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_at: Option<Timestamp>,
+    },
+    /// Another instance is to finish.
+    AwaitingChild {
+        /// That instance.
+        child: InstanceId,
+        /// When it is given up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_at: Option<Timestamp>,
+    },
+    /// Its parts run: members, items, the callback.
+    RunningParts(Parts),
+}
+
+/// How far the parts of a group have come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Parts {
+    /// How many parts there are in all.
+    pub total: u32,
+    /// The next one to be begun.
+    pub next: u32,
+    /// Those that succeeded, with what they returned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<PartEnd>,
+    /// How many failed for good.
+    #[serde(default)]
+    pub failed: u32,
+    /// Why the group will fail once the parts under way have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A part that has succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartEnd {
+    /// Its place among the parts, from 0.
+    pub slot: u32,
+    /// Its execution.
+    pub execution: ExecutionNumber,
+    /// Whether that has a result.
+    pub has_result: bool,
 }
 
 impl Phase {
@@ -156,17 +320,45 @@ impl Phase {
         match self {
             Self::Joining => StepStatus::Pending,
             Self::Scheduled { .. } => StepStatus::Scheduled,
-            Self::Running | Self::FailureHook { .. } => StepStatus::Running,
-            Self::AwaitingTask { .. } => StepStatus::Waiting,
+            Self::Running | Self::FailureHook { .. } | Self::RunningParts(_) => StepStatus::Running,
+            Self::AwaitingTask { .. }
+            | Self::AwaitingTime { .. }
+            | Self::AwaitingMessage { .. }
+            | Self::AwaitingChild { .. } => StepStatus::Waiting,
         }
     }
 
-    /// Whether only somebody or something outside, or time, will move it.
+    /// Whether only somebody or something outside, time, or its own parts will move it.
     #[must_use]
     pub const fn is_waiting(&self) -> bool {
         match self {
-            Self::Joining | Self::AwaitingTask { .. } | Self::Scheduled { not_before: Some(_) } => true,
+            Self::Joining
+            | Self::AwaitingTask { .. }
+            | Self::AwaitingTime { .. }
+            | Self::AwaitingMessage { .. }
+            | Self::AwaitingChild { .. }
+            | Self::RunningParts(_)
+            | Self::Scheduled { not_before: Some(_) } => true,
             Self::Scheduled { not_before: None } | Self::Running | Self::FailureHook { .. } => false,
+        }
+    }
+
+    /// Whether time alone will move it on.
+    const fn passes_by_itself(&self) -> bool {
+        matches!(self, Self::AwaitingTime { .. } | Self::Scheduled { .. })
+    }
+
+    /// The next time at which something is to be done about it.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Scheduled { not_before } => *not_before,
+            Self::AwaitingTime { until } => Some(*until),
+            Self::AwaitingMessage { timeout_at } | Self::AwaitingChild { timeout_at, .. } => *timeout_at,
+            Self::AwaitingTask { remind_at, overdue_at, timeout_at, .. } => {
+                [remind_at, overdue_at, timeout_at].into_iter().flatten().min().copied()
+            }
+            Self::Joining | Self::Running | Self::FailureHook { .. } | Self::RunningParts(_) => None,
         }
     }
 }
@@ -178,10 +370,37 @@ impl Control {
         self.active.iter().find(|active| active.number == number)
     }
 
-    /// The results that active executions refer to.
+    /// The results that active executions refer to, and those that a retry or a compensation would need.
     #[must_use]
     pub fn referenced_results(&self) -> BTreeSet<ExecutionNumber> {
-        self.active.iter().flat_map(Active::referenced_results).collect()
+        let undoable = self.undoable.iter().filter(|done| done.has_result).map(|done| done.execution);
+        let active = self.active.iter().chain(&self.frontier).flat_map(Active::referenced_results);
+        active.chain(undoable).collect()
+    }
+}
+
+impl InstanceState {
+    /// Whether only somebody outside will move the instance: it is finished, held, or waits for a person or a message.
+    ///
+    /// Timers and retry delays pass by themselves, so an instance that waits for one is not settled. For the other
+    /// instances that it waits for, see [`Self::children`].
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        match self.status {
+            WorkflowStatus::Completed | WorkflowStatus::Failed | WorkflowStatus::Canceled | WorkflowStatus::Paused => {
+                true
+            }
+            WorkflowStatus::Waiting => !self.control.active.iter().any(|active| active.phase.passes_by_itself()),
+            WorkflowStatus::Pending | WorkflowStatus::Running => false,
+        }
+    }
+
+    /// The instances that it waits for.
+    pub fn children(&self) -> impl Iterator<Item = InstanceId> + '_ {
+        self.control.active.iter().filter_map(|active| match active.phase {
+            Phase::AwaitingChild { child, .. } => Some(child),
+            _ => None,
+        })
     }
 }
 
@@ -190,7 +409,14 @@ impl Active {
     pub fn referenced_results(&self) -> impl Iterator<Item = ExecutionNumber> + '_ {
         let of_start = self.arrivals.is_empty().then_some(ExecutionNumber::INPUT);
         let of_branches = self.arrivals.iter().filter(|arrival| arrival.has_result).map(|arrival| arrival.execution);
-        of_start.into_iter().chain(of_branches)
+        let of_parts = match &self.phase {
+            Phase::RunningParts(parts) => parts.ended.as_slice(),
+            _ => &[],
+        };
+        let of_parts = of_parts.iter().filter(|end| end.has_result).map(|end| end.execution);
+        // A group's own number stands for its input, which its parts refer to.
+        let own = matches!(self.phase, Phase::RunningParts(_)).then_some(self.number);
+        of_start.into_iter().chain(of_branches).chain(of_parts).chain(own)
     }
 }
 
@@ -212,16 +438,23 @@ impl WorkflowInstance {
 
 /// What came to an execution, from the results of those before it.
 pub(crate) fn combine_results(active: &Active, result_of: impl Fn(ExecutionNumber) -> Option<Json>) -> Option<Json> {
-    let result = |arrival: &Arrival| if arrival.has_result { result_of(arrival.execution) } else { None };
-    match active.arrivals.as_slice() {
-        [] => None,
-        [only] => result(only),
-        several => {
-            let by_step = several.iter().map(|arrival| {
-                let value = result(arrival).map_or(serde_json::Value::Null, |json| json.tree().clone());
-                (arrival.step.to_string(), value)
-            });
-            Some(serde_json::Value::Object(by_step.collect()).into())
+    use serde_json::Value;
+
+    let result = |arrival: &Arrival| {
+        let whole = if arrival.has_result { result_of(arrival.execution) } else { None };
+        match arrival.item {
+            None => whole,
+            Some(item) => whole.and_then(|list| list.tree().get(item as usize).cloned()).map(Json::from),
+        }
+    };
+    let value = |arrival: &Arrival| result(arrival).map_or(Value::Null, |json| json.tree().clone());
+    match (active.place, active.arrivals.as_slice()) {
+        (Place::Callback { .. }, results) => Some(Value::Array(results.iter().map(value).collect()).into()),
+        (_, []) => None,
+        (_, [only]) => result(only),
+        (_, several) => {
+            let by_step = several.iter().map(|arrival| (arrival.step.to_string(), value(arrival)));
+            Some(Value::Object(by_step.collect()).into())
         }
     }
 }

@@ -6,7 +6,9 @@
 //! the wall to a step and back).
 
 pub mod attempt;
+pub mod component;
 pub mod definition;
+pub mod event_type;
 pub mod expression;
 pub mod failure;
 pub mod graph;
@@ -14,12 +16,15 @@ pub mod history;
 pub mod id;
 pub mod instance;
 pub mod json;
+pub mod letter;
 pub mod mermaid;
 pub mod name;
 pub mod plan;
+pub mod predicate;
 pub mod problem;
 pub mod record;
 pub mod schema;
+pub mod staged;
 pub mod status;
 pub mod time;
 pub mod transition;

@@ -123,6 +123,11 @@ fn mermaid_shape(node: &GraphNode) -> String {
         StepType::Gateway => format!("{{{label}}}"),
         StepType::Webhook => format!("[/{label}/]"),
         StepType::Timer => format!("([{label}])"),
+        StepType::Signal => format!(">{label}]"),
+        StepType::Sequential | StepType::Parallel | StepType::Conditional | StepType::ForEach => {
+            format!("[[{label}]]")
+        }
+        StepType::Workflow => format!("[({label})]"),
     }
 }
 
@@ -133,6 +138,9 @@ const fn dot_shape(step_type: StepType) -> &'static str {
         StepType::Gateway => "diamond",
         StepType::Webhook => "parallelogram",
         StepType::Timer => "oval",
+        StepType::Signal => "cds",
+        StepType::Sequential | StepType::Parallel | StepType::Conditional | StepType::ForEach => "box3d",
+        StepType::Workflow => "folder",
     }
 }
 

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The longest name of a workflow, step or component, in bytes.
 pub const NAME_LEN_BYTES_MAX: usize = 64;
 
+/// The longest name of a member of groups, the groups' names included, in bytes.
+pub const STEP_PATH_LEN_BYTES_MAX: usize = 256;
+
 /// The longest id of a user, group or tenant, and the longest key, in bytes.
 pub const KEY_LEN_BYTES_MAX: usize = 256;
 
@@ -107,8 +110,16 @@ name! {
     WorkflowName, "a workflow's name", PATH, is_path
 }
 name! {
-    /// Names a step within its workflow.
-    StepName, "a step's name", IDENTIFIER, is_identifier
+    /// Names a step within its workflow; a member of a group is `group/member`.
+    StepName, "a step's name", IDENTIFIER, is_step
+}
+name! {
+    /// Names a message that is sent to an instance.
+    SignalName, "a signal's name", IDENTIFIER, is_identifier
+}
+name! {
+    /// Names a condition that the embedding program decides.
+    PredicateName, "a predicate's name", PATH, is_path
 }
 name! {
     /// Names a registered component, such as `acme/validate`.
@@ -131,10 +142,58 @@ name! {
     TenantId, "a tenant's id", ID, is_id
 }
 
+impl StepName {
+    /// The part of a for-each step that runs once for each item.
+    pub const ITEM: &'static str = "item";
+
+    /// The part of a parallel group that is given its results.
+    pub const CALLBACK: &'static str = "callback";
+
+    /// The part of a step that undoes it.
+    pub const COMPENSATE: &'static str = "compensate";
+
+    /// The names that no member of a group may have, as the engine shows its own parts so.
+    pub const RESERVED: &'static [&'static str] = &[Self::ITEM, Self::CALLBACK, Self::COMPENSATE];
+
+    /// The name of a part of this step, such as `group/member`.
+    ///
+    /// # Errors
+    /// [`MalformedName`] if it would be too long.
+    pub fn part(&self, part: &str) -> Result<Self, MalformedName> {
+        Self::new(format!("{self}/{part}"))
+    }
+
+    /// Whether it is a part of another step.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        self.0.contains('/')
+    }
+
+    /// The step of the graph that it is, or is a part of.
+    #[must_use]
+    pub fn top(&self) -> Self {
+        Self(self.0.split('/').next().unwrap_or_default().into())
+    }
+}
+
+impl SignalName {
+    /// The name of the signal that a step waits for which names none: its own, without the groups around it.
+    #[must_use]
+    pub fn of_step(step: &StepName) -> Self {
+        let own = step.as_str().rsplit('/').next().unwrap_or_default();
+        Self(own.into())
+    }
+}
+
 fn is_identifier(text: &str) -> bool {
     text.len() <= NAME_LEN_BYTES_MAX
         && text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// Parts as definitions write them, joined as the engine shows members of groups.
+fn is_step(text: &str) -> bool {
+    text.len() <= STEP_PATH_LEN_BYTES_MAX && text.split('/').all(is_identifier)
 }
 
 fn is_path(text: &str) -> bool {

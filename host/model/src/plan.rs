@@ -1,23 +1,28 @@
 //! A definition that is checked, resolved and ready to be run.
 //!
 //! Whoever has a [`Plan`] may rely on it: every name is a step, every expression compiles, every component is a digest.
+//! The steps stand in one list: first those of the graph, then members of groups and the other parts of steps.
 
-use std::collections::{BTreeMap, HashMap};
+mod build;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::attempt::CellLimits;
 use crate::definition::{
-    Edge, GatewayMode, HumanStep, MachineStep, Outcome, RetryPolicy, StepDefinition, WorkflowDefinition,
+    CompleteWhen, GatewayMode, HumanStep, Join, OnMemberFailure, Outcome, RetryPolicy, TimerStep, VersionRequirement,
+    WorkflowDefinition,
 };
-use crate::expression::{Condition, Mapping};
+use crate::expression::{Condition, Mapping, Scope, ValueRead};
 use crate::graph::Reachability;
 use crate::id::{ComponentDigest, DefinitionId};
 use crate::json::Json;
-use crate::name::StepName;
-use crate::problem::{Problem, Problems};
+use crate::name::{ContextKey, SignalName, StepName, WorkflowName};
+use crate::predicate::{Predicate, Predicates};
+use crate::problem::Problems;
 use crate::schema::DataSchema;
 use crate::status::StepType;
-use crate::time::{ByteSize, Span};
+use crate::time::Span;
 
 /// A definition that can be run.
 #[derive(Debug)]
@@ -47,8 +52,14 @@ pub struct PlannedStep {
     pub kind: PlannedKind,
     /// Whether it ends its branch.
     pub is_terminal: bool,
+    /// Whether its end is the end of every branch.
+    pub terminates: bool,
+    /// How it brings branches together.
+    pub join: Join,
     /// How many edges lead to it; with more than one it is a join.
     pub incoming: usize,
+    /// What undoes it.
+    pub compensation: Option<StepIndex>,
     outgoing: Vec<PlannedEdge>,
 }
 
@@ -59,8 +70,20 @@ pub enum PlannedKind {
     Machine(PlannedMachine),
     /// Waits for a person.
     Human(PlannedHuman),
-    /// Decides which steps follow.
+    /// Decides by the conditions of its edges which steps follow.
     Gateway(GatewayMode),
+    /// Lets a component decide which steps follow.
+    GatewayComponent(PlannedMachine),
+    /// Waits for a time.
+    Timer(TimerStep),
+    /// Waits for a callback or a signal.
+    Message(PlannedMessage),
+    /// Runs its members.
+    Group(PlannedGroup),
+    /// Runs a step once for each item of a list.
+    ForEach(PlannedForEach),
+    /// Runs another workflow.
+    Workflow(PlannedWorkflow),
 }
 
 /// A machine step, resolved.
@@ -87,6 +110,89 @@ pub struct PlannedHuman {
     pub form: Option<DataSchema>,
 }
 
+/// A step that waits for a message, resolved.
+#[derive(Debug)]
+pub struct PlannedMessage {
+    /// Who sends it.
+    pub source: MessageSource,
+    /// The context key that the payload is put under.
+    pub key: Option<ContextKey>,
+    /// How long it waits.
+    pub timeout: Option<Span>,
+}
+
+/// Who sends a message that a step waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageSource {
+    /// Whoever has the step's callback address.
+    Webhook {
+        /// Whether each delivery must be signed.
+        signed: bool,
+    },
+    /// Whoever may signal the instance.
+    Signal(SignalName),
+}
+
+/// A group, resolved.
+#[derive(Debug)]
+pub struct PlannedGroup {
+    /// How its members run.
+    pub mode: GroupMode,
+    /// Its members in declared order.
+    pub members: Vec<StepIndex>,
+}
+
+/// How the members of a group run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GroupMode {
+    /// One after another.
+    Sequential,
+    /// At once.
+    Parallel {
+        /// What is given the results.
+        callback: Option<StepIndex>,
+        /// What becomes of the others when the group must fail.
+        on_member_failure: OnMemberFailure,
+        /// How many must succeed.
+        complete_when: CompleteWhen,
+        /// How many run at once.
+        max_concurrency: Option<u32>,
+    },
+    /// One of them, which a context value names.
+    Conditional {
+        /// The context key.
+        key: ContextKey,
+        /// Which one runs when the value names none.
+        default: Option<usize>,
+    },
+}
+
+/// A step that runs once for each item of a list, resolved.
+#[derive(Debug)]
+pub struct PlannedForEach {
+    /// The context key that holds the list.
+    pub items: ContextKey,
+    /// What runs for each.
+    pub body: StepIndex,
+    /// How many run at once.
+    pub max_concurrency: Option<u32>,
+}
+
+/// A step that runs another workflow, resolved.
+#[derive(Debug)]
+pub struct PlannedWorkflow {
+    /// The workflow.
+    pub workflow: WorkflowName,
+    /// Which version; the latest active release without it.
+    pub version: Option<VersionRequirement>,
+    /// What its initial data is made of, if not of the previous result.
+    pub input: Option<Mapping>,
+    /// The context key that the result is put under.
+    pub result_key: Option<ContextKey>,
+    /// How long it may take.
+    pub timeout: Option<Span>,
+}
+
 /// An edge, resolved.
 #[derive(Debug)]
 pub struct PlannedEdge {
@@ -95,43 +201,76 @@ pub struct PlannedEdge {
     /// Where it leads.
     pub target: StepIndex,
     /// What must hold.
-    pub condition: Option<Condition>,
+    pub condition: Option<PlannedCondition>,
     /// Whether it is taken when no other is.
     pub is_default: bool,
     /// How the source must have ended.
     pub outcome: Outcome,
 }
 
-impl Plan {
-    /// Checks a definition and resolves it with the digests that its machine steps run.
+/// What must hold for an edge to be taken.
+#[derive(Debug)]
+pub enum PlannedCondition {
+    /// An expression.
+    Expression(Condition),
+    /// A predicate of the embedding program.
+    Predicate(Predicate),
+}
+
+impl PlannedCondition {
+    /// Decides.
     ///
     /// # Errors
-    /// [`Problems`] with everything that is wrong, a machine step without a digest among it.
+    /// Why it can not, in words.
+    pub fn evaluate(&self, scope: &Scope<'_>) -> Result<bool, String> {
+        match self {
+            Self::Expression(condition) => condition.evaluate(scope).map_err(|error| error.to_string()),
+            Self::Predicate(predicate) => predicate.evaluate(scope),
+        }
+    }
+
+    /// The values that it reads, as they are in `scope`; what a predicate reads is its own affair.
+    #[must_use]
+    pub fn values_read(&self, scope: &Scope<'_>) -> Vec<ValueRead> {
+        match self {
+            Self::Expression(condition) => condition.values_read(scope),
+            Self::Predicate(_) => Vec::new(),
+        }
+    }
+}
+
+impl Plan {
+    /// Checks a definition and resolves it with the digests of the components that it names, by step.
+    ///
+    /// # Errors
+    /// [`Problems`] with everything that is wrong, a component without a digest among it.
     pub fn new(
         id: DefinitionId,
         definition: WorkflowDefinition,
         components: &BTreeMap<StepName, ComponentDigest>,
     ) -> Result<Self, Problems> {
-        let mut problems = definition.validate();
-        for (name, step) in &definition.steps {
-            if matches!(step, StepDefinition::Machine(_)) && !components.contains_key(name) {
-                let message = "its component was not resolved to a digest; register the component first";
-                problems.push(Problem::of(format!("steps.{name}.component"), message));
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let by_name: HashMap<_, _> =
-            definition.steps.keys().enumerate().map(|(index, name)| (name.clone(), StepIndex(index))).collect();
-        let steps = plan_steps(&definition, components, &by_name)?;
+        Self::with_predicates(id, definition, components, &Predicates::default())
+    }
+
+    /// As [`Self::new`], with the predicates that the embedding program has registered.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; a predicate that is not registered is a problem, too.
+    pub fn with_predicates(
+        id: DefinitionId,
+        definition: WorkflowDefinition,
+        components: &BTreeMap<StepName, ComponentDigest>,
+        predicates: &Predicates,
+    ) -> Result<Self, Problems> {
+        build::check(&definition, components, predicates)?;
+        let (steps, by_name) = build::plan_steps(&definition, components, predicates)?;
         let edges: Vec<_> =
             definition.edges.iter().map(|edge| (by_name[&edge.source], by_name[&edge.target])).collect();
         Ok(Self {
             id,
-            input_schema: compile_schema("input_schema", definition.input_schema.as_ref())?,
+            input_schema: build::compile_schema("input_schema", definition.input_schema.as_ref())?,
             initial: by_name[&definition.initial_step],
-            reachability: Reachability::of(steps.len(), &edges),
+            reachability: Reachability::of(definition.steps.len(), &edges),
             steps,
             by_name,
             definition,
@@ -153,24 +292,45 @@ impl Plan {
         &self.steps[index.0]
     }
 
-    /// Where a step is, if it is one of this plan.
+    /// Where a step is, if it is one of this plan; a member of a group is `group/member`.
     #[must_use]
     pub fn find(&self, name: &StepName) -> Option<StepIndex> {
         self.by_name.get(name).copied()
     }
 
-    /// Whether a branch that is at `from` can still come to `to`.
+    /// The steps of this plan: those of the graph in declared order, then the parts of steps.
+    pub fn steps(&self) -> impl Iterator<Item = &PlannedStep> {
+        self.steps.iter()
+    }
+
+    /// Whether a branch that is at `from` can still come to `to`; both are steps of the graph.
     #[must_use]
     pub fn can_reach(&self, from: StepIndex, to: StepIndex) -> bool {
         self.reachability.reaches(from, to)
     }
 
-    /// The machine steps with what they run.
-    pub fn machines(&self) -> impl Iterator<Item = (&StepName, &PlannedMachine)> {
-        self.steps.iter().filter_map(|step| match &step.kind {
-            PlannedKind::Machine(machine) => Some((&step.name, machine)),
-            PlannedKind::Human(_) | PlannedKind::Gateway(_) => None,
-        })
+    /// Whether a branch that is at `from` can still come to `to` without passing through any of `avoided`.
+    #[must_use]
+    pub fn can_reach_past(&self, from: StepIndex, to: StepIndex, avoided: &BTreeSet<StepName>) -> bool {
+        if avoided.is_empty() || !self.can_reach(from, to) {
+            return self.can_reach(from, to);
+        }
+        let mut seen = BTreeSet::from([from]);
+        let mut open = vec![from];
+        while let Some(at) = open.pop() {
+            for edge in &self.step(at).outgoing {
+                if avoided.contains(&self.step(edge.target).name) {
+                    continue;
+                }
+                if edge.target == to {
+                    return true;
+                }
+                if seen.insert(edge.target) {
+                    open.push(edge.target);
+                }
+            }
+        }
+        false
     }
 }
 
@@ -178,10 +338,35 @@ impl PlannedStep {
     /// What kind of step it is.
     #[must_use]
     pub const fn step_type(&self) -> StepType {
-        match self.kind {
+        match &self.kind {
             PlannedKind::Machine(_) => StepType::Machine,
             PlannedKind::Human(_) => StepType::Human,
-            PlannedKind::Gateway(_) => StepType::Gateway,
+            PlannedKind::Gateway(_) | PlannedKind::GatewayComponent(_) => StepType::Gateway,
+            PlannedKind::Timer(_) => StepType::Timer,
+            PlannedKind::Message(PlannedMessage { source: MessageSource::Webhook { .. }, .. }) => StepType::Webhook,
+            PlannedKind::Message(PlannedMessage { source: MessageSource::Signal(_), .. }) => StepType::Signal,
+            PlannedKind::Group(PlannedGroup { mode, .. }) => match mode {
+                GroupMode::Sequential => StepType::Sequential,
+                GroupMode::Parallel { .. } => StepType::Parallel,
+                GroupMode::Conditional { .. } => StepType::Conditional,
+            },
+            PlannedKind::ForEach(_) => StepType::ForEach,
+            PlannedKind::Workflow(_) => StepType::Workflow,
+        }
+    }
+
+    /// What an attempt of it runs, if it is attempted.
+    #[must_use]
+    pub const fn machine(&self) -> Option<&PlannedMachine> {
+        match &self.kind {
+            PlannedKind::Machine(machine) | PlannedKind::GatewayComponent(machine) => Some(machine),
+            PlannedKind::Human(_)
+            | PlannedKind::Gateway(_)
+            | PlannedKind::Timer(_)
+            | PlannedKind::Message(_)
+            | PlannedKind::Group(_)
+            | PlannedKind::ForEach(_)
+            | PlannedKind::Workflow(_) => None,
         }
     }
 
@@ -189,85 +374,4 @@ impl PlannedStep {
     pub fn outgoing(&self, outcome: Outcome) -> impl Iterator<Item = &PlannedEdge> {
         self.outgoing.iter().filter(move |edge| edge.outcome == outcome)
     }
-}
-
-fn plan_steps(
-    definition: &WorkflowDefinition,
-    components: &BTreeMap<StepName, ComponentDigest>,
-    by_name: &HashMap<StepName, StepIndex>,
-) -> Result<Vec<PlannedStep>, Problems> {
-    let mut incoming = vec![0; definition.steps.len()];
-    let mut outgoing: Vec<Vec<PlannedEdge>> = definition.steps.keys().map(|_| Vec::new()).collect();
-    for (index, edge) in definition.edges.iter().enumerate() {
-        let target = by_name[&edge.target];
-        incoming[target.0] += 1;
-        outgoing[by_name[&edge.source].0].push(plan_edge(index, edge, target)?);
-    }
-    definition
-        .steps
-        .iter()
-        .zip(incoming)
-        .zip(outgoing)
-        .map(|(((name, step), incoming), outgoing)| {
-            Ok(PlannedStep {
-                kind: plan_kind(name, step, components)?,
-                is_terminal: definition.is_terminal(name),
-                name: name.clone(),
-                incoming,
-                outgoing,
-            })
-        })
-        .collect()
-}
-
-fn plan_edge(index: usize, edge: &Edge, target: StepIndex) -> Result<PlannedEdge, Problems> {
-    let condition = edge.condition.as_deref().map(Condition::compile).transpose();
-    Ok(PlannedEdge {
-        index: u32::try_from(index).expect("a definition has at most EDGES_MAX edges"),
-        target,
-        condition: condition.map_err(|error| Problem::of(format!("edges[{index}].condition"), error.to_string()))?,
-        is_default: edge.default,
-        outcome: edge.outcome,
-    })
-}
-
-fn plan_kind(
-    name: &StepName,
-    step: &StepDefinition,
-    components: &BTreeMap<StepName, ComponentDigest>,
-) -> Result<PlannedKind, Problems> {
-    Ok(match step {
-        StepDefinition::Machine(machine) => PlannedKind::Machine(plan_machine(name, machine, components[name])?),
-        StepDefinition::Human(human) => PlannedKind::Human(PlannedHuman {
-            form: compile_schema(&format!("steps.{name}.form_schema"), human.form_schema.as_ref())?,
-            step: human.clone(),
-        }),
-        StepDefinition::Gateway(gateway) => PlannedKind::Gateway(gateway.mode),
-    })
-}
-
-fn plan_machine(
-    name: &StepName,
-    machine: &MachineStep,
-    component: ComponentDigest,
-) -> Result<PlannedMachine, Problems> {
-    let input = machine.input.as_deref().map(Mapping::compile).transpose();
-    let defaults = CellLimits::default();
-    Ok(PlannedMachine {
-        component,
-        config: Arc::new(machine.config.clone()),
-        input: input.map_err(|error| Problem::of(format!("steps.{name}.input"), error.to_string()))?,
-        retry: machine.retry,
-        limits: CellLimits {
-            memory_bytes_max: machine.limits.memory.map_or(defaults.memory_bytes_max, ByteSize::bytes),
-            cpu_max: machine.limits.cpu.map_or(defaults.cpu_max, Span::length),
-            wall_max: machine.limits.wall.map_or(defaults.wall_max, Span::length),
-            timeout: machine.timeout.map(Span::length),
-            ..defaults
-        },
-    })
-}
-
-fn compile_schema(path: &str, schema: Option<&Json>) -> Result<Option<DataSchema>, Problems> {
-    schema.map(DataSchema::compile).transpose().map_err(|error| Problem::of(path, error.to_string()).into())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::ContextData;
+use crate::component::ComponentExports;
 use crate::failure::{Failure, InstanceError};
 use crate::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use crate::json::Json;
@@ -35,8 +36,47 @@ pub struct InstanceIdentity {
     pub correlation_id: Option<String>,
     /// Starting twice with the same key, for one tenant, gives the same instance.
     pub idempotency_key: Option<String>,
+    /// The step of another instance that it was started by.
+    pub parent: Option<ParentLink>,
+    /// What the addresses of its callbacks are derived from.
+    pub callback_secret: CallbackSecret,
     /// When it was started.
     pub started_at: Timestamp,
+}
+
+/// The execution that waits for an instance to finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParentLink {
+    /// The instance that it is an execution of.
+    pub instance: InstanceId,
+    /// The execution.
+    pub execution: ExecutionNumber,
+    /// How many instances are above: 1 for a child of an instance that nobody waits for.
+    pub depth: u32,
+}
+
+/// What the addresses of an instance's callbacks are derived from. Never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CallbackSecret([u8; 32]);
+
+impl CallbackSecret {
+    /// Takes over 32 bytes that nobody can guess.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for CallbackSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CallbackSecret(…)")
+    }
 }
 
 /// An instance as lists show it.
@@ -87,6 +127,30 @@ pub struct ExecutionRecord {
     pub assigned_to: Option<UserId>,
     /// Who completed its human task.
     pub completed_by: Option<UserId>,
+    /// The execution that it is a part of: of the group, of the step that runs for each item, or of what it undoes.
+    pub part_of: Option<ExecutionNumber>,
+    /// The item that it runs for, counted from 0.
+    pub item: Option<u32>,
+}
+
+/// A message that was delivered before its step was reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptMessage {
+    /// Its place among the instance's messages, from 1.
+    pub number: u32,
+    /// The step that will take it.
+    pub step: StepName,
+    /// What it says.
+    pub payload: Json,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MessageChange {
+    /// It is kept until its step is reached.
+    Kept(KeptMessage),
+    /// The message of that number was taken, or is not needed any more.
+    Removed(u32),
 }
 
 /// One human task.
@@ -164,4 +228,6 @@ pub struct ComponentRecord {
     pub size_bytes: u64,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// What it can be used as.
+    pub exports: ComponentExports,
 }

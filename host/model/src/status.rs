@@ -43,6 +43,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 /// A text is none of the words that it may be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is none of {}", known.join(", "))]
@@ -116,6 +118,18 @@ words! {
         Timer = "timer",
         /// Decides which of the steps after it follow.
         Gateway = "gateway",
+        /// Waits for a message that is sent to the instance by name.
+        Signal = "signal",
+        /// Steps that run one after another, as one step.
+        Sequential = "sequential",
+        /// Steps that run at once, as one step.
+        Parallel = "parallel",
+        /// Steps of which one runs, as one step.
+        Conditional = "conditional",
+        /// A step that runs once for each item of a list.
+        ForEach = "for_each",
+        /// Another workflow, run as a step.
+        Workflow = "workflow",
     }
 }
 

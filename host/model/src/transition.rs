@@ -4,25 +4,35 @@
 //! alike. Neither reads a clock, a store or randomness. What they decide is a [`Transition`]; a store commits it whole
 //! or not at all, and [`WorkflowInstance::apply`] brings the instance in memory to the same point.
 
+mod child;
 mod draft;
 mod flow;
 mod human;
+mod join;
 mod machine;
+mod operate;
+mod parts;
+mod undo;
+mod wait;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::draft::Draft;
 pub use self::flow::JOINED_LEN_BYTES_MAX;
+use self::join::Activation;
 pub use self::machine::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX};
+pub use self::parts::ITEMS_MAX;
+pub use self::undo::Compensation;
 use crate::attempt::{AttemptReport, ContextData, ContextWrites, HookReport};
-use crate::failure::{EngineCode, FailureCode, InstanceError};
 use crate::history::Event;
-use crate::id::{ExecutionNumber, TaskId};
-use crate::instance::{Control, InstanceState, WorkflowInstance};
+use crate::id::{ExecutionNumber, InstanceId, TaskId};
+use crate::instance::{Arrival, Control, InstanceState, WorkflowInstance};
 use crate::json::Json;
-use crate::name::{GroupId, StepName, UserId};
+use crate::letter::{ChildOutcome, Letter};
+use crate::name::{GroupId, SignalName, StepName, UserId};
 use crate::plan::Plan;
-use crate::record::{ExecutionRecord, InstanceIdentity, TaskRecord};
+use crate::record::{ExecutionRecord, InstanceIdentity, MessageChange, TaskRecord};
 use crate::schema::FieldError;
 use crate::status::{StepStatus, WorkflowStatus};
 use crate::time::Timestamp;
@@ -44,9 +54,16 @@ pub struct Transition {
     pub executions: Vec<ExecutionRecord>,
     /// Tasks that were created or changed; the id names the row.
     pub tasks: Vec<TaskRecord>,
+    /// Messages that are kept, or not needed any more.
+    pub messages: Vec<MessageChange>,
+    /// What other instances are to be told.
+    pub letters: Vec<Letter>,
     /// What to tell about it, in order.
     pub events: Vec<Event>,
 }
+
+/// How many messages an instance keeps for steps that were not reached yet. Protects the store.
+pub const KEPT_MESSAGES_MAX: usize = 100;
 
 /// Something that happened and that an instance must react to.
 #[derive(Clone, Debug)]
@@ -96,6 +113,8 @@ pub enum Cause {
         to: UserId,
         /// Why.
         reason: String,
+        /// Who gives it.
+        by: Option<UserId>,
     },
     /// Somebody has done a task.
     TaskCompleted {
@@ -108,11 +127,69 @@ pub enum Cause {
         /// What they said beside it.
         comment: Option<String>,
     },
+    /// A time has come that something waits for.
+    TimeCame,
+    /// A callback came for a webhook step; whoever calls has checked that it is genuine.
+    Delivered {
+        /// The step.
+        step: StepName,
+        /// What tells it from others, where the sender says so.
+        id: Option<String>,
+        /// What it says.
+        payload: Json,
+    },
+    /// Somebody sends the instance a message by name.
+    Signaled {
+        /// The name.
+        signal: SignalName,
+        /// What it says.
+        payload: Json,
+    },
+    /// The instance that a step waited for is finished.
+    ChildEnded {
+        /// The execution that waited.
+        execution: ExecutionNumber,
+        /// That instance.
+        child: InstanceId,
+        /// How it finished.
+        outcome: ChildOutcome,
+    },
+    /// An operator holds the instance: nothing new starts.
+    Paused {
+        /// Who.
+        by: Option<UserId>,
+    },
+    /// An operator lets the instance go on.
+    Resumed {
+        /// Who.
+        by: Option<UserId>,
+    },
+    /// An operator lets a failed instance go on.
+    Retried {
+        /// The step to go on from; without it, where it failed.
+        from: Option<RetryPoint>,
+        /// Who.
+        by: Option<UserId>,
+    },
     /// Somebody cancels the instance.
     Canceled {
         /// Why, in their words.
         reason: String,
+        /// Who.
+        by: Option<UserId>,
+        /// What becomes of what it did.
+        compensation: Compensation,
     },
+}
+
+/// A step that a failed instance goes on from, with what came to it before.
+#[derive(Clone, Debug)]
+pub struct RetryPoint {
+    /// The step, one of the graph.
+    pub step: StepName,
+    /// What came to it. The results meant must be among the instance's.
+    pub arrivals: Vec<Arrival>,
+    absorbed_at: BTreeSet<StepName>,
 }
 
 /// Somebody who acts on a task.
@@ -181,6 +258,41 @@ pub enum Refusal {
         /// Whose task it is.
         why: String,
     },
+    /// No step waits for this message, and none that is still to come will.
+    #[error("nobody waits for {what}, and nobody will: {}", waited_for(known))]
+    NobodyWaits {
+        /// What came.
+        what: String,
+        /// What steps of the definition wait for.
+        known: Vec<String>,
+    },
+    /// The message was taken before; repeating it has no effect.
+    #[error("the step `{step}` has taken this message before; nothing was changed")]
+    Repeated {
+        /// The step.
+        step: StepName,
+    },
+    /// Too many messages are kept for steps that were not reached yet.
+    #[error(
+        "{KEPT_MESSAGES_MAX} messages already wait for steps that were not reached; `{step}` can not be given another"
+    )]
+    TooManyMessages {
+        /// The step.
+        step: StepName,
+    },
+    /// No time has come that something waits for.
+    #[error("nothing is due")]
+    NothingDue,
+    /// The instance as a whole is not where this can happen.
+    #[error("can not {what} an instance that is {status}: {why}")]
+    WrongState {
+        /// What was tried.
+        what: &'static str,
+        /// Where the instance stands.
+        status: WorkflowStatus,
+        /// What stands in the way.
+        why: &'static str,
+    },
     /// The answer does not fit the form, or can not be kept.
     #[error("the data does not fit the form of step `{step}`: {}", told(errors))]
     InvalidData {
@@ -189,6 +301,13 @@ pub enum Refusal {
         /// Every field that is wrong.
         errors: Vec<FieldError>,
     },
+}
+
+fn waited_for(known: &[String]) -> String {
+    match known {
+        [] => "no step of its workflow waits for such a thing".to_owned(),
+        known => format!("its workflow knows {}", known.join(", ")),
+    }
 }
 
 fn told(errors: &[FieldError]) -> String {
@@ -216,12 +335,13 @@ pub fn start(plan: &Plan, identity: Arc<InstanceIdentity>, context: ContextData)
         context: Arc::default(),
         results: [(ExecutionNumber::INPUT, identity.input.clone())].into(),
         tasks: std::collections::BTreeMap::new(),
+        messages: std::collections::BTreeMap::new(),
         identity,
     };
     let mut draft = Draft::new(plan, &instance, now);
     draft.events.push(Event::WorkflowStarted { user });
     draft.write_all(context.into_iter().map(|(key, value)| (key, Some(value))).collect());
-    draft.activate(plan.initial(), None);
+    draft.activate(Activation::of(plan.initial()));
     draft.settle();
     draft.finish()
 }
@@ -233,7 +353,8 @@ pub fn start(plan: &Plan, identity: Arc<InstanceIdentity>, context: ContextData)
 /// # Errors
 /// [`Refusal`] if the cause can not happen to the instance as it is; then nothing changes.
 pub fn advance(plan: &Plan, instance: &WorkflowInstance, cause: Cause, now: Timestamp) -> Result<Transition, Refusal> {
-    if instance.state.status.is_finished() {
+    let is_retry = matches!(cause, Cause::Retried { .. }) && instance.state.status == WorkflowStatus::Failed;
+    if instance.state.status.is_finished() && !is_retry {
         return Err(Refusal::AlreadyCompleted { status: instance.state.status });
     }
     let mut draft = Draft::new(plan, instance, now);
@@ -244,26 +365,19 @@ pub fn advance(plan: &Plan, instance: &WorkflowInstance, cause: Cause, now: Time
         Cause::FailureHookEnded { execution, input, report } => draft.failure_hook_ended(execution, input, report)?,
         Cause::HostRestarted => draft.host_restarted(),
         Cause::TaskClaimed { task, actor } => draft.task_claimed(task, actor)?,
-        Cause::TaskReassigned { task, to, reason } => draft.task_reassigned(task, to, reason)?,
+        Cause::TaskReassigned { task, to, reason, by } => draft.task_reassigned(task, to, reason, by)?,
         Cause::TaskCompleted { task, actor, data, comment } => draft.task_completed(task, actor, data, comment)?,
-        Cause::Canceled { reason } => draft.canceled(reason),
+        Cause::TimeCame => draft.time_came()?,
+        Cause::Delivered { step, id, payload } => draft.delivered(&step, id, payload)?,
+        Cause::Signaled { signal, payload } => draft.signaled(&signal, payload)?,
+        Cause::ChildEnded { execution, child, outcome } => draft.child_ended(execution, child, outcome)?,
+        Cause::Paused { by } => draft.paused(by)?,
+        Cause::Resumed { by } => draft.resumed(by)?,
+        Cause::Retried { from, by } => draft.retried(from, by)?,
+        Cause::Canceled { reason, by, compensation } => draft.canceled(reason, by, compensation),
     }
     draft.settle();
     Ok(draft.finish())
-}
-
-impl Draft<'_> {
-    fn canceled(&mut self, reason: String) {
-        self.cancel_active();
-        self.state.status = WorkflowStatus::Canceled;
-        self.state.error = Some(InstanceError {
-            code: FailureCode::from(EngineCode::Canceled),
-            message: reason.clone(),
-            step: self.state.current_step.clone(),
-            details: None,
-        });
-        self.events.push(Event::WorkflowCanceled { reason });
-    }
 }
 
 impl Transition {
@@ -285,6 +399,8 @@ impl Transition {
                 None => self.tasks.push(task),
             }
         }
+        self.messages.extend(next.messages);
+        self.letters.extend(next.letters);
         self.events.extend(next.events);
     }
 }
@@ -300,6 +416,7 @@ impl WorkflowInstance {
             context: Arc::default(),
             results: [(ExecutionNumber::INPUT, transition.identity.input.clone())].into(),
             tasks: std::collections::BTreeMap::new(),
+            messages: std::collections::BTreeMap::new(),
         };
         instance.apply(transition);
         instance
@@ -318,8 +435,10 @@ impl WorkflowInstance {
             }
         }
         for record in &transition.executions {
-            if let Some(output) = &record.output {
-                self.results.insert(record.number, output.clone());
+            // While an execution runs its parts, what it was given stands for what it will return.
+            let given = record.input.as_ref().filter(|_| record.ended_order.is_none());
+            if let Some(result) = record.output.as_ref().or(given) {
+                self.results.insert(record.number, result.clone());
             }
         }
         let referenced = self.state.control.referenced_results();
@@ -330,6 +449,12 @@ impl WorkflowInstance {
                 crate::status::TaskStatus::Completed | crate::status::TaskStatus::Canceled => {
                     self.tasks.remove(&task.execution);
                 }
+            }
+        }
+        for change in &transition.messages {
+            match change {
+                MessageChange::Kept(message) => drop(self.messages.insert(message.number, message.clone())),
+                MessageChange::Removed(number) => drop(self.messages.remove(number)),
             }
         }
     }

@@ -14,7 +14,7 @@ use stepcell_model::id::ExecutionNumber;
 use stepcell_model::instance::Phase;
 use stepcell_model::json::Json;
 use stepcell_model::status::WorkflowStatus;
-use stepcell_model::transition::{Cause, advance};
+use stepcell_model::transition::{Cause, Compensation, advance};
 
 use crate::kit::{Run, fails_for_good, fails_for_now, report, user, writes};
 
@@ -146,7 +146,11 @@ fn possible(run: &Run, outcome: impl Fn(&str) -> AttemptOutcome) -> Vec<Cause> {
                 let report = HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() };
                 Cause::FailureHookEnded { execution, input: None, report }
             }
-            Phase::AwaitingTask { task } => Cause::TaskCompleted {
+            Phase::RunningParts(_)
+            | Phase::AwaitingTime { .. }
+            | Phase::AwaitingMessage { .. }
+            | Phase::AwaitingChild { .. } => return None,
+            Phase::AwaitingTask { task, .. } => Cause::TaskCompleted {
                 task: *task,
                 actor: user("ada"),
                 data: json!({active.step.as_str(): execution.0}).into(),
@@ -308,7 +312,7 @@ proptest! {
 
         drive(&mut run, &choices, |run, _| {
             if moves == at {
-                run.tell(Cause::Canceled { reason: "enough".into() }).unwrap();
+                run.tell(Cause::Canceled { reason: "enough".into(), by: None, compensation: Compensation::None }).unwrap();
             }
             moves += 1;
         });
@@ -316,7 +320,7 @@ proptest! {
         let late = [
             Cause::HostRestarted,
             Cause::AttemptStarted { execution: ExecutionNumber(1) },
-            Cause::Canceled { reason: "again".into() },
+            Cause::Canceled { reason: "again".into(), by: None, compensation: Compensation::None },
         ];
         for cause in late {
             prop_assert!(advance(&run.plan, &run.instance, cause, kit::START).is_err());

@@ -2,23 +2,29 @@
 //!
 //! Every entry into the guest is measured and bounded in time, and the guest's future is dropped at its deadline. What
 //! it wrote is kept only if `execute` succeeded, and what `on-success` wrote only if that succeeded too.
+//!
+//! A gateway goes the same way in a cell of its own, with `evaluate` alone: that is in `evaluate.rs`.
+
+mod evaluate;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use stepcell_model::attempt::{
-    AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, HookReport, StepCall,
+    AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, HookReport, OUTPUT_BYTES_MAX, StepCall,
 };
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::{Json, JsonError};
 use tokio::time::Instant;
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::budget::{CALL_BYTES_MAX, FAILURE_DETAILS_BYTES_MAX, HANDLES_MAX, OUTPUT_BYTES_MAX};
+use crate::budget::{CALL_BYTES_MAX, FAILURE_DETAILS_BYTES_MAX, HANDLES_MAX};
 use crate::cell::Cell;
 use crate::trap::failure_of;
 use crate::wit::bindings::stepcell::step::types::StepFailure;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
+
+pub(crate) use self::evaluate::run_gateway;
 
 /// Runs one attempt of a step.
 pub(crate) async fn run(engine: &Engine, step: &StepComponentPre<Cell>, call: StepCall) -> AttemptReport {

@@ -3,17 +3,12 @@
 /// The most calls of host functions. Protects the host's time, which the guest's CPU limit only half covers.
 pub(crate) const HOST_CALLS_MAX: u64 = 100_000;
 
-/// The largest output, in bytes. Protects the store and whoever reads it.
-pub(crate) const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// The most names that a gateway may answer with; no definition has more steps. Protects whoever follows them.
+pub(crate) const GATEWAY_NAMES_MAX: usize = 1_000;
 
-/// The largest value of the context, in bytes. Protects the store.
-pub(crate) const CONTEXT_VALUE_BYTES_MAX: usize = 256 << 10;
-
-/// The most bytes that one attempt may write to the context, keys and values. Protects the store.
-pub(crate) const CONTEXT_WRITES_BYTES_MAX: usize = 4 << 20;
-
-/// The most keys that one attempt may write. Protects the store.
-pub(crate) const CONTEXT_KEYS_MAX: usize = 1_000;
+/// The most bytes of all names together that a gateway may answer with; a step's name has at most 64. Protects the
+/// store.
+pub(crate) const GATEWAY_NAMES_BYTES_MAX: usize = 64 << 10;
 
 /// The most bytes of outputs that one look at the history gives. Protects the host's memory.
 pub(crate) const HISTORY_BYTES_MAX: usize = 4 << 20;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use stepcell_model::attempt::{AttemptTrace, Receipt, StepCall};
+use stepcell_model::staged::Staged;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -13,7 +14,6 @@ use crate::limits::CellLimiter;
 use crate::log::{AttemptLog, Stream};
 use crate::meter::Meter;
 use crate::random::SeededRandom;
-use crate::staged::Staged;
 use crate::stdio::LogStream;
 use crate::trap::Breach;
 

@@ -3,12 +3,42 @@
 //! Compiling runs in the host's own process for now. A child process with limits of its own takes this module's place
 //! later: bytes go in, an artifact comes out, and [`crate::cache`] is what they pass through.
 
+use stepcell_model::failure::{EngineCode, Failure};
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::cell::Cell;
 use crate::error::{Refusal, SandboxError, excerpt};
+use crate::wit::bindings::gateway::GatewayComponentPre;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
+use crate::wit::{GATEWAY, STEP};
+
+/// A component that is ready to run, as whatever it exports.
+#[derive(Clone)]
+pub(crate) struct Linked {
+    step: Option<StepComponentPre<Cell>>,
+    gateway: Option<GatewayComponentPre<Cell>>,
+}
+
+impl Linked {
+    /// The component as a step.
+    ///
+    /// # Errors
+    /// A failure for the attempt that wants one, if it exports none.
+    pub(crate) fn into_step(self) -> Result<StepComponentPre<Cell>, Failure> {
+        let message = "The component exports no `step`, so no machine step can run it.";
+        self.step.ok_or_else(|| Failure::engine(EngineCode::Contract, message))
+    }
+
+    /// The component as a gateway.
+    ///
+    /// # Errors
+    /// As [`Self::into_step`].
+    pub(crate) fn into_gateway(self) -> Result<GatewayComponentPre<Cell>, Failure> {
+        let message = "The component exports no `gateway`, so no gateway can ask it.";
+        self.gateway.ok_or_else(|| Failure::engine(EngineCode::Contract, message))
+    }
+}
 
 /// A linker with the whole contract and all of WASI 0.2, over contexts with nothing behind them.
 ///
@@ -28,9 +58,15 @@ pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Refusa
 }
 
 /// Looks up everything that the component imports and exports.
-pub(crate) fn link(linker: &Linker<Cell>, component: &Component) -> Result<StepComponentPre<Cell>, Refusal> {
-    linker
-        .instantiate_pre(component)
-        .and_then(StepComponentPre::new)
-        .map_err(|error| Refusal::Link { reason: excerpt(&format!("{error:#}")) })
+pub(crate) fn link(linker: &Linker<Cell>, component: &Component) -> Result<Linked, Refusal> {
+    let refused = |reason: &str| Refusal::Link { reason: excerpt(reason) };
+    let failed = |error: wasmtime::Error| refused(&format!("{error:#}"));
+    let exports = |interface: &str| component.get_export_index(None, interface).is_some();
+    let linked = linker.instantiate_pre(component).map_err(failed)?;
+    let step = exports(STEP).then(|| StepComponentPre::new(linked.clone())).transpose().map_err(failed)?;
+    let gateway = exports(GATEWAY).then(|| GatewayComponentPre::new(linked)).transpose().map_err(failed)?;
+    if step.is_none() && gateway.is_none() {
+        return Err(refused(&format!("it exports neither `{STEP}` nor `{GATEWAY}`")));
+    }
+    Ok(Linked { step, gateway })
 }

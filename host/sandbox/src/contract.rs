@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
+use stepcell_model::component::ComponentExports;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
 use wasmparser::Parser;
@@ -60,10 +61,8 @@ pub struct ComponentFacts {
     pub digest: ComponentDigest,
     /// The size of its file.
     pub size_bytes: usize,
-    /// Whether it implements `step`.
-    pub is_step: bool,
-    /// Whether it implements `gateway`.
-    pub is_gateway: bool,
+    /// What it can be used as.
+    pub exports: ComponentExports,
     /// What it imports, by interface.
     pub imports: Vec<ImportedInterface>,
     /// What it says about itself, if the SDK or a tool put it in.
@@ -106,13 +105,9 @@ fn inspect_component(bytes: &[u8]) -> Result<ComponentFacts, Refusal> {
     let contract = CONTRACT_INTERFACES.as_ref().map_err(Clone::clone)?;
     let subject = Subject { resolve: &resolve, world };
     let imports = subject.check_imports(contract)?;
-    let is_step = subject.check_export(contract, "step")?;
-    let is_gateway = subject.check_export(contract, "gateway")?;
-    if !is_step && !is_gateway {
-        return Err(subject.no_step(contract));
-    }
+    let exports = subject.check_exports(contract)?;
     let (digest, size_bytes) = (ComponentDigest::of(bytes), bytes.len());
-    Ok(ComponentFacts { digest, size_bytes, is_step, is_gateway, imports, manifest: manifest::find(bytes)? })
+    Ok(ComponentFacts { digest, size_bytes, exports, imports, manifest: manifest::find(bytes)? })
 }
 
 /// The contract: its version, and each interface's functions with their signatures.
@@ -200,6 +195,16 @@ impl Subject<'_> {
             same_signature(name, function_name, &signature(self.resolve, function), expected)?;
         }
         Ok(())
+    }
+
+    /// Checks our interfaces among the exports, of which there must be one.
+    fn check_exports(&self, contract: &Contract) -> Result<ComponentExports, Refusal> {
+        match (self.check_export(contract, "step")?, self.check_export(contract, "gateway")?) {
+            (true, true) => Ok(ComponentExports::Both),
+            (true, false) => Ok(ComponentExports::Step),
+            (false, true) => Ok(ComponentExports::Gateway),
+            (false, false) => Err(self.no_step(contract)),
+        }
     }
 
     /// Checks one of our interfaces among the exports, and says whether it is there.

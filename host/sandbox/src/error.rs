@@ -82,7 +82,7 @@ pub enum Refusal {
     /// The component implements none of the contract's interfaces.
     #[error(
         "the component exports {found}, and a step exports `{expected}`; implement the world `stepcell:step/step-component` \
-         (in Rust: `stepcell_sdk::export!(YourStep);`)"
+         (in Rust: `stepcell_sdk::export!(YourStep);`), or for a gateway `stepcell:step/gateway-component`"
     )]
     NoStep {
         /// What it exports.

@@ -25,7 +25,6 @@ mod meter;
 mod random;
 mod sandbox;
 mod signature;
-mod staged;
 mod stdio;
 mod structure;
 mod trap;

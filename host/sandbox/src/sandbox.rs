@@ -11,17 +11,18 @@ use std::task::Poll;
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
+use stepcell_model::name::StepName;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::cache::ArtifactCache;
 use crate::cell::Cell;
+use crate::compile::Linked;
 use crate::config::{CELLS_MAX, SandboxConfig, engine_config};
 use crate::contract::{ComponentFacts, inspect};
 use crate::epoch::{Running, Ticker};
 use crate::error::{Refusal, SandboxError};
-use crate::wit::bindings::StepComponentPre;
 use crate::{attempt, compile};
 
 /// How many components are compiled at once. Compiling takes all processors by itself; more would only hold memory.
@@ -38,7 +39,7 @@ pub struct Sandbox {
 }
 
 /// A component that is ready or being prepared; whoever comes second waits for the first.
-type Slot = Arc<OnceCell<StepComponentPre<Cell>>>;
+type Slot = Arc<OnceCell<Linked>>;
 
 /// What compiling needs, on whatever thread it happens.
 struct Compiler {
@@ -118,18 +119,35 @@ impl Sandbox {
     /// Whether a component is ready to run.
     #[must_use]
     pub fn is_prepared(&self, digest: &ComponentDigest) -> bool {
-        self.find(digest).is_some()
+        self.find(digest).is_ok()
     }
 
     /// Runs one attempt in a fresh cell, as soon as one is free.
     ///
     /// Never fails and never panics: whatever happens is in the report. Dropping the future stops the attempt.
     pub async fn run(&self, call: StepCall) -> AttemptReport {
-        let Some(step) = self.find(&call.component) else {
-            return failed_attempt(unprepared(&call.component));
+        let step = match self.find(&call.component).and_then(Linked::into_step) {
+            Ok(step) => step,
+            Err(failure) => return failed_attempt(failure),
         };
         let _admission = self.enter().await;
         let attempt = attempt::run(&self.compiler.engine, &step, call);
+        caught(attempt).await.unwrap_or_else(failed_attempt)
+    }
+
+    /// Asks a gateway which of `targets` to follow, in a fresh cell, as soon as one is free.
+    ///
+    /// It succeeds with a JSON array of the names that the gateway gave, exactly as they came: whether they are
+    /// targets is for the caller to say. The context can only be read, so there are no writes.
+    ///
+    /// Never fails and never panics, as [`Sandbox::run`].
+    pub async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
+        let gateway = match self.find(&call.component).and_then(Linked::into_gateway) {
+            Ok(gateway) => gateway,
+            Err(failure) => return failed_attempt(failure),
+        };
+        let _admission = self.enter().await;
+        let attempt = attempt::run_gateway(&self.compiler.engine, &gateway, call, &targets);
         caught(attempt).await.unwrap_or_else(failed_attempt)
     }
 
@@ -137,16 +155,20 @@ impl Sandbox {
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_failure_hook(&self, call: StepCall, failure: &Failure) -> HookReport {
-        let Some(step) = self.find(&call.component) else {
-            return failed_hook(unprepared(&call.component));
+        let step = match self.find(&call.component).and_then(Linked::into_step) {
+            Ok(step) => step,
+            Err(failure) => return failed_hook(failure),
         };
         let _admission = self.enter().await;
         let hook = attempt::run_failure_hook(&self.compiler.engine, &step, call, failure);
         caught(hook).await.unwrap_or_else(failed_hook)
     }
 
-    fn find(&self, digest: &ComponentDigest) -> Option<StepComponentPre<Cell>> {
-        self.slots().get(digest).and_then(|slot| slot.get()).cloned()
+    /// The component, or the failure of an attempt that comes before it is ready.
+    fn find(&self, digest: &ComponentDigest) -> Result<Linked, Failure> {
+        let unprepared = || format!("The component {digest} is not ready on this host.");
+        let linked = self.slots().get(digest).and_then(|slot| slot.get()).cloned();
+        linked.ok_or_else(|| Failure::engine(EngineCode::Host, unprepared()))
     }
 
     /// Waits for a free cell. The pool's own limit is a hard failure, so nobody gets past this one.
@@ -167,11 +189,7 @@ impl fmt::Debug for Sandbox {
 }
 
 impl Compiler {
-    async fn prepare(
-        self: Arc<Self>,
-        digest: ComponentDigest,
-        bytes: Arc<[u8]>,
-    ) -> Result<StepComponentPre<Cell>, Refusal> {
+    async fn prepare(self: Arc<Self>, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<Linked, Refusal> {
         let compiler = Arc::clone(&self);
         let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         let work = tokio::task::spawn_blocking(move || {
@@ -182,7 +200,7 @@ impl Compiler {
         work.await.unwrap_or_else(|_| Err(Refusal::Host { reason: "compiling it was broken off".to_owned() }))
     }
 
-    fn load_or_compile(&self, digest: ComponentDigest, bytes: &[u8]) -> Result<StepComponentPre<Cell>, Refusal> {
+    fn load_or_compile(&self, digest: ComponentDigest, bytes: &[u8]) -> Result<Linked, Refusal> {
         let found = ComponentDigest::of(bytes);
         if found != digest {
             return Err(Refusal::Digest { found, expected: digest });
@@ -209,10 +227,6 @@ async fn caught<F: Future>(future: F) -> Result<F::Output, Failure> {
         Err(_) => Poll::Ready(Err(Failure::engine(EngineCode::Host, "The host could not run the step."))),
     })
     .await
-}
-
-fn unprepared(digest: &ComponentDigest) -> Failure {
-    Failure::engine(EngineCode::Host, format!("The component {digest} is not ready on this host."))
 }
 
 fn failed_attempt(failure: Failure) -> AttemptReport {

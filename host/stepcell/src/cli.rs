@@ -8,6 +8,8 @@ mod check;
 mod component;
 mod definition;
 mod demo;
+mod event;
+mod events;
 mod exit;
 mod input;
 mod instance;
@@ -19,6 +21,7 @@ mod run;
 mod serve;
 mod settle;
 mod start;
+mod stops;
 mod summary;
 mod task;
 mod view;
@@ -62,6 +65,7 @@ enum Verb {
     Definition(definition::Definition),
     #[command(subcommand)]
     Component(component::Component),
+    Events(events::Events),
     Check(check::Check),
     Demo(demo::Demo),
     Completions(Completions),
@@ -116,6 +120,7 @@ impl Verb {
             Self::Task(verb) => verb.perform(settings).await,
             Self::Definition(verb) => verb.perform(settings).await,
             Self::Component(verb) => verb.perform(settings).await,
+            Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,
             Self::Demo(verb) => verb.perform(settings).await,
             Self::Completions(verb) => verb.perform(),

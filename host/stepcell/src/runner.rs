@@ -7,6 +7,7 @@ use stepcell_engine::{ComponentFacts, ComponentRefused, StepRunner};
 use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
 use stepcell_model::failure::Failure;
 use stepcell_model::id::ComponentDigest;
+use stepcell_model::name::StepName;
 use stepcell_sandbox::{Refusal, Sandbox};
 
 /// A sandbox as the engine's runner.
@@ -20,7 +21,7 @@ fn refused(refusal: &Refusal) -> ComponentRefused {
 impl StepRunner for SandboxRunner {
     async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
         let facts = self.0.inspect(&bytes).map_err(|refusal| refused(&refusal))?;
-        Ok(ComponentFacts { exports_step: facts.is_step, manifest: facts.manifest })
+        Ok(ComponentFacts { exports: facts.exports, manifest: facts.manifest })
     }
 
     async fn prepare(&self, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<(), ComponentRefused> {
@@ -33,6 +34,10 @@ impl StepRunner for SandboxRunner {
 
     async fn run(&self, call: StepCall) -> AttemptReport {
         self.0.run(call).await
+    }
+
+    async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
+        self.0.run_gateway(call, targets).await
     }
 
     async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport {

@@ -6,7 +6,10 @@ pub mod catalog;
 pub mod fixture;
 pub mod history;
 pub mod instances;
+pub mod letters;
 pub mod lists;
+pub mod messages;
+pub mod results;
 pub mod scheduling;
 pub mod tasks;
 
@@ -20,6 +23,7 @@ macro_rules! conformance_suite {
     ($make:path) => {
         $crate::conformance_suite! { $make;
             catalog: a_component_reads_back_by_version_and_by_digest,
+            catalog: what_a_component_exports_is_kept,
             catalog: a_component_is_registered_once_and_never_changed,
             catalog: components_are_listed_by_name_and_then_by_semantic_version,
             catalog: a_definition_reads_back_by_version_and_by_id,
@@ -38,10 +42,25 @@ macro_rules! conformance_suite {
             instances: a_refused_transition_takes_no_neighbour_with_it,
             instances: of_racing_transitions_exactly_one_wins,
             instances: context_values_are_replaced_and_removed,
-            instances: only_results_that_are_referred_to_are_loaded,
-            instances: a_result_that_is_missing_is_damage,
+            results: only_results_that_are_referred_to_are_loaded,
+            results: results_that_a_retry_or_an_undoing_needs_are_loaded,
+            results: a_group_that_runs_stands_for_its_input,
+            results: a_group_that_has_ended_stands_for_its_output,
+            results: a_group_that_nothing_came_to_has_no_result_and_is_no_damage,
+            results: a_result_that_is_missing_is_damage,
+            messages: a_kept_message_is_loaded_until_it_is_removed,
+            messages: changes_of_one_message_hold_in_their_order,
+            messages: instances_do_not_share_messages,
+            messages: a_refused_transition_changes_no_message,
+            letters: letters_of_a_first_and_of_a_later_transition_read_back,
+            letters: letters_are_listed_oldest_first_and_no_more_than_asked_for,
+            letters: a_list_of_letters_is_bounded,
+            letters: letters_are_removed_by_key_as_often_as_one_likes,
+            letters: the_key_of_a_letter_is_never_used_again,
+            letters: a_refused_transition_leaves_no_letter,
             lists: instances_are_listed_newest_first_in_pages,
             lists: instances_are_filtered_by_every_part_at_once,
+            lists: the_children_of_an_instance_are_listed_without_their_own,
             lists: executions_are_listed_in_the_order_of_their_end,
             lists: failed_executions_are_listed_latest_first,
             tasks: a_task_reads_back_with_every_field_and_is_replaced_by_id,
@@ -53,7 +72,7 @@ macro_rules! conformance_suite {
             history: events_read_back_as_they_were_told,
             scheduling: running_instances_are_listed_by_id,
             scheduling: due_instances_are_listed_the_longest_waiting_first,
-            scheduling: a_finished_instance_is_never_due,
+            scheduling: an_instance_that_is_finished_or_paused_is_never_due,
         }
     };
     ($make:path; $($module:ident: $name:ident,)+) => {

@@ -9,12 +9,15 @@ pub mod conformance;
 mod error;
 mod memory;
 mod query;
+mod results;
 mod same;
 mod sqlite;
 mod store;
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
-pub use query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
+pub use query::{
+    Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,
+};
 pub use sqlite::{Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;

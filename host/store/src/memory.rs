@@ -4,6 +4,7 @@
 
 mod catalog;
 mod instances;
+mod letters;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +13,7 @@ use stepcell_model::attempt::ContextData;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
+use stepcell_model::letter::Letter;
 use stepcell_model::name::{ComponentName, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::time::Timestamp;
@@ -19,8 +21,9 @@ use stepcell_model::transition::Transition;
 
 use self::catalog::Catalog;
 use self::instances::Instances;
+use self::letters::Letters;
 use crate::error::StoreError;
-use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page, TaskFilter};
+use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
 use crate::store::WorkflowStore;
 
 /// Keeps everything in memory, as long as it lives.
@@ -33,6 +36,7 @@ pub struct MemoryStore {
 struct State {
     catalog: Catalog,
     instances: Instances,
+    letters: Letters,
 }
 
 impl MemoryStore {
@@ -117,13 +121,14 @@ impl WorkflowStore for MemoryStore {
         }
     }
 
-    async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
+    async fn commit(&self, mut transition: Transition) -> Result<Committed, StoreError> {
         let mut state = self.state();
         state.instances.check(&transition)?;
         let definition = transition.identity.definition;
         if state.catalog.find_definition_by_id(definition).is_none() {
             return Err(StoreError::UnknownDefinition { definition });
         }
+        state.letters.write(std::mem::take(&mut transition.letters));
         Ok(state.instances.apply(transition))
     }
 
@@ -162,6 +167,10 @@ impl WorkflowStore for MemoryStore {
         Ok(self.state().instances.history_after(position, limit))
     }
 
+    async fn last_position(&self) -> Result<u64, StoreError> {
+        Ok(self.state().instances.last_position())
+    }
+
     async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
         Ok(self.state().instances.find_task(id))
     }
@@ -180,6 +189,15 @@ impl WorkflowStore for MemoryStore {
 
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.state().instances.next_wake())
+    }
+
+    async fn list_letters(&self, limit: u32) -> Result<Vec<(LetterKey, Letter)>, StoreError> {
+        Ok(self.state().letters.list(limit))
+    }
+
+    async fn remove_letters(&self, keys: &[LetterKey]) -> Result<(), StoreError> {
+        self.state().letters.remove(keys);
+        Ok(())
     }
 
     async fn take_nudges(&self) -> Result<Vec<InstanceId>, StoreError> {

@@ -24,6 +24,10 @@ pub struct Committed {
     pub position: u64,
 }
 
+/// The place of a letter among all letters of the store, in the order of their commits; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LetterKey(pub u64);
+
 /// What deleting a definition came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
@@ -106,6 +110,10 @@ pub struct InstanceFilter {
     pub tenant: Option<TenantId>,
     /// Only instances that this user started.
     pub created_by: Option<UserId>,
+    /// Only instances that were started with this correlation id, by any tenant.
+    pub correlation_id: Option<String>,
+    /// Only instances that steps of this instance started.
+    pub parent: Option<InstanceId>,
     /// The length of the page.
     pub limit: PageLimit,
     /// How many matching instances to pass over first.

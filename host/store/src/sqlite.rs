@@ -8,6 +8,7 @@ mod catalog;
 mod checkpoint;
 mod failure;
 mod instances;
+mod letters;
 mod lists;
 mod migrate;
 mod open;
@@ -32,6 +33,7 @@ use stepcell_model::attempt::ContextData;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
+use stepcell_model::letter::Letter;
 use stepcell_model::name::{ComponentName, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::time::Timestamp;
@@ -41,7 +43,7 @@ use self::readers::Readers;
 use self::transition::EncodedTransition;
 use self::writer::Writer;
 use crate::error::StoreError;
-use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page, TaskFilter};
+use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
 use crate::store::WorkflowStore;
 
 /// How a SQLite store is opened.
@@ -250,6 +252,10 @@ impl WorkflowStore for SqliteStore {
         self.readers.run(move |connection| lists::history_after(connection, position, limit)).await
     }
 
+    async fn last_position(&self) -> Result<u64, StoreError> {
+        self.readers.run(lists::last_position).await
+    }
+
     async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
         self.readers.run(move |connection| instances::find_task(connection, id)).await
     }
@@ -269,6 +275,19 @@ impl WorkflowStore for SqliteStore {
 
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         self.readers.run(lists::next_wake).await
+    }
+
+    async fn list_letters(&self, limit: u32) -> Result<Vec<(LetterKey, Letter)>, StoreError> {
+        self.readers.run(move |connection| letters::list(connection, limit)).await
+    }
+
+    async fn remove_letters(&self, keys: &[LetterKey]) -> Result<(), StoreError> {
+        let writer = self.writer()?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys = letters::encode(keys)?;
+        writer.run(move |connection| letters::remove(connection, &keys)).await
     }
 
     async fn take_nudges(&self) -> Result<Vec<InstanceId>, StoreError> {

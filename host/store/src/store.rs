@@ -10,13 +10,14 @@ use stepcell_model::attempt::ContextData;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
+use stepcell_model::letter::Letter;
 use stepcell_model::name::{ComponentName, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
 use crate::error::StoreError;
-use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Page, TaskFilter};
+use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
 
 /// Keeps components, definitions, instances, tasks and history.
 ///
@@ -90,6 +91,12 @@ pub trait WorkflowStore: Send + Sync + 'static {
     async fn commit(&self, transition: Transition) -> Result<Committed, StoreError>;
 
     /// The instance with everything that a decision about it needs, all of one moment.
+    ///
+    /// Its results are what the executions that it refers to returned, or were given as long as they have not ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it refers to an execution that has neither, unless that is a group that runs its parts:
+    /// nothing may have come to it.
     async fn load_instance(&self, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError>;
 
     /// The instance as lists show it.
@@ -119,6 +126,9 @@ pub trait WorkflowStore: Send + Sync + 'static {
     /// A row never appears before one that was listed already: whoever resumes at the last position misses nothing.
     async fn list_history_after(&self, position: u64, limit: u32) -> Result<Vec<HistoryEntry>, StoreError>;
 
+    /// The position of the newest history row; 0 where there is none.
+    async fn last_position(&self) -> Result<u64, StoreError>;
+
     /// The task of that id.
     async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError>;
 
@@ -128,11 +138,21 @@ pub trait WorkflowStore: Send + Sync + 'static {
     /// Instances whose status is running, with the number of their last transition, by id after `after`.
     async fn list_running(&self, after: Option<InstanceId>, limit: u32) -> Result<Vec<(InstanceId, u64)>, StoreError>;
 
-    /// Unfinished instances whose time to be looked at has come, the longest waiting first.
+    /// Instances, neither finished nor paused, whose time to be looked at has come, the longest waiting first.
     async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError>;
 
-    /// The earliest time at which an unfinished instance wants to be looked at.
+    /// The earliest time at which an instance that is neither finished nor paused wants to be looked at.
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The letters that were committed and not removed since, oldest first; at most
+    /// [`LIST_LEN_MAX`](crate::LIST_LEN_MAX).
+    ///
+    /// Keys grow in the order of the commits and, within one, in that of the transition, so that a letter never appears
+    /// before one that was listed already.
+    async fn list_letters(&self, limit: u32) -> Result<Vec<(LetterKey, Letter)>, StoreError>;
+
+    /// Removes letters that were handed over. One that is not there any more is none to remove.
+    async fn remove_letters(&self, keys: &[LetterKey]) -> Result<(), StoreError>;
 
     /// Takes the instances that processes changed which do not drive the store; each is told once.
     async fn take_nudges(&self) -> Result<Vec<InstanceId>, StoreError>;

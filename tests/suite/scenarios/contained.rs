@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use stepcell::WorkflowStatus;
+use stepcell::engine::{EventFilter, EventType, FeedStart};
 use stepcell::model::failure::EngineCode;
 use stepcell_tests::Scenario;
 
@@ -95,16 +96,10 @@ steps:
   busy: { type: machine, component: probe@1, config: { do: loop }, limits: { cpu: 60s, wall: 15m } }
 ";
     scenario.register("busy", body).await;
-    let mut told = scenario.host.engine().subscribe();
+    let filter = EventFilter { types: vec![EventType::StepStarted], ..EventFilter::default() };
+    let mut begun = scenario.host.engine().events(filter, FeedStart::Now).await.unwrap();
     let id = scenario.start("busy", json!({})).await;
-    while !scenario
-        .events(id)
-        .await
-        .iter()
-        .any(|event| matches!(event, stepcell::model::history::Event::StepStarted { .. }))
-    {
-        told.next().await;
-    }
+    begun.next().await.unwrap();
 
     scenario.host.engine().cancel_workflow(id, "changed our mind").await.unwrap();
 

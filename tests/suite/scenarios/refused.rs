@@ -26,7 +26,7 @@ async fn a_core_module_is_refused_and_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_without_the_export_is_refused_by_name() {
-    insta::assert_snapshot!(refusal_of(b"\0asm\x0d\0\x01\0".to_vec()).await, @"component `bad` 1.0.0 was refused: the component exports nothing, and a step exports `stepcell:step/step@0.1.0`; implement the world `stepcell:step/step-component` (in Rust: `stepcell_sdk::export!(YourStep);`)");
+    insta::assert_snapshot!(refusal_of(b"\0asm\x0d\0\x01\0".to_vec()).await, @"component `bad` 1.0.0 was refused: the component exports nothing, and a step exports `stepcell:step/step@0.1.0`; implement the world `stepcell:step/step-component` (in Rust: `stepcell_sdk::export!(YourStep);`), or for a gateway `stepcell:step/gateway-component`");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use stepcell_model::attempt::{ExecutionInfo, StepCall};
+use stepcell_model::definition::Outcome;
 use stepcell_model::expression::{InstanceFacts, Scope};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ExecutionNumber;
 use stepcell_model::instance::Active;
 use stepcell_model::json::Json;
-use stepcell_model::plan::{PlannedKind, PlannedMachine};
+use stepcell_model::name::StepName;
+use stepcell_model::plan::{PlannedKind, PlannedMachine, PlannedStep};
 
 use super::Driver;
 
@@ -90,12 +92,23 @@ impl Driver {
 
     fn machine_of(&self, active: &Active) -> Result<&PlannedMachine, Failure> {
         let step = self.plan.find(&active.step).map(|index| self.plan.step(index));
-        match step.map(|step| &step.kind) {
-            Some(PlannedKind::Machine(machine)) => Ok(machine),
-            _ => Err(Failure::engine(
-                EngineCode::Host,
-                format!("`{}` is no machine step of its definition", active.step),
-            )),
+        step.and_then(PlannedStep::machine).ok_or_else(|| {
+            let message = format!("`{}` runs no component in its definition", active.step);
+            Failure::engine(EngineCode::Host, message)
+        })
+    }
+
+    /// The steps that a gateway's component may name, each once and in order; none for any other step.
+    pub(super) fn gateway_targets(&self, active: &Active) -> Option<Vec<StepName>> {
+        let step = self.plan.find(&active.step).map(|index| self.plan.step(index))?;
+        let PlannedKind::GatewayComponent(_) = step.kind else { return None };
+        let mut targets = Vec::new();
+        for edge in step.outgoing(Outcome::Success) {
+            let target = &self.plan.step(edge.target).name;
+            if !targets.contains(target) {
+                targets.push(target.clone());
+            }
         }
+        Some(targets)
     }
 }

@@ -6,6 +6,7 @@ use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, Conte
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ExecutionNumber;
 use stepcell_model::instance::{Active, Phase};
+use stepcell_model::name::StepName;
 use stepcell_model::transition::Cause;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{Id, JoinError};
@@ -32,14 +33,14 @@ pub(super) struct Begun {
 impl Driver {
     /// Decides that everything begins that is ready and has room; the rest waits for room.
     pub(super) fn begin_ready(&mut self) -> Vec<Begun> {
-        if self.inner.is_stopping() {
+        if self.inner.is_stopping() || self.instance.state.control.paused_at.is_some() {
             return Vec::new();
         }
         let now = self.inner.clock.now();
         let is_ready = |active: &&Active| match active.phase {
             Phase::Scheduled { not_before } => not_before.is_none_or(|not_before| not_before <= now),
             Phase::FailureHook { begun, .. } => !begun,
-            Phase::Joining | Phase::Running | Phase::AwaitingTask { .. } => false,
+            _ => false,
         };
         let ready: Vec<_> = self
             .instance
@@ -64,9 +65,7 @@ impl Driver {
         };
         self.decide(match phase {
             Phase::FailureHook { .. } => Cause::FailureHookStarted { execution: number },
-            Phase::Joining | Phase::Scheduled { .. } | Phase::Running | Phase::AwaitingTask { .. } => {
-                Cause::AttemptStarted { execution: number }
-            }
+            _ => Cause::AttemptStarted { execution: number },
         });
         Some(Begun { number, room })
     }
@@ -93,7 +92,9 @@ impl Driver {
             let work = match active.phase.clone() {
                 Phase::Running => match self.call_for(&active) {
                     Ok(call) => {
-                        self.work.spawn(async move { Done::Attempt(number, attempt(&inner, call, room).await) })
+                        let targets = self.gateway_targets(&active);
+                        let attempt = async move { attempt(&inner, call, targets, room).await };
+                        self.work.spawn(async move { Done::Attempt(number, attempt.await) })
                     }
                     Err(failure) => self.work.spawn(async move { Done::Attempt(number, failed(failure)) }),
                 },
@@ -103,9 +104,7 @@ impl Driver {
                     }
                     Err(failure) => self.work.spawn(async move { Done::Hook(number, hook_failed(failure)) }),
                 },
-                Phase::FailureHook { .. } | Phase::Joining | Phase::Scheduled { .. } | Phase::AwaitingTask { .. } => {
-                    continue;
-                }
+                _ => continue,
             };
             self.running.insert(number, work);
         }
@@ -160,10 +159,17 @@ impl Driver {
     }
 }
 
-async fn attempt(inner: &Inner, call: StepCall, room: OwnedSemaphorePermit) -> AttemptReport {
-    let report = match inner.registry.prepare(call.component).await {
-        Ok(()) => inner.runner.run(call).await,
-        Err(error) => failed(Failure::engine(EngineCode::Host, error.to_string())),
+/// Runs an attempt; where there are targets, it is a gateway's.
+async fn attempt(
+    inner: &Inner,
+    call: StepCall,
+    targets: Option<Vec<StepName>>,
+    room: OwnedSemaphorePermit,
+) -> AttemptReport {
+    let report = match (inner.registry.prepare(call.component).await, targets) {
+        (Ok(()), None) => inner.runner.run(call).await,
+        (Ok(()), Some(targets)) => inner.runner.run_gateway(call, targets).await,
+        (Err(error), _) => failed(Failure::engine(EngineCode::Host, error.to_string())),
     };
     drop(room);
     report

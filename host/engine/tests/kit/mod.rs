@@ -10,15 +10,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 use stepcell_engine::{
-    Clock, ComponentFacts, ComponentRefused, Driving, EngineError, EngineOptions, SimulatedClock, StartRequest,
-    StepRunner, WorkflowEngine,
+    Clock, ComponentFacts, ComponentRefused, Driving, EngineError, EngineOptions, EventFeed, EventFilter, FeedStart,
+    SimulatedClock, StartRequest, StepRunner, WorkflowEngine,
 };
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
+use stepcell_model::component::ComponentExports;
 use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::failure::Failure;
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::json::Json;
-use stepcell_model::name::{ComponentName, ContextKey, UserId, WorkflowName};
+use stepcell_model::name::{ComponentName, ContextKey, StepName, UserId, WorkflowName};
 use stepcell_model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
@@ -83,7 +84,10 @@ pub fn fails_for_now(code: &str) -> Answer {
 #[derive(Default)]
 pub struct ScriptedRunner {
     scripts: Mutex<HashMap<ComponentDigest, (Script, Hook)>>,
+    exports: Mutex<HashMap<ComponentDigest, ComponentExports>>,
     pub calls: Mutex<Vec<(String, StepCall)>>,
+    /// What each gateway was to choose among.
+    pub targets: Mutex<Vec<(String, Vec<StepName>)>>,
     pub hooks: Mutex<Vec<(String, Failure)>>,
     pub begun: Notify,
 }
@@ -98,8 +102,9 @@ fn report(outcome: AttemptOutcome, writes: Vec<(&'static str, Value)>) -> Attemp
 
 #[async_trait]
 impl StepRunner for ScriptedRunner {
-    async fn inspect(&self, _: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
-        Ok(ComponentFacts { exports_step: true, manifest: None })
+    async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
+        let told = self.exports.lock().unwrap().get(&ComponentDigest::of(&bytes)).copied();
+        Ok(ComponentFacts { exports: told.unwrap_or(ComponentExports::Step), manifest: None })
     }
 
     async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
@@ -143,6 +148,12 @@ impl StepRunner for ScriptedRunner {
             Answer::Never => std::future::pending().await,
             Answer::Panic => panic!("the host's side of a step failed"),
         }
+    }
+
+    /// What the script returns is the answer; what it writes is dropped.
+    async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
+        self.targets.lock().unwrap().push((call.info.step.to_string(), targets));
+        AttemptReport { writes: ContextWrites::new(), ..self.run(call).await }
     }
 
     async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport {
@@ -226,6 +237,13 @@ impl TestHost {
         self.step_with_hook(name, script, |_, _| done()).await;
     }
 
+    /// Registers a gateway that answers with what `script` returns.
+    pub async fn gateway(&self, name: &str, script: impl Fn(StepCall) -> Answer + Send + Sync + 'static) {
+        let digest = ComponentDigest::of(name.as_bytes());
+        self.runner.exports.lock().unwrap().insert(digest, ComponentExports::Gateway);
+        self.step(name, script).await;
+    }
+
     /// Registers a step with an `on-failure` of its own.
     pub async fn step_with_hook(
         &self,
@@ -272,17 +290,22 @@ impl TestHost {
 
     /// Waits until an instance waits or is finished, whatever it waits for.
     pub async fn waits(&self, id: InstanceId) {
-        let mut told = self.engine.subscribe();
+        let mut told = self.told().await;
         let wait = async {
             loop {
                 let status = self.engine.get_instance(id).await.unwrap().status;
                 if status == WorkflowStatus::Waiting || status.is_finished() {
                     return;
                 }
-                told.next().await;
+                told.next().await.unwrap();
             }
         };
         tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it comes to wait");
+    }
+
+    /// Everything that is committed from now on.
+    pub async fn told(&self) -> EventFeed {
+        self.engine.events(EventFilter::default(), FeedStart::Now).await.unwrap()
     }
 
     /// Waits until a step was called that many times in all.

@@ -95,18 +95,18 @@ impl DefinitionBuilder {
     /// Adds a gateway.
     #[must_use]
     pub fn gateway(self, name: &str, mode: GatewayMode) -> Self {
-        self.step(name, StepDefinition::Gateway(GatewayStep { mode, description: None }))
+        self.step(name, StepDefinition::Gateway(GatewayStep::of_mode(mode)))
     }
 
     /// Adds a step.
     #[must_use]
-    pub fn step(mut self, name: &str, step: StepDefinition) -> Self {
+    pub fn step(mut self, name: &str, step: impl Into<StepDefinition>) -> Self {
         let path = format!("steps.{name}");
         let Some(name) = self.name(&path, name) else { return self };
         if self.definition.steps.is_empty() && !self.initial_given {
             self.definition.initial_step = name.clone();
         }
-        if self.definition.steps.insert(name, step).is_some() {
+        if self.definition.steps.insert(name, step.into()).is_some() {
             self.problems.push(Problem::of(path, "this step was added before; give it another name"));
         }
         self

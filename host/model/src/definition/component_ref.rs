@@ -14,7 +14,7 @@ use crate::name::ComponentName;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(
     with = "String",
-    description = "`name@1.0.3`, `name@1` (the newest 1.x.y), `sha256:<hex>`, or `./file.wasm`."
+    description = "`name@1.0.3`, `name@1` (the newest 1.x.y), `sha256:<hex>`, `./file.wasm`, or `host:name`."
 )]
 pub enum ComponentRef {
     /// One that is registered under a name.
@@ -28,10 +28,24 @@ pub enum ComponentRef {
     Digest(ComponentDigest),
     /// A file, relative to the definition's own; whoever registers the definition reads it.
     File(String),
+    /// A step that the program which embeds the engine has registered under this name; no component at all.
+    Host(ComponentName),
 }
 
-/// Which version of a component: all of it, or only its beginning.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// How a text begins that names a step of the embedding program.
+const HOST: &str = "host:";
+
+impl ComponentRef {
+    /// What stands for the bytes of a step of the embedding program, which has none: the digest of its name.
+    #[must_use]
+    pub fn host_digest(name: &ComponentName) -> ComponentDigest {
+        ComponentDigest::of(format!("{HOST}{name}").as_bytes())
+    }
+}
+
+/// Which version of a component or a workflow: all of it, or only its beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(with = "String", description = "`1.0.3`, or a beginning such as `1` or `1.2`: the newest release of it.")]
 pub enum VersionRequirement {
     /// Exactly this one.
     Exact(Version),
@@ -59,7 +73,9 @@ impl VersionRequirement {
 
 /// A text does not name a component; says how one is named.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` names no component: {why}; write `name@1.0.3`, `name@1`, `sha256:<hex>` or `./file.wasm`")]
+#[error(
+    "`{text}` names no component: {why}; write `name@1.0.3`, `name@1`, `sha256:<hex>`, `./file.wasm` or `host:name`"
+)]
 pub struct MalformedComponentRef {
     text: String,
     why: String,
@@ -72,6 +88,9 @@ impl FromStr for ComponentRef {
         let malformed = |why: String| MalformedComponentRef { text: text.chars().take(120).collect(), why };
         if text.starts_with("sha256:") {
             return text.parse().map(Self::Digest).map_err(|error| malformed(format!("{error}")));
+        }
+        if let Some(name) = text.strip_prefix(HOST) {
+            return ComponentName::new(name).map(Self::Host).map_err(|error| malformed(error.to_string()));
         }
         if text.starts_with("./") || text.starts_with("../") || text.starts_with('/') || text.ends_with(".wasm") {
             return Ok(Self::File(text.to_owned()));
@@ -101,6 +120,21 @@ impl FromStr for VersionRequirement {
     }
 }
 
+impl Serialize for VersionRequirement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionRequirement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| {
+            serde::de::Error::custom(format!("`{text}` is no version; write `1.0.3`, or its beginning as in `1`"))
+        })
+    }
+}
+
 impl fmt::Display for VersionRequirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,6 +151,7 @@ impl fmt::Display for ComponentRef {
             Self::Registered { name, version } => write!(f, "{name}@{version}"),
             Self::Digest(digest) => digest.fmt(f),
             Self::File(path) => f.write_str(path),
+            Self::Host(name) => write!(f, "{HOST}{name}"),
         }
     }
 }
@@ -138,20 +173,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_component_is_named_by_version_digest_or_file_and_prints_alike() {
+    fn a_component_is_named_by_version_digest_file_or_host_step_and_prints_alike() {
         let digest = ComponentDigest::of(b"x").to_string();
-        for text in ["acme/pay@1.0.3", "acme/pay@1", "acme/pay@1.2", digest.as_str(), "./pay.wasm", "steps/pay.wasm"] {
+        let texts = [
+            "acme/pay@1.0.3",
+            "acme/pay@1",
+            "acme/pay@1.2",
+            digest.as_str(),
+            "./pay.wasm",
+            "steps/pay.wasm",
+            "host:acme/pay",
+        ];
+        for text in texts {
             assert_eq!(text.parse::<ComponentRef>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn what_names_no_component_is_refused_with_the_reason() {
-        for text in ["", "pay", "pay@", "pay@x", "@1", "pay@1.+2", "sha256:12", "pay@1.2.3.4"] {
+        for text in ["", "pay", "pay@", "pay@x", "@1", "pay@1.+2", "sha256:12", "pay@1.2.3.4", "host:", "host:1"] {
             assert!(text.parse::<ComponentRef>().is_err(), "{text}");
         }
         let error = "acme/pay".parse::<ComponentRef>().unwrap_err();
-        insta::assert_snapshot!(error, @"`acme/pay` names no component: it has no version; write `name@1.0.3`, `name@1`, `sha256:<hex>` or `./file.wasm`");
+        insta::assert_snapshot!(error, @"`acme/pay` names no component: it has no version; write `name@1.0.3`, `name@1`, `sha256:<hex>`, `./file.wasm` or `host:name`");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::document::Document;
 use super::read::{Finding, read_all};
 use super::validate::Extent;
 use super::{
-    DefinitionFormat, Edge, GatewayStep, HumanStep, MachineStep, StepDefinition, WorkflowDefinition, WorkflowLimits,
+    ConditionalGroup, DefinitionFormat, Edge, GatewayStep, HumanStep, MachineStep, ParallelGroup, SequentialGroup,
+    SignalStep, StepDefinition, TimerStep, WebhookStep, WorkflowDefinition, WorkflowLimits, WorkflowStep,
 };
 use crate::json::Json;
 use crate::name::{StepName, WorkflowName};
@@ -111,7 +112,7 @@ impl Reader {
             }
         }
         let header = read_all::<Header>(Value::Object(outline), &[], &mut self.findings)?;
-        let steps = self.steps(fields.get("steps"));
+        let steps = self.steps(fields.get("steps"), &[]);
         let edges = self.edges(fields.get("edges"));
         let given = |part: &str| fields.contains_key(part);
         for part in ["schema", "name", "version", "initial_step", "steps"] {
@@ -135,13 +136,13 @@ impl Reader {
         })
     }
 
-    fn steps(&mut self, value: Option<&Value>) -> IndexMap<StepName, StepDefinition> {
+    fn steps(&mut self, value: Option<&Value>, at: &[PathPart]) -> IndexMap<StepName, StepDefinition> {
         let mut steps = IndexMap::new();
         match value {
             None => {}
             Some(Value::Object(fields)) => {
                 for (name, step) in fields {
-                    let path = vec![key("steps"), key(name)];
+                    let path = [at, &[key("steps"), key(name)]].concat();
                     match StepName::new(name) {
                         Ok(name) => drop(steps.insert(name, self.step(step, &path))),
                         Err(error) => {
@@ -153,15 +154,44 @@ impl Reader {
             }
             Some(_) => {
                 self.extent = Extent::WithoutGraph;
-                self.find(vec![key("steps")], "steps are a mapping from name to step");
+                self.find([at, &[key("steps")]].concat(), "steps are a mapping from name to step");
             }
         }
         steps
     }
 
-    /// A step that can not be read stands as a gateway, so that edges still find it.
+    /// Takes the members out of a group and reads each by itself, so that what is wrong has its own place.
+    fn members(
+        &mut self,
+        step_type: &str,
+        fields: &mut serde_json::Map<String, Value>,
+        path: &[PathPart],
+    ) -> IndexMap<StepName, StepDefinition> {
+        if !["sequential", "parallel", "conditional"].contains(&step_type) {
+            return IndexMap::new();
+        }
+        match fields.shift_remove("steps") {
+            Some(steps) => self.steps(Some(&steps), path),
+            None => {
+                self.find(path.to_vec(), "`steps` is missing: the members of the group; `steps: {}` if it has none");
+                IndexMap::new()
+            }
+        }
+    }
+
+    fn callback(
+        &mut self,
+        step_type: &str,
+        fields: &mut serde_json::Map<String, Value>,
+        path: &[PathPart],
+    ) -> Option<Box<StepDefinition>> {
+        let callback = if step_type == "parallel" { fields.shift_remove(StepName::CALLBACK)? } else { return None };
+        Some(Box::new(self.step(&callback, &[path, &[key(StepName::CALLBACK)]].concat())))
+    }
+
+    /// A step that can not be read stands as one that is never wrong itself, so that edges still find it.
     fn step(&mut self, value: &Value, path: &[PathPart]) -> StepDefinition {
-        self.try_step(value, path).unwrap_or_else(|| StepDefinition::Gateway(GatewayStep::default()))
+        self.try_step(value, path).unwrap_or_else(|| StepDefinition::Human(HumanStep::default()))
     }
 
     fn try_step(&mut self, value: &Value, path: &[PathPart]) -> Option<StepDefinition> {
@@ -179,11 +209,29 @@ impl Reader {
                 return None;
             }
         };
+        let members = self.members(&step_type, &mut rest, path);
+        let callback = self.callback(&step_type, &mut rest, path);
         let rest = Value::Object(rest);
         match step_type.as_str() {
             "machine" => self.read::<MachineStep>(rest, path).map(StepDefinition::Machine),
             "human" => self.read::<HumanStep>(rest, path).map(StepDefinition::Human),
             "gateway" => self.read::<GatewayStep>(rest, path).map(StepDefinition::Gateway),
+            "timer" => self.read::<TimerStep>(rest, path).map(StepDefinition::Timer),
+            "webhook" => self.read::<WebhookStep>(rest, path).map(StepDefinition::Webhook),
+            "signal" => self.read::<SignalStep>(rest, path).map(StepDefinition::Signal),
+            "workflow" => self.read::<WorkflowStep>(rest, path).map(StepDefinition::Workflow),
+            "sequential" => {
+                let group = self.read::<SequentialGroup>(rest, path)?;
+                Some(StepDefinition::Sequential(SequentialGroup { steps: members, ..group }))
+            }
+            "parallel" => {
+                let group = self.read::<ParallelGroup>(rest, path)?;
+                Some(StepDefinition::Parallel(ParallelGroup { steps: members, callback, ..group }))
+            }
+            "conditional" => {
+                let group = self.read::<ConditionalGroup>(rest, path)?;
+                Some(StepDefinition::Conditional(ConditionalGroup { steps: members, ..group }))
+            }
             other => {
                 let hint = did_you_mean(other, StepDefinition::TYPES.iter().copied());
                 let path = path.iter().cloned().chain([key("type")]).collect();

@@ -3,14 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::gateway::{GatewayMode, GatewayStep};
+pub use self::group::{CompleteWhen, ConditionalGroup, OnMemberFailure, ParallelGroup, SequentialGroup};
+pub use self::human::HumanStep;
+pub use self::wait::{SignalStep, TimerStep, WebhookStep};
+pub use self::workflow::WorkflowStep;
 use super::component_ref::ComponentRef;
 use crate::json::Json;
-use crate::name::{ContextKey, GroupId, UserId};
+use crate::name::{ContextKey, StepName};
 use crate::status::StepType;
 use crate::time::{ByteSize, Span, Timestamp};
+
+mod gateway;
+mod group;
+mod human;
+mod wait;
+mod workflow;
 
 /// The most attempts that a retry policy may allow.
 pub const ATTEMPTS_MAX: u32 = 100;
@@ -25,11 +37,54 @@ pub enum StepDefinition {
     Human(HumanStep),
     /// Decides which of the steps after it follow.
     Gateway(GatewayStep),
+    /// Waits for a time.
+    Timer(TimerStep),
+    /// Waits for a callback from outside.
+    Webhook(WebhookStep),
+    /// Waits for a message that is sent to the instance by name.
+    Signal(SignalStep),
+    /// Steps that run one after another, as one step.
+    Sequential(SequentialGroup),
+    /// Steps that run at once, as one step.
+    Parallel(ParallelGroup),
+    /// Steps of which one runs, as one step.
+    Conditional(ConditionalGroup),
+    /// Another workflow, run as a step.
+    Workflow(WorkflowStep),
+}
+
+/// Gives one field of whatever kind a step is.
+macro_rules! of_any {
+    ($step:expr, $field:ident) => {
+        match $step {
+            Self::Machine(step) => &step.$field,
+            Self::Human(step) => &step.$field,
+            Self::Gateway(step) => &step.$field,
+            Self::Timer(step) => &step.$field,
+            Self::Webhook(step) => &step.$field,
+            Self::Signal(step) => &step.$field,
+            Self::Sequential(step) => &step.$field,
+            Self::Parallel(step) => &step.$field,
+            Self::Conditional(step) => &step.$field,
+            Self::Workflow(step) => &step.$field,
+        }
+    };
 }
 
 impl StepDefinition {
-    /// The kinds that this version knows, as `type:` names them.
-    pub const TYPES: &'static [&'static str] = &["machine", "human", "gateway"];
+    /// The kinds that there are, as `type:` names them.
+    pub const TYPES: &'static [&'static str] = &[
+        "machine",
+        "human",
+        "gateway",
+        "timer",
+        "webhook",
+        "signal",
+        "sequential",
+        "parallel",
+        "conditional",
+        "workflow",
+    ];
 
     /// What kind of step it is.
     #[must_use]
@@ -38,17 +93,125 @@ impl StepDefinition {
             Self::Machine(_) => StepType::Machine,
             Self::Human(_) => StepType::Human,
             Self::Gateway(_) => StepType::Gateway,
+            Self::Timer(_) => StepType::Timer,
+            Self::Webhook(_) => StepType::Webhook,
+            Self::Signal(_) => StepType::Signal,
+            Self::Sequential(_) => StepType::Sequential,
+            Self::Parallel(_) => StepType::Parallel,
+            Self::Conditional(_) => StepType::Conditional,
+            Self::Workflow(_) => StepType::Workflow,
         }
     }
 
     /// What the step is for, where the definition says so.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
+        of_any!(self, description).as_deref()
+    }
+
+    /// How it brings branches together.
+    #[must_use]
+    pub const fn join(&self) -> Join {
+        *of_any!(self, join)
+    }
+
+    /// Whether its end is the end of every branch.
+    #[must_use]
+    pub const fn terminates(&self) -> bool {
         match self {
-            Self::Machine(step) => step.description.as_deref(),
-            Self::Human(step) => step.description.as_deref(),
-            Self::Gateway(step) => step.description.as_deref(),
+            Self::Gateway(_) => false,
+            Self::Machine(MachineStep { terminate, .. })
+            | Self::Human(HumanStep { terminate, .. })
+            | Self::Timer(TimerStep { terminate, .. })
+            | Self::Webhook(WebhookStep { terminate, .. })
+            | Self::Signal(SignalStep { terminate, .. })
+            | Self::Sequential(SequentialGroup { terminate, .. })
+            | Self::Parallel(ParallelGroup { terminate, .. })
+            | Self::Conditional(ConditionalGroup { terminate, .. })
+            | Self::Workflow(WorkflowStep { terminate, .. }) => *terminate,
         }
+    }
+
+    /// The component that undoes what the step did.
+    #[must_use]
+    pub const fn compensate(&self) -> Option<&ComponentRef> {
+        match self {
+            Self::Gateway(_) | Self::Timer(_) => None,
+            Self::Machine(MachineStep { compensate, .. })
+            | Self::Human(HumanStep { compensate, .. })
+            | Self::Webhook(WebhookStep { compensate, .. })
+            | Self::Signal(SignalStep { compensate, .. })
+            | Self::Sequential(SequentialGroup { compensate, .. })
+            | Self::Parallel(ParallelGroup { compensate, .. })
+            | Self::Conditional(ConditionalGroup { compensate, .. })
+            | Self::Workflow(WorkflowStep { compensate, .. }) => compensate.as_ref(),
+        }
+    }
+
+    /// The list that the step runs once for each item of, and how many at once.
+    #[must_use]
+    pub const fn for_each(&self) -> Option<(&ContextKey, Option<u32>)> {
+        let (key, max_concurrency) = match self {
+            Self::Machine(step) => (&step.for_each, step.max_concurrency),
+            Self::Human(step) => (&step.for_each, step.max_concurrency),
+            Self::Sequential(step) => (&step.for_each, step.max_concurrency),
+            Self::Workflow(step) => (&step.for_each, step.max_concurrency),
+            Self::Gateway(_)
+            | Self::Timer(_)
+            | Self::Webhook(_)
+            | Self::Signal(_)
+            | Self::Parallel(_)
+            | Self::Conditional(_) => return None,
+        };
+        match key {
+            Some(key) => Some((key, max_concurrency)),
+            None => None,
+        }
+    }
+
+    /// Its members by name; none where it is no group.
+    #[must_use]
+    pub const fn members(&self) -> Option<&IndexMap<StepName, Self>> {
+        match self {
+            Self::Sequential(group) => Some(&group.steps),
+            Self::Parallel(group) => Some(&group.steps),
+            Self::Conditional(group) => Some(&group.steps),
+            Self::Machine(_)
+            | Self::Human(_)
+            | Self::Gateway(_)
+            | Self::Timer(_)
+            | Self::Webhook(_)
+            | Self::Signal(_)
+            | Self::Workflow(_) => None,
+        }
+    }
+
+    /// The step that is given the results of a parallel group.
+    #[must_use]
+    pub fn callback(&self) -> Option<&Self> {
+        match self {
+            Self::Parallel(group) => group.callback.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// How a step brings the branches together that lead to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Join {
+    /// It waits for every branch that can still come.
+    #[default]
+    All,
+    /// It runs when the first one comes; the others end there.
+    Any,
+}
+
+impl Join {
+    /// Whether it is the usual one.
+    #[must_use]
+    pub const fn is_all(&self) -> bool {
+        matches!(self, Self::All)
     }
 }
 
@@ -77,6 +240,21 @@ pub struct MachineStep {
     /// How much one attempt may use.
     #[serde(default, skip_serializing_if = "StepLimits::is_default")]
     pub limits: StepLimits,
+    /// A context key that holds a list: the step runs once for each item, which is its input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ContextKey>,
+    /// How many items run at once; all of them without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<u32>,
+    /// The component that undoes what the step did, should the instance fail for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<ComponentRef>,
+    /// How it brings the branches together that lead to it.
+    #[serde(default, skip_serializing_if = "Join::is_all")]
+    pub join: Join,
+    /// Whether its end is the end of every branch of the instance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub terminate: bool,
 }
 
 impl MachineStep {
@@ -91,6 +269,11 @@ impl MachineStep {
             retry: RetryPolicy::default(),
             timeout: None,
             limits: StepLimits::default(),
+            for_each: None,
+            max_concurrency: None,
+            compensate: None,
+            join: Join::default(),
+            terminate: false,
         }
     }
 }
@@ -167,6 +350,10 @@ impl RetryPolicy {
         Span::new(Duration::from_secs(30))
     }
 
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// A policy that never retries.
     #[must_use]
     pub fn never() -> Self {
@@ -199,59 +386,4 @@ impl Default for RetryPolicy {
             jitter: Jitter::default(),
         }
     }
-}
-
-/// A task that a person completes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HumanStep {
-    /// What to do, in one line; may contain `{context.key}`. Without it, the step's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// What to do, at length; may contain `{context.key}`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// The JSON Schema that the answer must fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<serde_json::Value>")]
-    pub form_schema: Option<Json>,
-    /// The user who shall do it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assignee: Option<UserId>,
-    /// The context key that holds the id of the user who shall do it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assignee_key: Option<ContextKey>,
-    /// The group whose members may do it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assignee_group: Option<GroupId>,
-    /// How long until it is due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due_in: Option<Span>,
-    /// How long until a reminder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reminder_in: Option<Span>,
-}
-
-/// Decides which of the steps after it follow, by the conditions of their edges.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GatewayStep {
-    /// How many follow.
-    pub mode: GatewayMode,
-    /// What the step is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-}
-
-/// How many of the steps after a gateway follow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GatewayMode {
-    /// The first whose condition holds.
-    #[default]
-    Exclusive,
-    /// All whose condition holds.
-    Inclusive,
-    /// All.
-    Parallel,
 }

@@ -1,20 +1,16 @@
 //! Everything that can be wrong with a definition that reads well, found in one go.
 
+mod group;
+mod step;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::read::Finding;
-use super::step::ATTEMPTS_MAX;
-use super::{
-    EDGES_MAX, Edge, HumanStep, ITERATIONS_MAX, MachineStep, Outcome, RetryPolicy, STEPS_MAX, StepDefinition,
-    StepLimits, WorkflowDefinition,
-};
-use crate::attempt::CellLimits;
-use crate::expression::{Condition, Mapping};
+use super::{EDGES_MAX, Edge, ITERATIONS_MAX, Outcome, STEPS_MAX, StepDefinition, WorkflowDefinition};
+use crate::expression::Condition;
 use crate::name::StepName;
 use crate::problem::{PathPart, Problem, Problems};
 use crate::schema::DataSchema;
-use crate::time::Span;
 
 impl WorkflowDefinition {
     /// Says everything that is wrong with the definition, in its order; nothing if it can be run.
@@ -36,8 +32,9 @@ impl WorkflowDefinition {
         check.names();
         check.schema("input_schema", self.input_schema.as_ref(), &[]);
         for (name, step) in &self.steps {
-            check.step(name, step);
+            check.top_step(name, step);
         }
+        check.total();
         if extent == Extent::Parts {
             return check.findings;
         }
@@ -88,15 +85,21 @@ impl Check<'_> {
         if definition.steps.is_empty() {
             self.find(vec![key("steps")], "a workflow needs at least one step");
         }
-        if definition.steps.len() > STEPS_MAX {
-            self.find(vec![key("steps")], format!("{} steps; at most {STEPS_MAX}", definition.steps.len()));
-        }
         if definition.edges.len() > EDGES_MAX {
             self.find(vec![key("edges")], format!("{} edges; at most {EDGES_MAX}", definition.edges.len()));
         }
         if !(1..=ITERATIONS_MAX).contains(&definition.limits.iterations) {
             let path = vec![key("limits"), key("iterations")];
             self.find(path, format!("must be from 1 to {ITERATIONS_MAX}"));
+        }
+    }
+
+    /// Members of groups count, too: each is a step that is planned.
+    fn total(&mut self) {
+        let mut steps = 0;
+        self.definition.visit_steps(&mut |_| steps += 1);
+        if steps > STEPS_MAX {
+            self.find(vec![key("steps")], format!("{steps} steps, members of groups included; at most {STEPS_MAX}"));
         }
     }
 
@@ -114,76 +117,32 @@ impl Check<'_> {
 
     fn unknown_step(&self, name: &StepName) -> Option<String> {
         let steps = &self.definition.steps;
-        let known = || steps.keys().take(20).map(StepName::as_str).collect::<Vec<_>>().join(", ");
-        (!steps.contains_key(name)).then(|| format!("`{name}` is not a step; the steps are {}", known()))
+        if steps.contains_key(name) {
+            return None;
+        }
+        if let Some(group) = self.group_of(name) {
+            return Some(format!("`{name}` is inside the group `{group}`; only `{group}` itself can stand here"));
+        }
+        let known = steps.keys().take(20).map(StepName::as_str).collect::<Vec<_>>().join(", ");
+        Some(format!("`{name}` is not a step; the steps are {known}"))
+    }
+
+    /// The group of the graph that something is a member of, by its whole name or its last part.
+    fn group_of(&self, name: &StepName) -> Option<StepName> {
+        let mut found = None;
+        self.definition.visit_steps(&mut |visited| {
+            let is_meant = visited.name == *name || visited.name.as_str().ends_with(&format!("/{name}"));
+            if is_meant && visited.name.is_part() {
+                found.get_or_insert_with(|| visited.name.top());
+            }
+        });
+        found
     }
 
     fn schema(&mut self, field: &str, schema: Option<&crate::json::Json>, before: &[PathPart]) {
         if let Some(Err(error)) = schema.map(DataSchema::compile) {
             let path = before.iter().cloned().chain([key(field)]).collect();
             self.find(path, error.to_string());
-        }
-    }
-
-    fn step(&mut self, name: &StepName, step: &StepDefinition) {
-        match step {
-            StepDefinition::Machine(machine) => self.machine(name, machine),
-            StepDefinition::Human(human) => self.human(name, human),
-            StepDefinition::Gateway(_) => {}
-        }
-    }
-
-    fn machine(&mut self, name: &StepName, machine: &MachineStep) {
-        if let Some(Err(error)) = machine.input.as_deref().map(Mapping::compile) {
-            self.find(step_path(name, &["input"]), error.to_string());
-        }
-        if machine.timeout.is_some_and(|timeout| timeout.length() < Duration::from_millis(1)) {
-            self.find(step_path(name, &["timeout"]), "must be at least 1ms");
-        }
-        self.retry(name, &machine.retry);
-        self.limits(name, machine.limits);
-    }
-
-    fn retry(&mut self, name: &StepName, retry: &RetryPolicy) {
-        if !(1..=ATTEMPTS_MAX).contains(&retry.max_attempts) {
-            self.find(step_path(name, &["retry", "max_attempts"]), format!("must be from 1 to {ATTEMPTS_MAX}"));
-        }
-        if !(1.0..=1_000.0).contains(&retry.backoff) {
-            self.find(step_path(name, &["retry", "backoff"]), "must be a number from 1 to 1000");
-        }
-        if retry.initial_delay > retry.max_delay {
-            let message = format!("is longer than max_delay, {}; raise that or lower this", retry.max_delay);
-            self.find(step_path(name, &["retry", "initial_delay"]), message);
-        }
-    }
-
-    fn limits(&mut self, name: &StepName, limits: StepLimits) {
-        const TOP: CellLimits = CellLimits::TOP;
-        if let Some(memory) = limits.memory
-            && !(64 << 10..=TOP.memory_bytes_max).contains(&memory.bytes())
-        {
-            self.find(step_path(name, &["limits", "memory"]), "must be from 64KiB to 512MiB");
-        }
-        for (field, limit, top) in [("cpu", limits.cpu, TOP.cpu_max), ("wall", limits.wall, TOP.wall_max)] {
-            let allowed = Duration::from_millis(1)..=top;
-            if limit.is_some_and(|limit| !allowed.contains(&limit.length())) {
-                self.find(step_path(name, &["limits", field]), format!("must be from 1ms to {}", Span::new(top)));
-            }
-        }
-    }
-
-    fn human(&mut self, name: &StepName, human: &HumanStep) {
-        self.schema("form_schema", human.form_schema.as_ref(), &step_path(name, &[]));
-        if human.assignee.is_some() && human.assignee_key.is_some() {
-            self.find(step_path(name, &["assignee_key"]), "give either assignee or assignee_key, not both");
-        }
-        if let (Some(reminder), Some(due)) = (human.reminder_in, human.due_in)
-            && reminder > due
-        {
-            self.find(
-                step_path(name, &["reminder_in"]),
-                format!("the reminder would come after the task is due, {due}"),
-            );
         }
     }
 
@@ -198,8 +157,20 @@ impl Check<'_> {
             let ends = format!("edge {index} from `{}` to `{}`", edge.source, edge.target);
             self.find(path("condition"), format!("{ends}: {error}"));
         }
-        if edge.default && edge.condition.is_some() {
+        if edge.default && (edge.condition.is_some() || edge.predicate.is_some()) {
             self.find(path("default"), "a default edge has no condition: it is taken when no other is");
+        }
+        if edge.condition.is_some() && edge.predicate.is_some() {
+            self.find(path("predicate"), "give either a condition or a predicate, not both");
+        }
+        let source = self.definition.steps.get(&edge.source);
+        if let Some(StepDefinition::Gateway(gateway)) = source
+            && gateway.component.is_some()
+            && edge.outcome == Outcome::Success
+            && (edge.condition.is_some() || edge.predicate.is_some())
+        {
+            let message = format!("the component of `{}` decides, so its edges have no conditions", edge.source);
+            self.find(path("condition"), message);
         }
     }
 
@@ -229,7 +200,10 @@ impl Check<'_> {
     /// A loop of gateways alone would turn without end within one decision.
     fn gateway_loops(&mut self) {
         let definition = self.definition;
-        let is_gateway = |name: &StepName| matches!(definition.steps.get(name), Some(StepDefinition::Gateway(_)));
+        let is_gateway = |name: &StepName| match definition.steps.get(name) {
+            Some(StepDefinition::Gateway(gateway)) => gateway.component.is_none(),
+            _ => false,
+        };
         let mut ways_on: BTreeMap<_, _> =
             definition.steps.keys().filter(|name| is_gateway(name)).map(|name| (name, 0_usize)).collect();
         let mut sources = BTreeMap::<&StepName, Vec<&StepName>>::new();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::tree::{Binary, Node, Root};
 use super::{KeysRead, Reads, Scope};
 use crate::attempt::ContextData;
@@ -15,7 +17,7 @@ const VALUE_LEN_CHARS_MAX: usize = 60;
 const VALUES_MAX: usize = 16;
 
 /// A value that an expression looked at, shortened for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValueRead {
     /// What it is, such as `context.amount`.
     pub path: String,

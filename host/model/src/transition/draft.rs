@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use super::Transition;
-use crate::attempt::{ContextData, ContextWrites};
+use super::{Compensation, Transition};
+use crate::attempt::{AttemptTrace, ContextData, ContextWrites};
 use crate::expression::{InstanceFacts, Scope};
-use crate::failure::{EngineCode, Failure, InstanceError};
+use crate::failure::{EngineCode, Failure};
 use crate::history::Event;
 use crate::id::ExecutionNumber;
-use crate::instance::{Active, InstanceState, Phase, WorkflowInstance};
+use crate::instance::{Active, Arrival, InstanceState, Phase, Place, WorkflowInstance};
 use crate::json::Json;
-use crate::plan::{Plan, PlannedStep, StepIndex};
-use crate::record::{ExecutionRecord, TaskRecord};
+use crate::letter::Letter;
+use crate::name::{ContextKey, StepName};
+use crate::plan::{Plan, PlannedKind, PlannedStep, StepIndex};
+use crate::record::{ExecutionRecord, MessageChange, TaskRecord};
 use crate::status::{StepStatus, TaskStatus, WorkflowStatus};
 use crate::time::Timestamp;
 
@@ -30,6 +32,10 @@ pub(super) struct Draft<'a> {
     pub(super) events: Vec<Event>,
     pub(super) executions: Vec<ExecutionRecord>,
     pub(super) tasks: Vec<TaskRecord>,
+    pub(super) messages: Vec<MessageChange>,
+    pub(super) letters: Vec<Letter>,
+    /// What becomes of what the children did that are canceled.
+    pub(super) children: Compensation,
     writes: ContextWrites,
     merged_context: Option<Arc<ContextData>>,
 }
@@ -44,6 +50,9 @@ impl<'a> Draft<'a> {
             events: Vec::new(),
             executions: Vec::new(),
             tasks: Vec::new(),
+            messages: Vec::new(),
+            letters: Vec::new(),
+            children: Compensation::Undo,
             writes: ContextWrites::new(),
             merged_context: None,
         }
@@ -97,52 +106,150 @@ impl<'a> Draft<'a> {
         Some(self.state.control.active.remove(place))
     }
 
-    /// The result of an execution that ended in this transition or before.
+    /// The result of an execution that ended in this transition or before; of a group that runs, what it was given.
     pub(super) fn result_of(&self, number: ExecutionNumber) -> Option<Json> {
-        let fresh =
-            self.executions.iter().find(|record| record.number == number).and_then(|record| record.output.clone());
+        let fresh = self.executions.iter().find(|record| record.number == number).and_then(|record| {
+            let given = record.input.as_ref().filter(|_| record.ended_order.is_none());
+            record.output.as_ref().or(given).cloned()
+        });
         fresh.or_else(|| self.instance.results.get(&number).cloned())
+    }
+
+    /// What the step before returned: see [`crate::instance::WorkflowInstance::previous_result`].
+    pub(super) fn previous_result(&self, active: &Active) -> Option<Json> {
+        crate::instance::combine_results(active, |number| self.result_of(number))
+    }
+
+    /// What came to an execution: what the step before returned, at the start the instance's initial data.
+    pub(super) fn incoming(&self, active: &Active) -> Option<Json> {
+        match active.arrivals.as_slice() {
+            [] => self.result_of(ExecutionNumber::INPUT),
+            _ => self.previous_result(active),
+        }
+    }
+
+    pub(super) fn set_phase(&mut self, number: ExecutionNumber, phase: Phase) {
+        if let Some(active) = self.active_mut(number) {
+            active.phase = phase;
+        }
     }
 
     /// Records an execution that has ended, in the order of ends.
     pub(super) fn record_end(&mut self, active: &Active, end: ExecutionEnd) {
         self.state.control.ended += 1;
+        let assigned_to = end.task.as_ref().and_then(|task| task.assignee.clone());
         let record = ExecutionRecord {
-            number: active.number,
-            step: active.step.clone(),
-            step_type: self.planned(active).1.step_type(),
             status: end.status,
             attempts: if end.status == StepStatus::Skipped { 0 } else { active.attempts },
             input: end.input,
             output: end.output,
             failure: end.failure,
-            started_at: active.started_at.unwrap_or(active.activated_at),
             completed_at: Some(self.now),
             ended_order: Some(self.state.control.ended),
-            assigned_to: end.task.as_ref().and_then(|task| task.assignee.clone()),
+            assigned_to,
             completed_by: end.task.and_then(|task| task.completed_by),
+            ..self.record_of(active)
         };
+        self.put_record(record);
+    }
+
+    /// The record of an execution that has not ended.
+    pub(super) fn record_of(&self, active: &Active) -> ExecutionRecord {
+        let item = match active.place {
+            Place::Member { of, slot } if self.is_for_each(of) => Some(slot),
+            Place::Graph | Place::Member { .. } | Place::Callback { .. } | Place::Undo { .. } => None,
+        };
+        ExecutionRecord {
+            number: active.number,
+            step: active.step.clone(),
+            step_type: self.planned(active).1.step_type(),
+            status: active.phase.status(),
+            attempts: active.attempts,
+            input: None,
+            output: None,
+            failure: None,
+            started_at: active.started_at.unwrap_or(active.activated_at),
+            completed_at: None,
+            ended_order: None,
+            assigned_to: None,
+            completed_by: None,
+            part_of: active.place.part_of(),
+            item,
+        }
+    }
+
+    fn is_for_each(&self, of: ExecutionNumber) -> bool {
+        let group = self.state.control.find_active(of);
+        group.is_some_and(|group| matches!(self.planned(group).1.kind, PlannedKind::ForEach(_)))
+    }
+
+    /// Records an execution that waits or runs its parts, with what it was given.
+    pub(super) fn record_begun(&mut self, number: ExecutionNumber, input: Option<Json>) {
+        if let Some(active) = self.state.control.find_active(number) {
+            let record = ExecutionRecord { input, ..self.record_of(active) };
+            self.put_record(record);
+        }
+    }
+
+    pub(super) fn put_record(&mut self, record: ExecutionRecord) {
         match self.executions.iter_mut().find(|known| known.number == record.number) {
             Some(known) => *known = record,
             None => self.executions.push(record),
         }
     }
 
-    /// Ends every active execution as canceled, with its task.
-    pub(super) fn cancel_active(&mut self) {
-        for active in std::mem::take(&mut self.state.control.active) {
-            let task = self.pending_task(active.number).map(|task| TaskRecord {
-                status: TaskStatus::Canceled,
-                completed_at: Some(self.now),
-                ..task
-            });
-            if let Some(task) = &task {
-                self.events.push(Event::TaskCanceled { task: task.id, step: task.step.clone() });
-                self.put_task(task.clone());
-            }
-            self.events.push(Event::StepCanceled { execution: active.number, step: active.step.clone() });
-            self.record_end(&active, ExecutionEnd { task, ..ExecutionEnd::new(StepStatus::Canceled) });
+    /// Ends an execution that succeeded: it is active no more, recorded, told, and may have to be undone one day.
+    pub(super) fn complete(&mut self, active: &Active, done: Done) {
+        let (execution, step) = (active.number, active.step.clone());
+        let end = ExecutionEnd {
+            input: done.input,
+            output: done.output.clone(),
+            task: done.task,
+            ..ExecutionEnd::new(StepStatus::Succeeded)
+        };
+        self.record_end(active, end);
+        self.remove_active(execution);
+        if self.planned(active).1.compensation.is_some() {
+            let has_result = done.output.is_some();
+            self.state.control.undoable.push(Arrival { step: step.clone(), execution, has_result, item: None });
         }
+        let (attempt, wrote, trace) = (active.attempts, done.wrote, done.trace);
+        self.events.push(Event::StepCompleted { execution, step, attempt, wrote, trace });
+    }
+
+    /// Ends every active execution as canceled, with its task, and lets its child be canceled.
+    pub(super) fn cancel_active(&mut self, why: &str) {
+        for active in self.state.control.active.clone() {
+            self.cancel_one(&active, why);
+        }
+    }
+
+    /// Ends one active execution as canceled.
+    pub(super) fn cancel_one(&mut self, active: &Active, why: &str) {
+        let task = self.pending_task(active.number).map(|task| TaskRecord {
+            status: TaskStatus::Canceled,
+            completed_at: Some(self.now),
+            ..task
+        });
+        if let Some(task) = &task {
+            self.events.push(Event::TaskCanceled { task: task.id, step: task.step.clone() });
+            self.put_task(task.clone());
+        }
+        if let Phase::AwaitingChild { child, .. } = active.phase {
+            let (reason, compensation) = (why.to_owned(), self.children);
+            self.letters.push(Letter::CancelChild { child, reason, compensation });
+        }
+        let input = match active.phase {
+            Phase::RunningParts(_) => self.result_of(active.number),
+            Phase::AwaitingTask { .. }
+            | Phase::AwaitingTime { .. }
+            | Phase::AwaitingMessage { .. }
+            | Phase::AwaitingChild { .. } => self.incoming(active),
+            Phase::Joining | Phase::Scheduled { .. } | Phase::Running | Phase::FailureHook { .. } => None,
+        };
+        self.events.push(Event::StepCanceled { execution: active.number, step: active.step.clone() });
+        self.record_end(active, ExecutionEnd { input, task, ..ExecutionEnd::new(StepStatus::Canceled) });
+        self.remove_active(active.number);
     }
 
     pub(super) fn pending_task(&self, number: ExecutionNumber) -> Option<TaskRecord> {
@@ -157,20 +264,6 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Fails the instance: its other branches are canceled, and it stays at the step that failed it.
-    pub(super) fn fail_instance(&mut self, error: InstanceError) {
-        self.cancel_active();
-        self.state.current_step.clone_from(&error.step);
-        self.state.status = WorkflowStatus::Failed;
-        self.events.push(Event::WorkflowFailed { error: error.clone() });
-        self.state.error = Some(error);
-    }
-
-    /// Fails the instance for a reason of the engine's own.
-    pub(super) fn fail_instance_by(&mut self, code: EngineCode, step: &crate::name::StepName, message: String) {
-        self.fail_instance(InstanceError::of_step(step, &Failure::engine(code, message)));
-    }
-
     /// Fails an instance whose history grows past what any may have.
     fn bound_history(&mut self) {
         let control = &mut self.state.control;
@@ -181,13 +274,13 @@ impl<'a> Draft<'a> {
             self.events.iter().filter_map(Event::trace).flat_map(|trace| &trace.log).map(|line| line.message.len());
         control.history_bytes += values.chain(logs).sum::<usize>() as u64;
         let (events, bytes) = (control.events, control.history_bytes);
-        let step = control.active.first().map(|active| active.step.clone());
-        if let Some(step) = step.filter(|_| events > HISTORY_EVENTS_MAX || bytes > HISTORY_BYTES_MAX) {
+        let first = control.active.first().cloned();
+        if let Some(first) = first.filter(|_| events > HISTORY_EVENTS_MAX || bytes > HISTORY_BYTES_MAX) {
             let message = format!(
                 "the history of the instance has {events} events and {bytes} bytes; at most {HISTORY_EVENTS_MAX} events \
                  and {HISTORY_BYTES_MAX} bytes"
             );
-            self.fail_instance_by(EngineCode::Output, &step, message);
+            self.fail_instance_by(EngineCode::Output, &first, message);
         }
     }
 
@@ -203,6 +296,8 @@ impl<'a> Draft<'a> {
         if self.state.status.is_finished() {
             self.state.completed_at = Some(self.now);
             self.state.wake_at = None;
+            self.forget_messages();
+            self.tell_parent();
         }
         Transition {
             identity: Arc::clone(&self.instance.identity),
@@ -212,37 +307,53 @@ impl<'a> Draft<'a> {
             writes: self.writes,
             executions: self.executions,
             tasks: self.tasks,
+            messages: self.messages,
+            letters: self.letters,
             events: self.events,
         }
     }
 
     fn conclude(&mut self, before: WorkflowStatus) {
-        let active = &self.state.control.active;
+        let control = &self.state.control;
+        let active = &control.active;
         let status = match active.as_slice() {
             [] => WorkflowStatus::Completed,
+            _ if control.paused_at.is_some() => WorkflowStatus::Paused,
             _ if active.iter().all(|active| active.phase.is_waiting()) => WorkflowStatus::Waiting,
             _ => WorkflowStatus::Running,
         };
+        let wakes = active.iter().filter_map(|active| active.phase.wake_at()).min();
         self.state.current_step = match active.first() {
             Some(oldest) => Some(oldest.step.clone()),
-            None => self.executions.last().map(|record| record.step.clone()),
+            None => self.last_ended(),
         };
-        self.state.wake_at = active.iter().filter_map(|active| wake_at(&active.phase)).min();
+        self.state.wake_at = wakes.filter(|_| status != WorkflowStatus::Paused);
         self.state.status = status;
         match (before, status) {
             (_, WorkflowStatus::Completed) => self.events.push(Event::WorkflowCompleted),
-            (WorkflowStatus::Running, WorkflowStatus::Waiting) => self.events.push(Event::WorkflowWaiting),
-            (WorkflowStatus::Waiting, WorkflowStatus::Running) => self.events.push(Event::WorkflowResumed),
+            (WorkflowStatus::Waiting, WorkflowStatus::Waiting) => {}
+            (_, WorkflowStatus::Waiting) => self.events.push(Event::WorkflowWaiting),
+            (WorkflowStatus::Waiting, WorkflowStatus::Running) => self.events.push(Event::WorkflowResumed { by: None }),
             _ => {}
         }
     }
+
+    /// The step of the graph that ended last by itself.
+    fn last_ended(&self) -> Option<StepName> {
+        let by_itself =
+            self.executions.iter().filter(|record| record.part_of.is_none() && record.status != StepStatus::Canceled);
+        by_itself.max_by_key(|record| record.ended_order).map(|record| record.step.clone())
+    }
 }
 
-const fn wake_at(phase: &Phase) -> Option<Timestamp> {
-    match phase {
-        Phase::Scheduled { not_before } => *not_before,
-        Phase::Joining | Phase::Running | Phase::FailureHook { .. } | Phase::AwaitingTask { .. } => None,
-    }
+/// How an execution succeeded; fields that do not apply are left out.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) input: Option<Json>,
+    pub(super) output: Option<Json>,
+    pub(super) wrote: Vec<ContextKey>,
+    pub(super) trace: Option<AttemptTrace>,
+    pub(super) task: Option<TaskRecord>,
 }
 
 /// How an execution ended; fields that do not apply are left out.

@@ -1,84 +1,130 @@
-//! Edges, gateways and joins: where an execution that ended leads to.
+//! Edges and gateways: where an execution that ended leads to.
 
-use super::draft::{Draft, ExecutionEnd};
+use super::draft::{Done, Draft};
 use crate::definition::{GatewayMode, Outcome};
-use crate::expression::EvaluationError;
-use crate::failure::EngineCode;
+use crate::failure::{EngineCode, Failure};
 use crate::history::{EdgeDecision, Event};
-use crate::id::ExecutionNumber;
-use crate::instance::{Active, Arrival, Phase};
+use crate::instance::{Active, Place};
 use crate::json::{JSON_DEPTH_MAX, Json};
-use crate::name::StepName;
-use crate::plan::{PlannedEdge, PlannedKind, PlannedStep, StepIndex};
-use crate::status::StepStatus;
+use crate::name::{ContextKey, StepName};
+use crate::plan::{PlannedEdge, PlannedKind, PlannedStep};
 
-/// The most bytes that the results of the branches of one join may have together.
+/// The most bytes that the results of the branches of one join, or of the parts of one group, may have together.
 ///
 /// Protects memory and store: each join hands on all that came to it, so joins in a row or a loop would double it
 /// again and again.
 pub const JOINED_LEN_BYTES_MAX: usize = 4 << 20;
 
-/// An execution that has ended and whose edges are to be looked at.
+/// An execution that has ended and that something follows.
 #[derive(Clone)]
 pub(super) struct Leaving {
-    pub(super) execution: ExecutionNumber,
-    pub(super) step: StepName,
+    pub(super) active: Active,
     pub(super) result: Option<Json>,
     pub(super) outcome: Outcome,
 }
 
+impl Leaving {
+    pub(super) const fn succeeded(active: Active, result: Option<Json>) -> Self {
+        Self { active, result, outcome: Outcome::Success }
+    }
+}
+
 /// What became of the edges of an execution that failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum FailureWay {
-    /// One was taken.
+enum FailureWay {
+    /// One was taken, or the instance failed over them.
     Taken,
     /// There is none, or none could be taken.
     None,
 }
 
 impl Draft<'_> {
-    /// Goes on from a step that succeeded or was skipped. If it has edges, one must be taken.
+    /// Goes on from an execution that succeeded or was skipped: along its edges, or with its group.
     pub(super) fn leave(&mut self, leaving: Leaving) {
-        let index = self.plan.find(&leaving.step).expect("an instance stays on the definition it started with");
-        let step = self.plan.step(index);
-        if step.is_terminal || step.outgoing(Outcome::Success).next().is_none() {
+        match leaving.active.place {
+            Place::Graph => self.leave_step(leaving),
+            Place::Member { of, slot } => self.part_succeeded(of, slot, &leaving),
+            Place::Callback { of } => self.complete_group(of, leaving.result),
+            Place::Undo { .. } => self.undone(&leaving.active.step, None),
+        }
+    }
+
+    /// Goes on from an execution that failed for good and is recorded so.
+    pub(super) fn leave_failed(&mut self, active: &Active, failure: &Failure) {
+        match active.place {
+            Place::Graph => self.leave_failed_step(active, failure),
+            Place::Member { of, .. } => self.part_failed(of, active, failure),
+            Place::Callback { of } => self.fail_group(of, &failure.of_part(&active.step)),
+            Place::Undo { .. } => self.undone(&active.step, Some(failure)),
+        }
+    }
+
+    /// If a step has edges, one must be taken.
+    fn leave_step(&mut self, mut leaving: Leaving) {
+        let (_, step) = self.planned(&leaving.active);
+        if step.terminates {
+            self.cancel_active(&format!("the step `{}` ended the workflow", step.name));
+        }
+        if step.terminates || step.is_terminal || step.outgoing(Outcome::Success).next().is_none() {
             self.state.result = leaving.result;
             return;
         }
         let Ok(taken) = self.decide(step, &leaving) else { return };
         if taken.is_empty() {
-            self.fail_without_way(step);
+            return self.fail_without_way(step, &leaving.active);
         }
         for edge in taken {
-            self.arrive(&leaving, edge);
+            self.arrive(&mut leaving, edge);
         }
     }
 
-    /// Goes on from a step that failed for good, if it has a way for that.
-    pub(super) fn leave_failed(&mut self, leaving: &Leaving) -> FailureWay {
-        let index = self.plan.find(&leaving.step).expect("an instance stays on the definition it started with");
-        let step = self.plan.step(index);
+    fn leave_failed_step(&mut self, active: &Active, failure: &Failure) {
+        let (_, step) = self.planned(active);
+        let outcomes = Outcome::of_failure(failure);
+        if outcomes.iter().any(|outcome| step.outgoing(*outcome).next().is_some()) {
+            self.show_failure(&active.step, failure);
+        }
+        let is_taken = outcomes.iter().any(|&outcome| {
+            let leaving = Leaving { active: active.clone(), result: None, outcome };
+            self.take_failure_edges(step, leaving) == FailureWay::Taken
+        });
+        if !is_taken {
+            self.fail_instance_at(active, failure);
+        }
+    }
+
+    fn take_failure_edges(&mut self, step: &PlannedStep, mut leaving: Leaving) -> FailureWay {
         if step.outgoing(leaving.outcome).next().is_none() {
             return FailureWay::None;
         }
-        let Ok(taken) = self.decide(step, leaving) else { return FailureWay::Taken };
+        let Ok(taken) = self.decide(step, &leaving) else { return FailureWay::Taken };
         if taken.is_empty() {
             return FailureWay::None;
         }
         for edge in taken {
-            self.arrive(leaving, edge);
+            self.arrive(&mut leaving, edge);
         }
         FailureWay::Taken
     }
 
-    fn fail_without_way(&mut self, step: &PlannedStep) {
+    /// Puts a failure into the context under the step's name, for the steps that handle it.
+    fn show_failure(&mut self, step: &StepName, failure: &Failure) {
+        let key = ContextKey::new(step.as_str()).expect("every step's name can be a key");
+        let shown = serde_json::to_value(failure).expect("a failure is text, numbers and JSON");
+        self.write_all([(key, Some(shown.into()))].into());
+    }
+
+    fn fail_without_way(&mut self, step: &PlannedStep, active: &Active) {
         let looked_at = step.outgoing(Outcome::Success).count();
+        let why = match step.kind {
+            PlannedKind::GatewayComponent(_) => "its component named none of them".to_owned(),
+            _ => format!("none of its {looked_at} conditions held"),
+        };
         let message = format!(
-            "no edge out of `{}` could be taken: none of its {looked_at} conditions held and it has no default edge; \
-             add one with `default: true`",
+            "no edge out of `{}` could be taken: {why} and it has no default edge; add one with `default: true`",
             step.name
         );
-        self.fail_instance_by(EngineCode::Expression, &step.name, message);
+        self.fail_instance_by(EngineCode::Expression, active, message);
     }
 
     /// Looks at the edges of one outcome in order and says which are taken.
@@ -86,21 +132,27 @@ impl Draft<'_> {
     /// An error in a condition fails the instance here, naming the edge.
     fn decide<'p>(&mut self, step: &'p PlannedStep, leaving: &Leaving) -> Result<Vec<&'p PlannedEdge>, ()> {
         let mode = match step.kind {
-            PlannedKind::Gateway(mode) if leaving.outcome == Outcome::Success => mode,
-            PlannedKind::Gateway(_) | PlannedKind::Machine(_) | PlannedKind::Human(_) => GatewayMode::Inclusive,
+            PlannedKind::Gateway(mode) if leaving.outcome.is_success() => mode,
+            _ => GatewayMode::Inclusive,
         };
         let mut decisions = Vec::new();
         let mut taken = Vec::new();
         for edge in step.outgoing(leaving.outcome).filter(|edge| !edge.is_default || mode == GatewayMode::Parallel) {
-            let holds = match (&edge.condition, mode) {
-                (Some(_), GatewayMode::Exclusive) if !taken.is_empty() => break,
-                (None, GatewayMode::Exclusive) if !taken.is_empty() => break,
-                (Some(condition), GatewayMode::Exclusive | GatewayMode::Inclusive) => self
-                    .with_scope(leaving.result.as_ref(), |scope| condition.evaluate(scope))
-                    .map_err(|error| self.fail_by_condition(step, edge, &error))?,
-                (None, _) | (Some(_), GatewayMode::Parallel) => true,
+            if mode == GatewayMode::Exclusive && !taken.is_empty() {
+                break;
+            }
+            let (holds, read) = match &edge.condition {
+                Some(condition) if mode != GatewayMode::Parallel => {
+                    let looked = self.with_scope(leaving.result.as_ref(), |scope| {
+                        (condition.evaluate(scope), condition.values_read(scope))
+                    });
+                    let holds =
+                        looked.0.map_err(|error| self.fail_by_condition(step, edge, &leaving.active, &error))?;
+                    (holds, looked.1)
+                }
+                Some(_) | None => (true, Vec::new()),
             };
-            decisions.push(self.decision(edge, holds));
+            decisions.push(EdgeDecision { read, ..self.decision(edge, holds) });
             if holds {
                 taken.push(edge);
             }
@@ -109,194 +161,114 @@ impl Draft<'_> {
             taken.extend(step.outgoing(leaving.outcome).find(|edge| edge.is_default));
             decisions.extend(taken.iter().map(|edge| self.decision(edge, true)));
         }
-        let (execution, step) = (leaving.execution, step.name.clone());
-        self.events.push(Event::EdgesDecided { execution, step, edges: decisions });
+        self.tell_decisions(&leaving.active, decisions);
         Ok(taken)
     }
 
-    fn decision(&self, edge: &PlannedEdge, taken: bool) -> EdgeDecision {
-        EdgeDecision { edge: edge.index, target: self.plan.step(edge.target).name.clone(), taken }
+    fn tell_decisions(&mut self, active: &Active, edges: Vec<EdgeDecision>) {
+        self.events.push(Event::EdgesDecided { execution: active.number, step: active.step.clone(), edges });
     }
 
-    fn fail_by_condition(&mut self, step: &PlannedStep, edge: &PlannedEdge, error: &EvaluationError) {
+    fn decision(&self, edge: &PlannedEdge, taken: bool) -> EdgeDecision {
+        let target = self.plan.step(edge.target).name.clone();
+        EdgeDecision { edge: edge.index, target, taken, read: Vec::new() }
+    }
+
+    fn fail_by_condition(&mut self, step: &PlannedStep, edge: &PlannedEdge, active: &Active, error: &str) {
         let target = &self.plan.step(edge.target).name;
         let message =
             format!("the condition of edge {} from `{}` to `{target}` failed: {error}", edge.index, step.name);
-        self.fail_instance_by(EngineCode::Expression, &step.name, message);
+        self.fail_instance_by(EngineCode::Expression, active, message);
     }
 
-    fn arrive(&mut self, leaving: &Leaving, edge: &PlannedEdge) {
-        if self.state.status.is_finished() {
-            return;
-        }
-        let arrival =
-            Arrival { step: leaving.step.clone(), execution: leaving.execution, has_result: leaving.result.is_some() };
-        self.activate(edge.target, Some((arrival, edge.index)));
+    /// A gateway hands on what came to it; at the start that is the initial data.
+    pub(super) fn pass_gateway(&mut self, active: &Active) {
+        let result = self.incoming(active);
+        self.complete(active, Done { input: result.clone(), output: result.clone(), ..Done::default() });
+        self.leave(Leaving::succeeded(active.clone(), result));
     }
 
-    /// Lets a branch come to a step: a new execution, or one more arrival at an execution that waits in a join.
+    /// Goes on from a gateway whose component has named its targets; what came to it is handed on.
     ///
-    /// A branch that comes over several edges at once has come once.
-    pub(super) fn activate(&mut self, target: StepIndex, from: Option<(Arrival, u32)>) {
-        let step = self.plan.step(target);
-        if let Some((arrival, edge)) = &from
-            && let Some(number) = self.waiting_in_join(&step.name)
-        {
-            let waiting = self.active_mut(number).expect("it was found just now");
-            if waiting.arrivals.iter().any(|known| known.execution == arrival.execution) {
-                return;
-            }
-            waiting.arrivals.push(arrival.clone());
-            let event = Event::BranchJoined {
-                execution: number,
-                step: step.name.clone(),
-                from: arrival.execution,
-                edge: *edge,
+    /// A name that no edge leads to is a failure of the gateway.
+    pub(super) fn leave_gateway(&mut self, active: &Active, done: Done, names: &Json) -> Result<(), Failure> {
+        let (_, step) = self.planned(active);
+        let edges: Vec<_> = step.outgoing(Outcome::Success).collect();
+        let named = self.targets_named(step, &edges, names)?;
+        let result = self.incoming(active);
+        self.complete(active, Done { output: result.clone(), ..done });
+        let mut decisions = Vec::new();
+        let mut taken = Vec::new();
+        for edge in &edges {
+            let is_taken = match named.is_empty() {
+                true => edge.is_default,
+                false => named.contains(&self.plan.step(edge.target).name),
             };
-            self.events.push(event);
-            return;
+            decisions.push(self.decision(edge, is_taken));
+            if is_taken {
+                taken.push(*edge);
+            }
         }
-        if self.state.control.executions >= self.plan.definition.limits.iterations {
-            let max = self.plan.definition.limits.iterations;
-            let message = format!(
-                "the instance ran {max} step executions, its limit; raise `limits.iterations`, or end the loop"
-            );
-            self.fail_instance_by(EngineCode::Iterations, &step.name, message);
-            return;
+        self.tell_decisions(active, decisions);
+        if taken.is_empty() {
+            self.fail_without_way(step, active);
         }
-        self.state.control.executions += 1;
-        let number = ExecutionNumber(self.state.control.executions);
-        self.events.push(Event::StepActivated {
-            execution: number,
-            step: step.name.clone(),
-            step_type: step.step_type(),
-            from: from.as_ref().map(|(arrival, _)| arrival.execution),
-            edge: from.as_ref().map(|(_, edge)| *edge),
-        });
-        self.state.control.active.push(Active {
-            number,
-            step: step.name.clone(),
-            phase: Phase::Joining,
-            arrivals: from.map(|(arrival, _)| arrival).into_iter().collect(),
-            attempts: 0,
-            activated_at: self.now,
-            started_at: None,
-        });
-    }
-
-    fn waiting_in_join(&self, step: &StepName) -> Option<ExecutionNumber> {
-        let joining = |active: &&Active| active.step == *step && active.phase == Phase::Joining;
-        self.state.control.active.iter().find(joining).map(|active| active.number)
-    }
-
-    /// Lets every execution go on that nothing holds back any more, until none is left.
-    ///
-    /// An execution waits in its join as long as another active branch can still come to it. Where only branches that
-    /// wait in joins themselves can, the one that has waited longest goes: so no set of joins can block each other,
-    /// whatever else is under way elsewhere.
-    pub(super) fn settle(&mut self) {
-        while !self.state.status.is_finished() {
-            let Some(number) = self.next_to_enter() else { return };
-            self.enter(number);
+        let mut leaving = Leaving::succeeded(active.clone(), result);
+        for edge in taken {
+            self.arrive(&mut leaving, edge);
         }
+        Ok(())
     }
 
-    fn next_to_enter(&self) -> Option<ExecutionNumber> {
-        let joining = || self.state.control.active.iter().filter(|active| active.phase == Phase::Joining);
-        let next = joining().find(|waiting| !self.is_awaited(waiting));
-        next.or_else(|| joining().find(|waiting| !self.is_awaited_by_moving(waiting))).map(|active| active.number)
+    fn targets_named(
+        &self,
+        step: &PlannedStep,
+        edges: &[&PlannedEdge],
+        names: &Json,
+    ) -> Result<Vec<StepName>, Failure> {
+        let plan = self.plan;
+        let targets: Vec<_> = edges.iter().map(|edge| &plan.step(edge.target).name).collect();
+        let wrong = |what: String| {
+            let known = targets.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let message = format!("the component of gateway `{}` answered {what}; it may name {known}", step.name);
+            Failure::engine(EngineCode::Contract, message)
+        };
+        let list = names.tree().as_array().ok_or_else(|| wrong("with no list of names".to_owned()))?;
+        list.iter()
+            .map(|name| {
+                let found = targets.iter().find(|target| name.as_str() == Some(target.as_str()));
+                found
+                    .map(|target| (*target).clone())
+                    .ok_or_else(|| wrong(format!("`{}`, which no edge from it leads to", shown(name))))
+            })
+            .collect()
     }
 
-    /// Whether a branch that does not wait in a join can still come to the step that an execution waits at.
-    ///
-    /// If none can, then none can come to the joins either that this one waits for: who reaches those reaches this.
-    fn is_awaited_by_moving(&self, waiting: &Active) -> bool {
-        let (target, _) = self.planned(waiting);
-        let mut moving = self.state.control.active.iter().filter(|other| other.phase != Phase::Joining);
-        moving.any(|other| self.plan.can_reach(self.planned(other).0, target))
-    }
-
-    /// Whether another branch can still come to the step that an execution waits at.
-    fn is_awaited(&self, waiting: &Active) -> bool {
-        let (target, step) = self.planned(waiting);
-        step.incoming > 1
-            && self
-                .state
-                .control
-                .active
-                .iter()
-                .filter(|other| other.step != waiting.step)
-                .any(|other| self.plan.can_reach(self.planned(other).0, target))
-    }
-
-    /// Lets an execution do what its step does.
-    fn enter(&mut self, number: ExecutionNumber) {
-        let active = self.state.control.find_active(number).expect("only active executions are entered").clone();
-        let (_, step) = self.planned(&active);
-        if let Err((code, message)) = self.check_joined(&active) {
-            return self.fail_instance_by(code, &active.step, message);
-        }
-        match &step.kind {
-            PlannedKind::Machine(_) => self.set_phase(number, Phase::Scheduled { not_before: None }),
-            PlannedKind::Human(human) => self.create_task(&active, human),
-            PlannedKind::Gateway(_) => self.pass_gateway(&active),
-        }
-    }
-
-    /// Checks that what came over several branches stays within bounds when it is put together.
-    fn check_joined(&self, active: &Active) -> Result<(), (EngineCode, String)> {
-        if active.arrivals.len() < 2 {
-            return Ok(());
-        }
-        let step = &active.step;
-        let results = || active.arrivals.iter().filter_map(|arrival| self.result_of(arrival.execution));
-        let bytes: usize = results().map(|result| result.len_bytes()).sum();
+    /// Checks that results stay within bounds when they are put together; `why` says where.
+    pub(super) fn check_together<'j>(
+        &self,
+        results: impl Iterator<Item = &'j Json> + Clone,
+        why: &str,
+    ) -> Result<(), (EngineCode, String)> {
+        let bytes: usize = results.clone().map(Json::len_bytes).sum();
         if bytes > JOINED_LEN_BYTES_MAX {
             let message = format!(
-                "the results that join at `{step}` have {bytes} bytes together; at most {JOINED_LEN_BYTES_MAX}: \
-                 let the steps before it return less"
+                "the results that {why} have {bytes} bytes together; at most {JOINED_LEN_BYTES_MAX}: let the steps \
+                 before it return less"
             );
             return Err((EngineCode::Output, message));
         }
-        if results().any(|result| result.depth() >= JSON_DEPTH_MAX) {
+        if results.into_iter().any(|result| result.depth() >= JSON_DEPTH_MAX) {
             let message = format!(
-                "the results that join at `{step}` would nest deeper than {JSON_DEPTH_MAX} when they are put together; \
-                 let the steps before it return flatter ones"
+                "the results that {why} would nest deeper than {JSON_DEPTH_MAX} when they are put together; let the \
+                 steps before it return flatter ones"
             );
             return Err((EngineCode::InvalidOutput, message));
         }
         Ok(())
     }
+}
 
-    pub(super) fn set_phase(&mut self, number: ExecutionNumber, phase: Phase) {
-        if let Some(active) = self.active_mut(number) {
-            active.phase = phase;
-        }
-    }
-
-    /// A gateway hands on what came to it; at the start that is the initial data.
-    fn pass_gateway(&mut self, active: &Active) {
-        self.remove_active(active.number);
-        let result = match active.arrivals.as_slice() {
-            [] => self.result_of(ExecutionNumber::INPUT),
-            _ => self.previous_result(active),
-        };
-        let end =
-            ExecutionEnd { input: result.clone(), output: result.clone(), ..ExecutionEnd::new(StepStatus::Succeeded) };
-        self.record_end(active, end);
-        self.events.push(Event::StepCompleted {
-            execution: active.number,
-            step: active.step.clone(),
-            attempt: 0,
-            wrote: Vec::new(),
-            trace: None,
-        });
-        let outcome = Outcome::Success;
-        self.leave(Leaving { execution: active.number, step: active.step.clone(), result, outcome });
-    }
-
-    /// What the step before returned: see [`crate::instance::WorkflowInstance::previous_result`].
-    pub(super) fn previous_result(&self, active: &Active) -> Option<Json> {
-        crate::instance::combine_results(active, |number| self.result_of(number))
-    }
+fn shown(name: &serde_json::Value) -> String {
+    crate::problem::shorten(name.as_str().map_or_else(|| name.to_string(), str::to_owned).as_str(), 80)
 }

@@ -1,20 +1,21 @@
 //! Human tasks: created, claimed, reassigned, completed.
 
-use super::draft::{Draft, ExecutionEnd};
+use serde_json::Value;
+
+use super::draft::{Done, Draft};
 use super::flow::Leaving;
 use super::{Actor, Refusal, Standing};
 use crate::attempt::ContextWrites;
-use crate::definition::Outcome;
 use crate::failure::{EngineCode, Failure};
 use crate::history::Event;
-use crate::id::TaskId;
+use crate::id::{ExecutionNumber, TaskId};
 use crate::instance::{Active, Phase};
 use crate::json::Json;
-use crate::name::{ContextKey, UserId};
+use crate::name::{ContextKey, StepName, UserId};
 use crate::plan::{PlannedHuman, PlannedKind};
 use crate::record::{ExecutionRecord, TaskRecord};
 use crate::schema::FieldError;
-use crate::status::{StepStatus, StepType, TaskStatus};
+use crate::status::TaskStatus;
 
 /// The longest title of a task once its placeholders are filled, in bytes.
 const TITLE_LEN_BYTES_MAX: usize = 1 << 10;
@@ -28,7 +29,7 @@ impl Draft<'_> {
         let step = &human.step;
         let assignee = match self.assignee_of(active, human) {
             Ok(assignee) => assignee,
-            Err(failure) => return self.fail_unasked(active, &failure),
+            Err(failure) => return self.fail_unbegun(active, &failure),
         };
         let title = step.title.clone().unwrap_or_else(|| crate::graph::label_of(&active.step));
         let task = TaskRecord {
@@ -37,8 +38,8 @@ impl Draft<'_> {
             execution: active.number,
             step: active.step.clone(),
             tenant: self.instance.identity.tenant.clone(),
-            title: self.filled(&title, TITLE_LEN_BYTES_MAX),
-            description: step.description.as_ref().map(|text| self.filled(text, DESCRIPTION_LEN_BYTES_MAX)),
+            title: self.filled(active, &title, TITLE_LEN_BYTES_MAX),
+            description: step.description.as_ref().map(|text| self.filled(active, text, DESCRIPTION_LEN_BYTES_MAX)),
             form_schema: step.form_schema.clone(),
             assignee,
             group: step.assignee_group.clone(),
@@ -50,7 +51,13 @@ impl Draft<'_> {
             completed_by: None,
             comment: None,
         };
-        self.set_phase(active.number, Phase::AwaitingTask { task: task.id });
+        let phase = Phase::AwaitingTask {
+            task: task.id,
+            remind_at: task.reminder_at,
+            overdue_at: task.due_at,
+            timeout_at: step.timeout.map(|timeout| self.now.after(timeout.length())),
+        };
+        self.set_phase(active.number, phase);
         self.events.push(Event::TaskCreated {
             task: task.id,
             execution: active.number,
@@ -58,35 +65,23 @@ impl Draft<'_> {
             assignee: task.assignee.clone(),
             group: task.group.clone(),
         });
-        self.record_waiting(active, &task);
+        self.record_waiting(active.number, &task);
         self.put_task(task);
     }
 
     /// Records an execution that waits for its task, as the task stands.
-    fn record_waiting(&mut self, active: &Active, task: &TaskRecord) {
-        self.executions.push(ExecutionRecord {
-            number: active.number,
-            step: active.step.clone(),
-            step_type: StepType::Human,
-            status: StepStatus::Waiting,
-            attempts: 0,
-            input: self.previous_result(active),
-            output: None,
-            failure: None,
-            started_at: active.activated_at,
-            completed_at: None,
-            ended_order: None,
-            assigned_to: task.assignee.clone(),
-            completed_by: None,
-        });
+    fn record_waiting(&mut self, number: ExecutionNumber, task: &TaskRecord) {
+        if let Some(active) = self.state.control.find_active(number) {
+            let (input, assigned_to) = (self.incoming(active), task.assignee.clone());
+            let record = ExecutionRecord { input, assigned_to, ..self.record_of(active) };
+            self.put_record(record);
+        }
     }
 
     /// Gives a task to somebody.
     fn assign(&mut self, record: TaskRecord, to: UserId) {
         let record = TaskRecord { assignee: Some(to), ..record };
-        if let Some(active) = self.state.control.find_active(record.execution).cloned() {
-            self.record_waiting(&active, &record);
-        }
+        self.record_waiting(record.execution, &record);
         self.put_task(record);
     }
 
@@ -95,43 +90,53 @@ impl Draft<'_> {
     /// A key that names nobody is a failure: a task that was meant for one person must not be anybody's.
     fn assignee_of(&mut self, active: &Active, human: &PlannedHuman) -> Result<Option<UserId>, Failure> {
         let Some(key) = &human.step.assignee_key else { return Ok(human.step.assignee.clone()) };
-        let context = self.context();
-        let named = context.get(key).and_then(|value| UserId::new(value.tree().as_str()?).ok());
+        let value = self.value_at(active, key.as_str());
+        let named = value.as_ref().and_then(|value| UserId::new(value.as_str()?).ok());
         named.map(Some).ok_or_else(|| {
-            let found = if context.contains_key(key) { "holds no user's id" } else { "has no value" };
+            let found = if value.is_some() { "holds no user's id" } else { "has no value" };
             let message = format!("nobody can be asked at `{}`: the context key `{key}` {found}", active.step);
             Failure::engine(EngineCode::Input, message)
         })
     }
 
-    fn fail_unasked(&mut self, active: &Active, failure: &Failure) {
-        let (execution, step, failed) = (active.number, active.step.clone(), failure.clone());
-        self.events.push(Event::StepFailed { execution, step, attempt: 0, failure: failed, trace: None });
-        let input = self.previous_result(active);
-        self.fail(active, input, failure);
+    /// A value of the context; in a `for_each`, `item` is what it runs for, and `item.name` a field of that.
+    fn value_at(&mut self, active: &Active, key: &str) -> Option<Value> {
+        let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+        let item = active.arrivals.iter().find(|arrival| arrival.item.is_some());
+        if first == StepName::ITEM && item.is_some() {
+            let item = self.previous_result(active)?;
+            return match rest {
+                None => Some(item.tree().clone()),
+                Some(field) => item.tree().get(field).cloned(),
+            };
+        }
+        self.context().get(key).map(|value| value.tree().clone())
     }
 
-    /// Replaces each `{context.key}` by its value; one without a value stays, so that the mistake can be seen.
-    fn filled(&mut self, text: &str, len_bytes_max: usize) -> String {
-        let context = self.context();
+    /// Replaces each `{context.key}` and `{item}` by its value; one without a value stays, so that the mistake is seen.
+    fn filled(&mut self, active: &Active, text: &str, len_bytes_max: usize) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, after)) = rest.split_once("{context.") {
+        while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
-            let value = after.split_once('}').and_then(|(key, rest)| Some((context.get(key)?, rest)));
-            match value {
+            let named = after.split_once('}').and_then(|(name, after)| {
+                let key = name.strip_prefix("context.").or_else(|| name.starts_with(StepName::ITEM).then_some(name))?;
+                Some((self.value_at(active, key)?, after))
+            });
+            rest = match named {
+                Some((Value::String(value), after)) => {
+                    filled.push_str(&value);
+                    after
+                }
                 Some((value, after)) => {
-                    match value.tree().as_str() {
-                        Some(text) => filled.push_str(text),
-                        None => filled.push_str(value.text()),
-                    }
-                    rest = after;
+                    filled.push_str(&value.to_string());
+                    after
                 }
                 None => {
-                    filled.push_str("{context.");
-                    rest = after;
+                    filled.push('{');
+                    after
                 }
-            }
+            };
             if filled.len() > len_bytes_max {
                 break;
             }
@@ -157,7 +162,13 @@ impl Draft<'_> {
         Ok(())
     }
 
-    pub(super) fn task_reassigned(&mut self, task: TaskId, to: UserId, reason: String) -> Result<(), Refusal> {
+    pub(super) fn task_reassigned(
+        &mut self,
+        task: TaskId,
+        to: UserId,
+        reason: String,
+        by: Option<UserId>,
+    ) -> Result<(), Refusal> {
         let record = self.waiting_task(task)?;
         self.events.push(Event::TaskReassigned {
             task,
@@ -165,6 +176,7 @@ impl Draft<'_> {
             from: record.assignee.clone(),
             to: to.clone(),
             reason,
+            by,
         });
         self.assign(record, to);
         Ok(())
@@ -181,7 +193,6 @@ impl Draft<'_> {
         let number = record.execution;
         let active = self.state.control.find_active(number).ok_or(Refusal::TaskNotPending { task })?.clone();
         let writes = self.checked_answer(&active, &data)?;
-        self.remove_active(number);
         self.write_all(writes);
         let record = TaskRecord {
             status: TaskStatus::Completed,
@@ -191,21 +202,15 @@ impl Draft<'_> {
             ..record
         };
         let step = active.step.clone();
-        self.events.push(Event::TaskCompleted { task, step: step.clone(), user: actor.user.clone(), comment });
+        self.events.push(Event::TaskCompleted { task, step, user: actor.user.clone(), comment });
         self.put_task(record.clone());
         self.state.control.user = Some(actor.user);
-        let end = ExecutionEnd {
-            input: self.previous_result(&active),
-            output: Some(data.clone()),
-            task: Some(record),
-            ..ExecutionEnd::new(StepStatus::Succeeded)
-        };
-        self.record_end(&active, end);
+        let input = self.incoming(&active);
         let wrote =
             data.tree().as_object().into_iter().flat_map(|map| map.keys()).filter_map(|key| ContextKey::new(key).ok());
-        let (wrote, attempt) = (wrote.collect(), 0);
-        self.events.push(Event::StepCompleted { execution: number, step: step.clone(), attempt, wrote, trace: None });
-        self.leave(Leaving { execution: number, step, result: Some(data), outcome: Outcome::Success });
+        let (wrote, output) = (wrote.collect(), Some(data));
+        self.complete(&active, Done { input, output: output.clone(), wrote, task: Some(record), trace: None });
+        self.leave(Leaving::succeeded(active, output));
         Ok(())
     }
 

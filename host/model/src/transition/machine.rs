@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::Refusal;
-use super::draft::{Draft, ExecutionEnd};
-use super::flow::{FailureWay, Leaving};
+use super::draft::{Done, Draft, ExecutionEnd};
+use super::flow::Leaving;
 use crate::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport};
-use crate::definition::Outcome;
-use crate::failure::{EngineCode, Failure, InstanceError};
+use crate::failure::{EngineCode, Failure};
 use crate::history::{Event, Hook};
 use crate::id::{ExecutionNumber, InstanceId};
 use crate::instance::{Active, Phase};
@@ -25,6 +24,7 @@ pub const CONTEXT_KEYS_MAX: usize = 1_000;
 impl Draft<'_> {
     pub(super) fn attempt_started(&mut self, execution: ExecutionNumber) -> Result<(), Refusal> {
         let now = self.now;
+        self.expect_unpaused(execution)?;
         let active =
             self.expect_phase(execution, StepStatus::Running, |phase| matches!(phase, Phase::Scheduled { .. }))?;
         active.phase = Phase::Running;
@@ -43,6 +43,9 @@ impl Draft<'_> {
     ) -> Result<(), Refusal> {
         let active = self.expect_phase(execution, StepStatus::Succeeded, |phase| *phase == Phase::Running)?.clone();
         match report.outcome {
+            AttemptOutcome::Succeeded(names) if self.is_gateway(&active) => {
+                self.gateway_decided(&active, input, &names, report.trace);
+            }
             AttemptOutcome::Succeeded(output) => match self.check_context_size(&report.writes) {
                 Ok(()) => {
                     let hook_failure = report.hook_failure;
@@ -56,6 +59,17 @@ impl Draft<'_> {
         Ok(())
     }
 
+    fn is_gateway(&self, active: &Active) -> bool {
+        matches!(self.planned(active).1.kind, PlannedKind::GatewayComponent(_))
+    }
+
+    fn gateway_decided(&mut self, active: &Active, input: Json, names: &Json, trace: AttemptTrace) {
+        let done = Done { input: Some(input), trace: Some(trace.clone()), ..Done::default() };
+        if let Err(failure) = self.leave_gateway(active, done, names) {
+            self.fail_attempt(active, failure, Some(trace));
+        }
+    }
+
     fn succeed(
         &mut self,
         active: &Active,
@@ -65,38 +79,24 @@ impl Draft<'_> {
         trace: AttemptTrace,
         hook_failure: Option<Failure>,
     ) {
-        self.remove_active(active.number);
-        let (execution, step) = (active.number, active.step.clone());
         let wrote = keys_of(&writes);
         self.write_all(writes);
-        let end = ExecutionEnd {
-            input: Some(input),
-            output: Some(output.clone()),
-            ..ExecutionEnd::new(StepStatus::Succeeded)
-        };
-        self.record_end(active, end);
-        let trace = Some(trace);
-        self.events.push(Event::StepCompleted {
-            execution,
-            step: step.clone(),
-            attempt: active.attempts,
-            wrote,
-            trace,
-        });
+        let (input, trace) = (Some(input), Some(trace));
+        self.complete(active, Done { input, output: Some(output.clone()), wrote, trace, task: None });
         if let Some(failure) = hook_failure {
-            let hook = Hook::OnSuccess;
-            let (step, failure) = (step.clone(), Some(failure));
+            let (execution, step, hook) = (active.number, active.step.clone(), Hook::OnSuccess);
+            let failure = Some(failure);
             self.events.push(Event::HookEnded { execution, step, hook, failure, wrote: Vec::new(), trace: None });
         }
-        self.leave(Leaving { execution, step, result: Some(output), outcome: Outcome::Success });
+        self.leave(Leaving::succeeded(active.clone(), Some(output)));
     }
 
     fn skip(&mut self, active: &Active, input: Json, trace: AttemptTrace) {
-        self.remove_active(active.number);
         let (execution, step) = (active.number, active.step.clone());
         self.record_end(active, ExecutionEnd { input: Some(input), ..ExecutionEnd::new(StepStatus::Skipped) });
-        self.events.push(Event::StepSkipped { execution, step: step.clone(), trace: Some(trace) });
-        self.leave(Leaving { execution, step, result: None, outcome: Outcome::Success });
+        self.remove_active(execution);
+        self.events.push(Event::StepSkipped { execution, step, trace: Some(trace) });
+        self.leave(Leaving::succeeded(active.clone(), None));
     }
 
     /// Schedules the next attempt if the policy allows one, else lets `on-failure` run.
@@ -112,10 +112,15 @@ impl Draft<'_> {
             return;
         }
         self.events.push(Event::StepFailed { execution, step, attempt, failure: failure.clone(), trace });
+        if self.is_gateway(active) {
+            // A gateway has no hooks.
+            return self.fail(active, None, &failure);
+        }
         self.set_phase(execution, Phase::FailureHook { failure, begun: false });
     }
 
     pub(super) fn failure_hook_started(&mut self, execution: ExecutionNumber) -> Result<(), Refusal> {
+        self.expect_unpaused(execution)?;
         let is_due = |phase: &Phase| matches!(phase, Phase::FailureHook { begun: false, .. });
         let active = self.expect_phase(execution, StepStatus::Failed, is_due)?;
         if let Phase::FailureHook { begun, .. } = &mut active.phase {
@@ -151,31 +156,24 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Ends an execution as failed, and takes its edge for that or fails the instance.
+    /// Ends an execution as failed; what follows is up to its edges, its group, or the instance fails.
     pub(super) fn fail(&mut self, active: &Active, input: Option<Json>, failure: &Failure) {
-        self.remove_active(active.number);
         let end = ExecutionEnd { input, failure: Some(failure.clone()), ..ExecutionEnd::new(StepStatus::Failed) };
         self.record_end(active, end);
-        let error = InstanceError::of_step(&active.step, failure);
-        let (_, step) = self.planned(active);
-        let outcomes = Outcome::of_failure(failure);
-        if outcomes.iter().any(|outcome| step.outgoing(*outcome).next().is_some()) {
-            self.show_failure(active, failure);
-        }
-        let is_taken = outcomes.iter().any(|&outcome| {
-            let leaving = Leaving { execution: active.number, step: active.step.clone(), result: None, outcome };
-            self.leave_failed(&leaving) == FailureWay::Taken
-        });
-        if !is_taken {
-            self.fail_instance(error);
-        }
+        self.remove_active(active.number);
+        self.leave_failed(active, failure);
     }
 
-    /// Puts a failure into the context under the step's name, for the steps that handle it.
-    fn show_failure(&mut self, active: &Active, failure: &Failure) {
-        let key = ContextKey::new(active.step.as_str()).expect("every step's name can be a key");
-        let shown = serde_json::to_value(failure).expect("a failure is text, numbers and JSON");
-        self.write_all(ContextWrites::from([(key, Some(shown.into()))]));
+    /// Fails an execution that could not even begin to do what its step does.
+    pub(super) fn fail_unbegun(&mut self, active: &Active, failure: &Failure) {
+        self.tell_failed(active, failure);
+        let input = self.incoming(active);
+        self.fail(active, input, failure);
+    }
+
+    pub(super) fn tell_failed(&mut self, active: &Active, failure: &Failure) {
+        let (execution, step, attempt) = (active.number, active.step.clone(), active.attempts);
+        self.events.push(Event::StepFailed { execution, step, attempt, failure: failure.clone(), trace: None });
     }
 
     /// Whatever was under way when the host went down has failed, and may be tried again.
@@ -201,7 +199,11 @@ impl Draft<'_> {
                 Phase::FailureHook { begun: false, .. }
                 | Phase::Joining
                 | Phase::Scheduled { .. }
-                | Phase::AwaitingTask { .. } => {}
+                | Phase::AwaitingTask { .. }
+                | Phase::AwaitingTime { .. }
+                | Phase::AwaitingMessage { .. }
+                | Phase::AwaitingChild { .. }
+                | Phase::RunningParts(_) => {}
             }
             if self.state.status.is_finished() {
                 return;
@@ -210,12 +212,7 @@ impl Draft<'_> {
     }
 
     fn machine_of(&self, active: &Active) -> &PlannedMachine {
-        match &self.planned(active).1.kind {
-            PlannedKind::Machine(machine) => machine,
-            PlannedKind::Human(_) | PlannedKind::Gateway(_) => {
-                unreachable!("only machine steps are attempted, and a step keeps its kind")
-            }
-        }
+        self.planned(active).1.machine().expect("only steps that run a component are attempted")
     }
 
     /// Checks that the context stays within its bounds with these writes.
@@ -237,7 +234,15 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn expect_phase(
+    fn expect_unpaused(&self, execution: ExecutionNumber) -> Result<(), Refusal> {
+        let (from, why) = ("paused", "an operator holds the instance");
+        match self.state.control.paused_at {
+            None => Ok(()),
+            Some(_) => Err(Refusal::InvalidTransition { execution, from, to: StepStatus::Running, why }),
+        }
+    }
+
+    pub(super) fn expect_phase(
         &mut self,
         execution: ExecutionNumber,
         to: StepStatus,

@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextData, ContextWrites, HookReport};
-use stepcell_model::definition::{StepDefinition, WorkflowDefinition};
+use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
 use stepcell_model::failure::Failure;
 use stepcell_model::history::Event;
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::{Active, Phase, WorkflowInstance};
 use stepcell_model::json::Json;
-use stepcell_model::name::{ContextKey, StepName, UserId};
+use stepcell_model::letter::Letter;
+use stepcell_model::name::{ContextKey, UserId};
 use stepcell_model::plan::Plan;
-use stepcell_model::record::{ExecutionRecord, InstanceIdentity};
+use stepcell_model::record::{CallbackSecret, ExecutionRecord, InstanceIdentity};
 use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
-use stepcell_model::transition::{Actor, Cause, Refusal, Transition, advance, start};
+use stepcell_model::transition::{Actor, Cause, Compensation, Refusal, Transition, advance, start};
 use uuid::Uuid;
 
 /// When every run begins.
@@ -31,15 +32,13 @@ pub struct Run {
     pub instance: WorkflowInstance,
     pub records: BTreeMap<ExecutionNumber, ExecutionRecord>,
     pub events: Vec<Event>,
+    pub letters: Vec<Letter>,
     now: Timestamp,
 }
 
 pub fn plan_of(definition: WorkflowDefinition) -> Plan {
-    let is_machine = |(name, step): (&StepName, &StepDefinition)| {
-        matches!(step, StepDefinition::Machine(_))
-            .then(|| (name.clone(), ComponentDigest::of(name.as_str().as_bytes())))
-    };
-    let components = definition.steps.iter().filter_map(is_machine).collect();
+    let digest = |used: &ComponentUse<'_>| (used.step.clone(), ComponentDigest::of(used.step.as_str().as_bytes()));
+    let components = definition.components().iter().map(digest).collect();
     Plan::new(DefinitionId::from_uuid(Uuid::nil()), definition, &components).unwrap()
 }
 
@@ -87,11 +86,14 @@ impl Run {
             created_by: None,
             correlation_id: None,
             idempotency_key: None,
+            parent: None,
+            callback_secret: CallbackSecret::from_bytes([7; 32]),
             started_at: START,
         };
         let transition = start(&plan, Arc::new(identity), context);
         let instance = WorkflowInstance::created_by(&transition);
-        let mut run = Self { plan, instance, records: BTreeMap::new(), events: Vec::new(), now: START };
+        let mut run =
+            Self { plan, instance, records: BTreeMap::new(), events: Vec::new(), letters: Vec::new(), now: START };
         run.instance.committed(transition.seq);
         run.keep(&transition);
         run.check();
@@ -135,6 +137,21 @@ impl Run {
         ended.iter().map(|record| format!("{} {}", record.step, record.status)).collect()
     }
 
+    /// Lets seconds pass, and does what is due then.
+    pub fn pass(&mut self, seconds: u64) {
+        self.try_pass(seconds).unwrap();
+    }
+
+    pub fn try_pass(&mut self, seconds: u64) -> Result<(), Refusal> {
+        self.now = self.now.after(Duration::from_secs(seconds));
+        self.tell(Cause::TimeCame)
+    }
+
+    pub fn cancel(&mut self, reason: &str) {
+        let (reason, compensation) = (reason.to_owned(), Compensation::None);
+        self.tell(Cause::Canceled { reason, by: None, compensation }).unwrap();
+    }
+
     pub fn begin(&mut self, step: &str) {
         let execution = self.active(step).number;
         self.tell(Cause::AttemptStarted { execution }).unwrap();
@@ -170,7 +187,7 @@ impl Run {
 
     pub fn task(&self, step: &str) -> TaskId {
         match self.active(step).phase {
-            Phase::AwaitingTask { task } => task,
+            Phase::AwaitingTask { task, .. } => task,
             ref other => panic!("`{step}` awaits no task but is {other:?}"),
         }
     }
@@ -187,6 +204,7 @@ impl Run {
 
     fn keep(&mut self, transition: &Transition) {
         self.events.extend(transition.events.iter().cloned());
+        self.letters.extend(transition.letters.iter().cloned());
         for record in &transition.executions {
             let before = self.records.insert(record.number, record.clone());
             let had_ended = before.is_some_and(|before| before.ended_order.is_some());
@@ -229,12 +247,18 @@ impl Run {
                 assert!(state.completed_at.is_some());
                 assert_eq!(state.wake_at, None, "nobody is to wake what is finished");
             }
-            WorkflowStatus::Pending | WorkflowStatus::Paused => panic!("nothing leads to {}", state.status),
+            WorkflowStatus::Paused => assert_eq!(state.wake_at, None, "nobody is to wake what is held"),
+            WorkflowStatus::Pending => panic!("nothing leads to {}", state.status),
         }
         assert_eq!(state.error.is_some(), matches!(state.status, WorkflowStatus::Failed | WorkflowStatus::Canceled));
         assert!(state.current_step.is_some());
         let moves = |active: &Active| active.phase != Phase::Joining;
-        assert!(state.status.is_finished() || control.active.iter().any(moves), "stuck: {:?}", control.active);
+        let is_held = state.status == WorkflowStatus::Paused;
+        assert!(
+            state.status.is_finished() || is_held || control.active.iter().any(moves),
+            "stuck: {:?}",
+            control.active
+        );
 
         let awaited: BTreeSet<_> = control
             .active
@@ -248,10 +272,13 @@ impl Run {
             "one task for each that waits"
         );
         for number in control.referenced_results() {
-            assert!(self.instance.results.contains_key(&number), "the result of execution {number} is kept");
+            let is_group =
+                matches!(control.find_active(number).map(|active| &active.phase), Some(Phase::RunningParts(_)));
+            let is_kept = self.instance.results.contains_key(&number);
+            assert!(is_kept || is_group, "the result of execution {number} is kept");
         }
         for record in self.records.values().filter(|record| record.ended_order.is_none()) {
-            assert_eq!(record.status, StepStatus::Waiting);
+            assert!(matches!(record.status, StepStatus::Waiting | StepStatus::Running), "{record:?}");
             assert!(numbers.contains(&record.number));
         }
     }

@@ -4,11 +4,11 @@ use stepcell_model::attempt;
 use stepcell_model::failure::Failure;
 use stepcell_model::json::Json;
 use stepcell_model::record::ExecutionRecord;
+use stepcell_model::staged::WriteRefusal;
 use stepcell_model::status::StepStatus as Status;
 
 use crate::budget::HISTORY_BYTES_MAX;
 use crate::cell::Cell;
-use crate::staged::WriteRefusal;
 use crate::wit::bindings::stepcell::step::context::{ContextError, Host};
 use crate::wit::bindings::stepcell::step::types::{self, ExecutionInfo, StepExecution, StepFailure, StepStatus};
 

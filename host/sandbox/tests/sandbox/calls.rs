@@ -43,6 +43,24 @@ impl Bench {
         change(&mut call);
         self.sandbox.run(call).await
     }
+
+    /// Asks the gateway on an input, with changes to the call.
+    pub(crate) async fn ask_with(
+        &self,
+        input: serde_json::Value,
+        targets: &[&str],
+        change: impl FnOnce(&mut StepCall),
+    ) -> AttemptReport {
+        let mut call = call(self.component, input);
+        change(&mut call);
+        let targets = targets.iter().map(|&name| StepName::new(name).unwrap()).collect();
+        self.sandbox.run_gateway(call, targets).await
+    }
+
+    /// Asks the gateway on an input whether to follow `a` or `b`.
+    pub(crate) async fn ask(&self, input: serde_json::Value) -> AttemptReport {
+        self.ask_with(input, &["a", "b"], |_| {}).await
+    }
 }
 
 /// The first attempt of the first execution of an instance without any data.

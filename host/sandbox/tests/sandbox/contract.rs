@@ -1,5 +1,6 @@
 //! What is let in and what is not, and what each refusal says.
 
+use stepcell_model::component::ComponentExports;
 use stepcell_model::id::ComponentDigest;
 use stepcell_sandbox::{Refusal, Sandbox, SandboxConfig};
 
@@ -27,11 +28,24 @@ fn a_step_made_with_the_sdk_is_let_in_and_described() {
     let facts = sandbox().inspect(&bytes).unwrap();
 
     assert_eq!((facts.digest, facts.size_bytes), (ComponentDigest::of(&bytes), bytes.len()));
-    assert!(facts.is_step && !facts.is_gateway);
+    assert_eq!(facts.exports, ComponentExports::Step);
     let manifest = facts.manifest.unwrap();
     assert_eq!((&manifest.tree()["name"], &manifest.tree()["version"]), (&"greet".into(), &"1.0.0".into()));
     assert_eq!(manifest.tree()["input_schema"]["required"], serde_json::json!(["name"]));
     assert!(facts.imports.iter().any(|import| import.name.starts_with("wasi:io/streams@0.2")));
+}
+
+#[test]
+fn a_gateway_made_with_the_sdk_is_let_in_and_one_component_may_be_both() {
+    let gateway = sandbox().inspect(&guests::component("route-by-amount")).unwrap();
+    let both = sandbox().inspect(&guests::component("probe")).unwrap();
+
+    assert_eq!((gateway.exports, both.exports), (ComponentExports::Gateway, ComponentExports::Both));
+    let manifest = gateway.manifest.unwrap();
+    assert_eq!(manifest.tree()["name"], "route-by-amount");
+    assert_eq!(manifest.tree()["input_schema"]["required"], serde_json::json!(["amount"]));
+    assert_eq!(manifest.tree()["output_schema"]["items"], serde_json::json!({ "type": "string" }));
+    assert_eq!(both.manifest.unwrap().tree()["name"], "probe");
 }
 
 #[test]
@@ -46,10 +60,10 @@ fn imports_are_listed_by_interface_and_function() {
 #[test]
 fn a_gateway_is_let_in_and_further_exports_do_not_matter() {
     let facts = sandbox().inspect(&component_of(CONTRACT, "gateway-component")).unwrap();
-    assert!(facts.is_gateway && !facts.is_step);
+    assert_eq!(facts.exports, ComponentExports::Gateway);
 
     let more = "export step; export other: interface { f: func(); } export g: func();";
-    assert!(sandbox().inspect(&with_world(more, "")).unwrap().is_step);
+    assert_eq!(sandbox().inspect(&with_world(more, "")).unwrap().exports, ComponentExports::Step);
 }
 
 #[test]
@@ -117,7 +131,7 @@ fn a_later_patch_of_the_contract_is_let_in_and_another_minor_version_is_not() {
     let minor = changed("stepcell:step@0.1.0", "stepcell:step@0.2.0");
     let none = changed("stepcell:step@0.1.0", "stepcell:step");
 
-    assert!(sandbox().inspect(&component_of(&patch, "step-component")).unwrap().is_step);
+    sandbox().inspect(&component_of(&patch, "step-component")).unwrap();
     for wit in [minor, none] {
         let refusal = refusal(&component_of(&wit, "step-component"));
         assert!(matches!(refusal, Refusal::OtherVersion { .. }), "{refusal}");
@@ -219,7 +233,9 @@ async fn bytes_other_than_the_digest_names_are_refused() {
 
 #[tokio::test]
 async fn a_component_of_a_later_patch_of_the_contract_links() {
-    let bytes = component_of(&changed("stepcell:step@0.1.0", "stepcell:step@0.1.7"), "step-component");
+    for world in ["step-component", "gateway-component"] {
+        let bytes = component_of(&changed("stepcell:step@0.1.0", "stepcell:step@0.1.7"), world);
 
-    sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap();
+        sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap();
+    }
 }

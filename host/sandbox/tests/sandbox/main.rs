@@ -7,5 +7,6 @@ mod attempts;
 mod cache;
 mod calls;
 mod contract;
+mod gateways;
 mod guests;
 mod limits;

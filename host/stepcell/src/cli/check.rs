@@ -197,7 +197,7 @@ impl Rows {
         let pending = self.tasks.iter().filter(|task| task.status == TaskStatus::Pending).map(|task| task.id);
         let pending: BTreeSet<_> = pending.collect();
         let awaited = self.instance.state.control.active.iter().filter_map(|active| match &active.phase {
-            Phase::AwaitingTask { task } => Some(*task),
+            Phase::AwaitingTask { task, .. } => Some(*task),
             _ => None,
         });
         let awaited: BTreeSet<_> = awaited.collect();
@@ -231,7 +231,10 @@ impl Rows {
 /// The status that an event leaves an instance with, if it is about the instance.
 fn status_told(event: &Event) -> Option<WorkflowStatus> {
     match event {
-        Event::WorkflowStarted { .. } | Event::WorkflowResumed => Some(WorkflowStatus::Running),
+        Event::WorkflowStarted { .. } | Event::WorkflowResumed { .. } | Event::WorkflowRetried { .. } => {
+            Some(WorkflowStatus::Running)
+        }
+        Event::WorkflowPaused { .. } => Some(WorkflowStatus::Paused),
         Event::WorkflowWaiting => Some(WorkflowStatus::Waiting),
         Event::WorkflowCompleted => Some(WorkflowStatus::Completed),
         Event::WorkflowFailed { .. } => Some(WorkflowStatus::Failed),

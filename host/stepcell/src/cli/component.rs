@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use stepcell::engine::EngineError;
+use stepcell::engine::{EngineError, RegisteredComponent};
+use stepcell::model::component::{ComponentExports, Export};
 use stepcell::model::definition::ComponentRef;
 use stepcell::model::name::ComponentName;
 use stepcell::model::record::ComponentRecord;
@@ -102,16 +103,13 @@ impl Push {
         let waiting = Waiting::on(format!("compiling {name} {version}"));
         let registered = host.engine().registry().register_component(name, version, bytes.into()).await;
         drop(waiting);
-        let registered = registered?;
-        let is_new = registered.inserted == Inserted::New;
-        let record = registered.record;
+        let RegisteredComponent { record, inserted } = registered?;
         if settings.output == Output::Json {
-            let mut value = view::component(&record);
-            value["is_new"] = json!(is_new);
-            return print::json(&value);
+            return print::json(&view::component(&record, Some(inserted)));
         }
-        let done = if is_new { "pushed" } else { "unchanged" };
-        print::line(&format!("{done} {}@{} {}", record.name, record.version, record.digest))
+        let done = if inserted == Inserted::New { "pushed" } else { "unchanged" };
+        let exports = view::exports(record.exports);
+        print::line(&format!("{done} {}@{} {} exports {exports}", record.name, record.version, record.digest))
     }
 }
 
@@ -123,7 +121,7 @@ impl List {
             return Err(EngineError::ComponentNotFound { name, known: Vec::new() }.into());
         }
         if settings.output == Output::Json {
-            let items: Vec<_> = records.iter().map(view::component).collect();
+            let items: Vec<_> = records.iter().map(|record| view::component(record, None)).collect();
             return print::json_list(&items, items.len() as u64);
         }
         let row = |record: &ComponentRecord| {
@@ -133,10 +131,14 @@ impl List {
                 record.version.to_string(),
                 record.digest.to_string().chars().take(19).collect(),
                 format!("{} KiB", record.size_bytes.div_ceil(1024)),
+                view::exports(record.exports),
                 summary.map(print::shortened).unwrap_or_default(),
             ]
         };
-        print::text(&print::table(["NAME", "VERSION", "DIGEST", "SIZE", "SUMMARY"], records.iter().map(row)))?;
+        print::text(&print::table(
+            ["NAME", "VERSION", "DIGEST", "SIZE", "EXPORTS", "SUMMARY"],
+            records.iter().map(row),
+        ))?;
         if records.is_empty() {
             note(format!("no components; `stepcell component push FILE{}` registers one", settings.database_flag()));
         }
@@ -157,21 +159,22 @@ impl Inspect {
         };
         let host = Host::in_memory().access(Access::Read).concurrency(1).open().await?;
         let facts = host.sandbox().inspect(&bytes).map_err(|refusal| Refused::input(refusal.to_string()));
-        let facts = facts.with_context(|| format!("`{}` is no step", self.component))?;
+        let facts = facts.with_context(|| format!("can not inspect `{}`", self.component))?;
         let value = json!({
             "name": record.as_ref().map(|record| record.name.to_string()),
             "version": record.as_ref().map(|record| record.version.to_string()),
             "digest": facts.digest,
             "size_bytes": facts.size_bytes,
-            "is_step": facts.is_step,
-            "is_gateway": facts.is_gateway,
+            "is_step": facts.exports.check(Export::Step).is_ok(),
+            "is_gateway": facts.exports.check(Export::Gateway).is_ok(),
             "imports": facts.imports.iter().map(|import| json!({ "interface": import.name, "functions": import.functions })).collect::<Vec<_>>(),
             "manifest": facts.manifest,
+            "exports": facts.exports.list(),
         });
         host.close().await;
         match settings.output {
             Output::Json => print::json(&value),
-            Output::Table => print::text(&in_words(&value)),
+            Output::Table => print::text(&in_words(&value, facts.exports)),
         }
     }
 }
@@ -190,7 +193,7 @@ async fn registered_bytes(settings: &Settings, wanted: &ComponentRef) -> anyhow:
     Ok((record, bytes.to_vec()))
 }
 
-fn in_words(value: &Value) -> String {
+fn in_words(value: &Value, exports: ComponentExports) -> String {
     let mut text = String::new();
     let mut line = |label: &str, told: String| text.push_str(&format!("{label:<9} {}\n", print::plain(&told)));
     if let (Some(name), Some(version)) = (value["name"].as_str(), value["version"].as_str()) {
@@ -201,9 +204,7 @@ fn in_words(value: &Value) -> String {
     }
     line("digest", value["digest"].as_str().unwrap_or_default().to_owned());
     line("size", format!("{} bytes", value["size_bytes"]));
-    let kinds = [("is_step", "step"), ("is_gateway", "gateway")];
-    let exports: Vec<_> = kinds.iter().filter(|(field, _)| value[field] == true).map(|(_, word)| *word).collect();
-    line("exports", exports.join(", "));
+    line("exports", view::exports(exports));
     for import in value["imports"].as_array().into_iter().flatten() {
         line("imports", import["interface"].as_str().unwrap_or_default().to_owned());
     }

@@ -137,6 +137,7 @@ impl List {
             created_by: self.user,
             limit: self.page.limit(),
             offset: self.page.offset,
+            ..InstanceFilter::default()
         };
         let page = visit.store().list_instances(&filter).await?;
         if settings.output == Output::Json {

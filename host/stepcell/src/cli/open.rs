@@ -13,6 +13,7 @@ use stepcell::lock::LockError;
 use stepcell::model::attempt::{AttemptReport, HookReport, StepCall};
 use stepcell::model::failure::Failure;
 use stepcell::model::id::ComponentDigest;
+use stepcell::model::name::StepName;
 use stepcell::store::{Role, SqliteOptions, SqliteStore, WorkflowStore};
 use stepcell::{Access, Host, HostBuilder, HostError, WorkflowEngine};
 
@@ -239,6 +240,10 @@ impl StepRunner for NoComponents {
     }
 
     async fn run(&self, _: StepCall) -> AttemptReport {
+        unreachable!("{NO_COMPONENTS}")
+    }
+
+    async fn run_gateway(&self, _: StepCall, _: Vec<StepName>) -> AttemptReport {
         unreachable!("{NO_COMPONENTS}")
     }
 

@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write as _};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 use stepcell::model::json::Json;
 
@@ -22,6 +23,23 @@ pub(crate) fn text(text: &str) -> anyhow::Result<()> {
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;
     Ok(())
+}
+
+/// Waits until nobody reads stdout any more; for ever where that can not be seen, as with a file.
+pub(crate) async fn reader_gone() {
+    // A thread that may wait for ever, and with it the process is not kept from its end.
+    if !tokio::task::spawn_blocking(wait_for_hang_up).await.unwrap_or(false) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether it ended because the other end of stdout is closed.
+fn wait_for_hang_up() -> bool {
+    let stdout = io::stdout();
+    // Nothing is asked for; an end that was closed is told always.
+    let mut streams = [PollFd::new(&stdout, PollFlags::empty())];
+    let polled = rustix::io::retry_on_intr(|| poll(&mut streams, None));
+    polled.is_ok() && streams[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// Prints one line.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use stepcell::WorkflowEngine;
-use stepcell::engine::Told;
+use stepcell::engine::{EventFilter, FeedStart};
 use stepcell::model::history::Event;
 use stepcell::model::id::InstanceId;
 
@@ -24,18 +24,18 @@ impl Waiting {
         Self(bar)
     }
 
-    /// Shows which step of an instance runs; ends only with the engine.
+    /// Shows which step of an instance runs, and never ends.
     pub(crate) async fn follow(&self, engine: &WorkflowEngine, instance: InstanceId) {
-        let mut told = engine.subscribe();
-        loop {
-            match told.next().await {
-                Told::Entry(entry) if entry.instance == instance => {
-                    entry.events.iter().filter_map(in_words).for_each(|words| self.0.set_message(words));
-                }
-                Told::Entry(_) | Told::Missed(_) => {}
-                Told::Ended => std::future::pending().await,
+        let filter = EventFilter { instance: Some(instance), ..EventFilter::default() };
+        if !self.0.is_hidden()
+            && let Ok(mut feed) = engine.events(filter, FeedStart::Beginning).await
+        {
+            // Whoever waits for the instance is told why it can not be read.
+            while let Ok(Some(entry)) = feed.next().await {
+                entry.events.iter().filter_map(in_words).for_each(|words| self.0.set_message(words));
             }
         }
+        std::future::pending::<()>().await;
     }
 }
 

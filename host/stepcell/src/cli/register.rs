@@ -10,11 +10,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use stepcell::Host;
 use stepcell::engine::RegisteredDefinition;
-use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition, StepDefinition};
+use stepcell::model::component::Export;
+use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition};
 use stepcell::model::id::ComponentDigest;
 use stepcell::model::json::Json;
-use stepcell::model::name::{ComponentName, StepName};
-use stepcell::model::problem::{PROBLEMS_MAX, PathPart, Problem, Problems};
+use stepcell::model::name::ComponentName;
+use stepcell::model::problem::{PROBLEMS_MAX, Problem, Problems};
 
 use super::exit::Refused;
 use super::input::text_of_file;
@@ -33,8 +34,8 @@ struct ComponentFile {
     bytes: Arc<[u8]>,
 }
 
-/// What a definition's component files are, by step, and what is wrong with the others.
-type ComponentFiles = (BTreeMap<StepName, ComponentFile>, Vec<Finding>);
+/// What a definition's component files are, by the path that it names, and what is wrong with the others.
+type ComponentFiles = (BTreeMap<String, ComponentFile>, Vec<Finding>);
 
 impl DefinitionFile {
     /// Reads a definition's file.
@@ -55,10 +56,7 @@ impl DefinitionFile {
 
     /// Whether a step names a component that must be registered.
     pub(crate) fn names_registered_components(&self) -> bool {
-        self.located.definition.steps.values().any(|step| match step {
-            StepDefinition::Machine(machine) => path_of(&machine.component).is_none(),
-            StepDefinition::Human(_) | StepDefinition::Gateway(_) => false,
-        })
+        self.located.definition.components().iter().any(|used| path_of(used.component).is_none())
     }
 
     /// Everything that is wrong with the components that the definition names by path.
@@ -76,14 +74,18 @@ impl DefinitionFile {
             return Err(refused(&self.path, &problems));
         }
         let mut definition = self.located.definition;
-        for (step, file) in files {
+        let mut digests = BTreeMap::new();
+        for (path, file) in files {
             let digest = ComponentDigest::of(&file.bytes);
             let _waiting = Waiting::on(format!("compiling {} {}", file.name, file.version));
             host.engine().registry().register_component(file.name, file.version, file.bytes).await?;
-            if let Some(StepDefinition::Machine(machine)) = definition.steps.get_mut(&step) {
-                machine.component = ComponentRef::Digest(digest);
-            }
+            digests.insert(path, digest);
         }
+        definition.for_each_component_mut(&mut |component| {
+            if let Some(digest) = path_of(component).and_then(|path| digests.get(path)) {
+                *component = ComponentRef::Digest(*digest);
+            }
+        });
         let what = || format!("can not register `{}`", self.path.display());
         host.engine().registry().register_definition(definition).await.with_context(what)
     }
@@ -93,40 +95,28 @@ impl DefinitionFile {
         Ok(self.check(host).await?.1)
     }
 
-    async fn check(&self, host: &Host) -> anyhow::Result<(BTreeMap<StepName, ComponentFile>, Problems)> {
+    async fn check(&self, host: &Host) -> anyhow::Result<(BTreeMap<String, ComponentFile>, Problems)> {
         let (files, mut findings) = self.component_files(host);
         let (_, unresolved) = host.engine().registry().resolve(&self.located.definition).await?;
-        let is_file = |finding: &Finding| self.file_of(finding).is_some();
-        findings.extend(unresolved.into_iter().filter(|finding| !is_file(finding)));
+        findings.extend(unresolved.into_iter().filter(|finding| !self.is_of_file(finding)));
         Ok((files, self.located.locate(findings)))
     }
 
-    /// The path of the component that a finding is about, if the definition names it by path.
-    fn file_of(&self, finding: &Finding) -> Option<&str> {
-        let [PathPart::Key(steps), PathPart::Key(step), PathPart::Key(component)] = finding.path.as_slice() else {
-            return None;
-        };
-        match self.located.definition.steps.get(step.as_str())? {
-            StepDefinition::Machine(machine) if steps == "steps" && component == "component" => {
-                path_of(&machine.component)
-            }
-            _ => None,
-        }
+    /// Whether a finding is about a component that the definition names by path.
+    fn is_of_file(&self, finding: &Finding) -> bool {
+        let components = self.located.definition.components();
+        components.iter().any(|used| used.path == finding.path && path_of(used.component).is_some())
     }
 
     fn component_files(&self, host: &Host) -> ComponentFiles {
         let mut files = BTreeMap::new();
         let mut findings = Vec::new();
-        for (step, definition) in &self.located.definition.steps {
-            let StepDefinition::Machine(machine) = definition else { continue };
-            let Some(path) = path_of(&machine.component) else { continue };
-            let path = self.path.parent().unwrap_or(Path::new("")).join(path);
-            match read_component(&path, host) {
-                Ok(file) => drop(files.insert(step.clone(), file)),
-                Err(message) => {
-                    let path = ["steps", step.as_str(), "component"].map(|part| PathPart::Key(part.to_owned()));
-                    findings.push(Finding { path: path.into(), message });
-                }
+        for used in self.located.definition.components() {
+            let Some(named) = path_of(used.component) else { continue };
+            let path = self.path.parent().unwrap_or(Path::new("")).join(named);
+            match read_component(&path, used.needs, host) {
+                Ok(file) => drop(files.insert(named.to_owned(), file)),
+                Err(message) => findings.push(Finding { path: used.path, message }),
             }
         }
         (files, findings)
@@ -136,13 +126,14 @@ impl DefinitionFile {
 fn path_of(component: &ComponentRef) -> Option<&str> {
     match component {
         ComponentRef::File(path) => Some(path),
-        ComponentRef::Registered { .. } | ComponentRef::Digest(_) => None,
+        ComponentRef::Registered { .. } | ComponentRef::Digest(_) | ComponentRef::Host(_) => None,
     }
 }
 
-fn read_component(path: &Path, host: &Host) -> Result<ComponentFile, String> {
+fn read_component(path: &Path, wanted: Export, host: &Host) -> Result<ComponentFile, String> {
     let bytes = super::input::bytes_of_file(path).map_err(|error| unreadable(path, &error))?;
     let facts = host.sandbox().inspect(&bytes).map_err(|refusal| format!("`{}`: {refusal}", path.display()))?;
+    facts.exports.check(wanted).map_err(|lacks| format!("`{}` {lacks}", path.display()))?;
     let (name, version) = identity_of(path, facts.manifest.as_ref(), &facts.digest);
     Ok(ComponentFile { name, version, bytes: bytes.into() })
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::exit::{Exit, Refused};
 use super::open::{Settings, cannot_open};
 use super::print::note;
+use super::stops::Stops;
 
 /// Drive everything in the database until stopped.
 ///
@@ -100,46 +101,6 @@ impl Server {
                 Ok(Err(error)) => tracing::error!(%error, "the server ended in disorder"),
                 Err(error) => tracing::error!(%error, "the server ended in disorder"),
             }
-        }
-    }
-}
-
-/// The signals that stop the process.
-#[cfg(unix)]
-struct Stops {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Stops {
-    fn listen() -> anyhow::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// The signals that stop the process.
-#[cfg(not(unix))]
-struct Stops;
-
-#[cfg(not(unix))]
-impl Stops {
-    #[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use stepcell::WorkflowEngine;
 use stepcell::engine::EngineError;
 use stepcell::lock::DriverLock;
 use stepcell::model::id::InstanceId;
-use stepcell::{WorkflowEngine, WorkflowStatus};
 
 use super::exit::Refused;
 use super::progress::Waiting;
@@ -30,7 +30,7 @@ pub(crate) async fn here(engine: &WorkflowEngine, id: InstanceId) -> Result<(), 
 pub(crate) async fn elsewhere(engine: &WorkflowEngine, database: &Path, id: InstanceId) -> anyhow::Result<()> {
     let _waiting = Waiting::on("running in another process");
     let mut alone = 0;
-    while !is_settled(engine, id).await? {
+    while !engine.is_settled(id).await? {
         let is_driven = DriverLock::find_holder(database)?.is_some();
         alone = if is_driven { 0 } else { alone + 1 };
         if alone > LOOKS_WITHOUT_DRIVER_MAX {
@@ -41,10 +41,4 @@ pub(crate) async fn elsewhere(engine: &WorkflowEngine, database: &Path, id: Inst
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
     Ok(())
-}
-
-async fn is_settled(engine: &WorkflowEngine, id: InstanceId) -> Result<bool, EngineError> {
-    let instance = engine.store().load_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })?;
-    let state = instance.state;
-    Ok(state.status.is_finished() || (state.status == WorkflowStatus::Waiting && state.wake_at.is_none()))
 }

@@ -115,6 +115,9 @@ pub(crate) struct Reassign {
     /// Why.
     #[arg(long, env = "STEPCELL_REASON", hide_env_values = true)]
     reason: String,
+    /// Who gives it, for whoever reads the history.
+    #[arg(long, env = "STEPCELL_USER", hide_env_values = true)]
+    user: Option<UserId>,
 }
 
 impl Task {
@@ -136,7 +139,7 @@ impl Task {
             Self::Reassign(verb) => {
                 let visit = settings.visit()?;
                 let what = format!("can not reassign task {}", verb.id);
-                visit.engine.reassign_task(verb.id, verb.to, &verb.reason).await.context(what)?;
+                visit.engine.reassign_task(verb.id, verb.to, &verb.reason, verb.user).await.context(what)?;
                 print_task(settings, &visit.engine.get_task(verb.id).await?)?;
                 visit.close().await;
             }

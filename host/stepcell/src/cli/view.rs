@@ -5,11 +5,12 @@
 use serde_json::{Map, Value, json};
 use stepcell::engine::EngineError;
 use stepcell::model::attempt::ContextData;
+use stepcell::model::component::ComponentExports;
 use stepcell::model::id::InstanceId;
 use stepcell::model::record::{
     ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord,
 };
-use stepcell::store::{PageLimit, TaskFilter, WorkflowStore};
+use stepcell::store::{Inserted, PageLimit, TaskFilter, WorkflowStore};
 
 /// How often an instance that moves meanwhile is read again, before what was read last is shown.
 const LOOKS_MAX: u32 = 5;
@@ -160,14 +161,25 @@ pub(crate) fn whole_definition(record: &DefinitionRecord) -> Value {
     value
 }
 
-/// A registered component.
-pub(crate) fn component(record: &ComponentRecord) -> Value {
-    json!({
+/// A registered component, and whether it is new where it was just pushed.
+pub(crate) fn component(record: &ComponentRecord, pushed: Option<Inserted>) -> Value {
+    let mut value = json!({
         "name": record.name,
         "version": record.version.to_string(),
         "digest": record.digest,
         "size_bytes": record.size_bytes,
         "created_at": record.created_at,
         "manifest": record.manifest,
-    })
+    });
+    if let Some(inserted) = pushed {
+        value["is_new"] = json!(inserted == Inserted::New);
+    }
+    value["exports"] = json!(record.exports.list());
+    value
+}
+
+/// What a component exports, for people.
+pub(crate) fn exports(exports: ComponentExports) -> String {
+    let words: Vec<_> = exports.list().iter().map(|export| export.as_str()).collect();
+    words.join(", ")
 }

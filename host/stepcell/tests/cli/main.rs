@@ -5,6 +5,7 @@
 mod database;
 mod definitions;
 mod driving;
+mod events;
 mod json;
 mod people;
 mod refusals;

@@ -20,6 +20,10 @@ fn a_command_line_that_does_not_read_ends_with_1_and_never_with_a_failed_workflo
         &["task", "claim", NOBODY],
         &["start", "hello", "--version", "one"],
         &["serve", "--concurrency", "0"],
+        &["events", "--after", "yesterday"],
+        &["events", "--after", "-1"],
+        &["events", "--type", "done"],
+        &["events", "--limit", "0"],
         &["definition", "list", "--log", "loud=very"],
     ] {
         let said = desk.run(arguments).exits(1);
@@ -53,6 +57,7 @@ fn verbs_that_need_a_database_end_with_4_where_there_is_none_and_make_none() {
         &["component", "list"],
         &["start", "approval"],
         &["start", "approval", "--wait"],
+        &["events", "--follow"],
         &["check"],
     ] {
         desk.run(arguments).exits(4).tells("there is no database `stepcell.db`").tells("definition apply");
@@ -68,6 +73,7 @@ fn what_is_named_and_not_there_ends_with_3_and_says_what_there_is() {
         (&["instance", "history", NOBODY], "instance list"),
         (&["instance", "graph", NOBODY], "instance list"),
         (&["instance", "cancel", NOBODY, "--reason", "x"], "instance list"),
+        (&["events", "--instance", NOBODY], "instance list"),
         (&["task", "show", NOBODY], "task list"),
         (&["task", "claim", NOBODY, "--user", "u"], "task list"),
         (&["task", "complete", NOBODY, "--user", "u", "--data", "{}"], "task list"),

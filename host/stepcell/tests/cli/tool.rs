@@ -138,6 +138,14 @@ impl Desk {
         instances["items"][0]["id"].as_str().unwrap().to_owned()
     }
 
+    /// Starts `events --follow`, whose lines are read as they come.
+    pub(crate) fn follow(&self, arguments: &[&str]) -> Following {
+        let arguments = [&["events", "--follow"], arguments].concat();
+        let mut child = self.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Following { child, stdout: Some(stdout) }
+    }
+
     /// Starts `serve`, and comes back once it says that it drives.
     pub(crate) fn serve(&self) -> Serving {
         let mut child = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
@@ -146,6 +154,55 @@ impl Desk {
         stderr.read_line(&mut first).unwrap();
         assert_eq!(first, "driving stepcell.db; stop with Ctrl-C\n");
         Serving { child, stderr }
+    }
+}
+
+/// An `events --follow` that runs; killed when dropped.
+pub(crate) struct Following {
+    child: Child,
+    stdout: Option<BufReader<std::process::ChildStdout>>,
+}
+
+impl Following {
+    /// Waits for its next line.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "it ended after `{line}`");
+        line.trim_end().to_owned()
+    }
+
+    /// Waits for its next line, which is JSON.
+    pub(crate) fn json(&mut self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+
+    /// Sends it a signal and waits for its end. Returns its exit code.
+    pub(crate) fn stop_by(self, signal: rustix::process::Signal) -> Option<i32> {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+        self.end()
+    }
+
+    /// Waits for its end without a word more. Returns its exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        let mut rest = String::new();
+        self.stdout.as_mut().unwrap().read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "");
+        self.child.wait().unwrap().code()
+    }
+
+    /// Goes away as its reader and waits for its end. Returns its exit code.
+    pub(crate) fn lose_reader(mut self) -> Option<i32> {
+        drop(self.stdout.take());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use stepcell_model::component::ComponentExports;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::json::Json;
 use stepcell_model::name::ComponentName;
-use stepcell_model::record::DefinitionRecord;
+use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 use uuid::Uuid;
 
 use super::fixture::{at, component, definition, register, start, start_as, version, workflow};
@@ -31,6 +32,20 @@ pub async fn a_component_reads_back_by_version_and_by_digest(store: Arc<dyn Work
     assert!(store.find_component(&record.name, &version("1.0.1")).await?.is_none());
     assert!(store.find_component_by_digest(&ComponentDigest::of(b"other")).await?.is_none());
     assert!(store.load_component_bytes(&ComponentDigest::of(b"other")).await?.is_none());
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn what_a_component_exports_is_kept(store: Arc<dyn WorkflowStore>) -> Outcome {
+    for &exports in ComponentExports::ALL {
+        let bytes = exports.as_str().as_bytes();
+        let record = ComponentRecord { exports, ..component(exports.as_str(), "1.0.0", bytes) };
+        store.insert_component(record.clone(), bytes.into()).await?;
+
+        assert_eq!(store.find_component(&record.name, &record.version).await?.as_ref(), Some(&record));
+        assert_eq!(store.find_component_by_digest(&record.digest).await?.as_ref(), Some(&record));
+        assert_eq!(store.list_components(Some(&record.name)).await?, [record]);
+    }
     Ok(())
 }
 

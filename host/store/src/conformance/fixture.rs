@@ -3,16 +3,23 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use stepcell_model::component::ComponentExports;
 use stepcell_model::failure::{EngineCode, Failure, InstanceError};
 use stepcell_model::history::Event;
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId};
-use stepcell_model::instance::{Active, Arrival, Control, InstanceState, Phase};
+use stepcell_model::instance::{
+    Active, Arrival, CallbackState, Control, InstanceState, PartEnd, Parts, Phase, Place, Undoing, WorkflowInstance,
+};
 use stepcell_model::json::Json;
+use stepcell_model::letter::{ChildOutcome, ChildStart, Letter};
 use stepcell_model::name::{ComponentName, ContextKey, GroupId, StepName, TenantId, UserId, WorkflowName};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, TaskRecord};
+use stepcell_model::record::{
+    CallbackSecret, ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, KeptMessage, MessageChange,
+    ParentLink, TaskRecord,
+};
 use stepcell_model::status::{StepStatus, StepType, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
-use stepcell_model::transition::Transition;
+use stepcell_model::transition::{Compensation, Transition};
 use uuid::Uuid;
 
 use crate::{StoreError, WorkflowStore};
@@ -80,9 +87,10 @@ pub fn component(name: &str, text: &str, bytes: &[u8]) -> ComponentRecord {
         digest: ComponentDigest::of(bytes),
         name: ComponentName::new(name).expect(VALID),
         version: version(text),
-        manifest: Some(json!({ "exports": ["step"] }).into()),
+        manifest: Some(json!({ "name": name }).into()),
         size_bytes: bytes.len() as u64,
         created_at: at(5),
+        exports: ComponentExports::Step,
     }
 }
 
@@ -116,6 +124,17 @@ pub async fn register(store: &Arc<dyn WorkflowStore>) -> Result<(), StoreError> 
     store.insert_definition(definition("expense", "1.0.0")).await.map(drop)
 }
 
+/// Loads an instance that the test has stored.
+///
+/// # Errors
+/// What the store says.
+///
+/// # Panics
+/// If there is no such instance.
+pub async fn load(store: &Arc<dyn WorkflowStore>, number: u128) -> Result<WorkflowInstance, StoreError> {
+    Ok(store.load_instance(instance(number)).await?.expect("the instance was stored"))
+}
+
 /// The first transition of a plain instance of `expense@1.0.0`: it runs its first step.
 #[must_use]
 pub fn start(number: u128) -> Transition {
@@ -136,6 +155,8 @@ pub fn start_as(number: u128, change: impl FnOnce(&mut InstanceIdentity)) -> Tra
         created_by: None,
         correlation_id: None,
         idempotency_key: None,
+        parent: None,
+        callback_secret: CallbackSecret::from_bytes([number.to_le_bytes()[0]; 32]),
         started_at: at(0),
     };
     change(&mut identity);
@@ -147,6 +168,8 @@ pub fn start_as(number: u128, change: impl FnOnce(&mut InstanceIdentity)) -> Tra
         writes: [].into(),
         executions: Vec::new(),
         tasks: Vec::new(),
+        messages: Vec::new(),
+        letters: Vec::new(),
         events: vec![Event::WorkflowStarted { user: None }],
     }
 }
@@ -160,7 +183,9 @@ pub fn after(last: &Transition) -> Transition {
         writes: [].into(),
         executions: Vec::new(),
         tasks: Vec::new(),
-        events: vec![Event::WorkflowResumed],
+        messages: Vec::new(),
+        letters: Vec::new(),
+        events: vec![Event::WorkflowResumed { by: None }],
         ..last.clone()
     }
 }
@@ -177,11 +202,10 @@ pub fn running() -> InstanceState {
         wake_at: None,
         control: Control {
             executions: 1,
-            ended: 0,
             active: vec![active(1, &[])],
-            user: None,
             events: 1,
             history_bytes: 10,
+            ..Control::default()
         },
     }
 }
@@ -199,6 +223,7 @@ pub fn active(number: u32, arrivals: &[(u32, bool)]) -> Active {
         step: step(&format!("step-{number}")),
         execution: ExecutionNumber(number),
         has_result,
+        item: None,
     };
     Active {
         number: ExecutionNumber(number),
@@ -208,6 +233,8 @@ pub fn active(number: u32, arrivals: &[(u32, bool)]) -> Active {
         attempts: 0,
         activated_at: at(0),
         started_at: None,
+        place: Place::Graph,
+        absorbed_at: [].into(),
     }
 }
 
@@ -228,6 +255,8 @@ pub fn execution(number: u32, ended_order: u32) -> ExecutionRecord {
         ended_order: Some(ended_order),
         assigned_to: None,
         completed_by: None,
+        part_of: None,
+        item: None,
     }
 }
 
@@ -293,6 +322,7 @@ pub fn full_start(number: u128) -> Transition {
         identity.created_by = Some(user("ann"));
         identity.correlation_id = Some("order/17".to_owned());
         identity.idempotency_key = Some("start-17".to_owned());
+        identity.parent = Some(parent(900, 5));
         identity.started_at = at(-1);
     });
     transition.state = InstanceState {
@@ -310,25 +340,121 @@ pub fn full_start(number: u128) -> Transition {
         failure: Some(failure()),
         assigned_to: Some(user("ann")),
         completed_by: Some(user("bob")),
+        part_of: Some(ExecutionNumber(7)),
+        item: Some(0),
         ..execution(1, 1)
     }];
     transition.tasks = vec![full_task(number, 2)];
+    transition.messages = vec![MessageChange::Kept(message(4))];
+    transition.letters = all_letters();
     transition
 }
 
 fn full_control(number: u128) -> Control {
-    let phases = [
+    let phases = full_places().into_iter().cycle().zip(full_phases(number));
+    let full_active = |((place, phase), number)| Active {
+        phase,
+        place,
+        attempts: 3,
+        started_at: Some(at(35)),
+        absorbed_at: [step("review")].into(),
+        ..active(number, &[(1, true), (1, false)])
+    };
+    let reached = active(11, &[(1, true)]);
+    let error = InstanceError::of_step(&step("review"), &failure());
+    Control {
+        executions: 10,
+        ended: 1,
+        active: phases.zip(2..).map(full_active).collect(),
+        events: 9,
+        history_bytes: 99,
+        user: Some(user("bob")),
+        paused_at: Some(at(33)),
+        messages: 4,
+        callbacks: [(step("receipt"), CallbackState { taken: 2, ids: vec!["a".to_owned(), "b".to_owned()] })].into(),
+        undoable: reached.arrivals.iter().map(|arrival| Arrival { item: Some(3), ..arrival.clone() }).collect(),
+        undoing: Some(Undoing { end: WorkflowStatus::Canceled, error, by: Some(user("ann")) }),
+        frontier: vec![reached],
+    }
+}
+
+fn full_places() -> [Place; 4] {
+    let of = ExecutionNumber(1);
+    [Place::Graph, Place::Member { of, slot: 2 }, Place::Callback { of }, Place::Undo { of }]
+}
+
+fn full_phases(number: u128) -> [Phase; 9] {
+    [
         Phase::Joining,
         Phase::Scheduled { not_before: Some(at(60)) },
         Phase::Running,
         Phase::FailureHook { failure: failure(), begun: true },
-        Phase::AwaitingTask { task: ExecutionNumber(2).task_id(instance(number)) },
-    ];
-    let active = phases.into_iter().enumerate().map(|(index, phase)| Active {
-        phase,
-        attempts: 3,
-        started_at: Some(at(35)),
-        ..active(u32::try_from(index).unwrap_or(0) + 2, &[(1, true), (1, false)])
-    });
-    Control { executions: 6, ended: 1, active: active.collect(), user: Some(user("bob")), events: 9, history_bytes: 99 }
+        Phase::AwaitingTask {
+            task: ExecutionNumber(2).task_id(instance(number)),
+            remind_at: Some(at(61)),
+            overdue_at: Some(at(62)),
+            timeout_at: Some(at(63)),
+        },
+        Phase::AwaitingTime { until: at(64) },
+        Phase::AwaitingMessage { timeout_at: Some(at(65)) },
+        Phase::AwaitingChild { child: instance(901), timeout_at: Some(at(66)) },
+        Phase::RunningParts(Parts {
+            total: 5,
+            next: 4,
+            ended: vec![part_end(1, true)],
+            failed: 1,
+            failure: Some(failure()),
+        }),
+    ]
+}
+
+/// A part that ended: by execution, and whether it has a result.
+#[must_use]
+pub const fn part_end(number: u32, has_result: bool) -> PartEnd {
+    PartEnd { slot: number, execution: ExecutionNumber(number), has_result }
+}
+
+/// The link to an execution of the instance with that number.
+#[must_use]
+pub const fn parent(number: u128, execution: u32) -> ParentLink {
+    ParentLink { instance: instance(number), execution: ExecutionNumber(execution), depth: 2 }
+}
+
+/// A message that came early.
+#[must_use]
+pub fn message(number: u32) -> KeptMessage {
+    KeptMessage { number, step: step("receipt"), payload: json!({ "message": number, "text": "ü\n'" }).into() }
+}
+
+/// A letter to the instance with that number.
+#[must_use]
+pub fn letter(number: u128) -> Letter {
+    Letter::CancelChild {
+        child: instance(number),
+        reason: "the step's \"time\" is over".to_owned(),
+        compensation: Compensation::Undo,
+    }
+}
+
+/// One letter of each kind, with every field.
+#[must_use]
+pub fn all_letters() -> Vec<Letter> {
+    let (parent, child) = (parent(900, 5), instance(901));
+    let ended = |outcome| Letter::ChildEnded { parent, child, outcome };
+    let error = InstanceError::of_step(&step("review"), &failure());
+    let start = ChildStart {
+        child,
+        parent,
+        workflow: workflow("travel"),
+        version: Some("2.0.0".parse().expect(VALID)),
+        data: json!({ "amount": 12.5, "text": "ü" }).into(),
+    };
+    vec![
+        Letter::StartChild(ChildStart { version: None, ..start.clone() }),
+        Letter::StartChild(start),
+        letter(902),
+        ended(ChildOutcome::Completed { result: Some(json!([1, null]).into()) }),
+        ended(ChildOutcome::Completed { result: None }),
+        ended(ChildOutcome::Failed { error }),
+    ]
 }

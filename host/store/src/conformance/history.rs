@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use stepcell_model::attempt::{AttemptTrace, LogLevel, LogLine};
+use stepcell_model::expression::ValueRead;
 use stepcell_model::failure::InstanceError;
 use stepcell_model::history::{EdgeDecision, Event, Hook};
 use stepcell_model::id::ExecutionNumber;
@@ -43,12 +44,14 @@ pub async fn history_is_read_in_order_and_after_a_number(store: Arc<dyn Workflow
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn positions_grow_over_all_instances(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
+    assert_eq!(store.last_position().await?, 0);
     let first = start(1);
     let mut committed = Vec::new();
     for transition in [first.clone(), start(2), after(&first), start(3)] {
         committed.push(store.commit(transition).await?.position);
     }
     assert!(store.commit(first).await.is_err());
+    assert_eq!(store.last_position().await?, 4);
 
     let all = store.list_history_after(0, 10).await?;
 
@@ -68,16 +71,19 @@ pub async fn events_read_back_as_they_were_told(store: Arc<dyn WorkflowStore>) -
     let task = execution.task_id(instance(1));
     let line = LogLine { level: LogLevel::Warn, message: "half \"done\"".to_owned(), fields: failure().details };
     let trace = Some(AttemptTrace { log: vec![line], log_lines_dropped: 7, ..AttemptTrace::default() });
+    let read = vec![ValueRead { path: "context.amount".to_owned(), value: "\"ü\"".to_owned() }];
     let events = vec![
         Event::WorkflowStarted { user: Some(user("ann")) },
         Event::WorkflowFailed { error: InstanceError::of_step(&at_step, &failure()) },
-        Event::WorkflowCanceled { reason: "no longer needed".to_owned() },
+        Event::WorkflowCanceled { reason: "no longer needed".to_owned(), by: Some(user("ann")) },
         Event::StepActivated {
             execution,
             step: at_step.clone(),
             step_type: StepType::Human,
             from: Some(ExecutionNumber(2)),
             edge: Some(1),
+            part_of: Some(ExecutionNumber(1)),
+            item: Some(0),
         },
         Event::StepFailed { execution, step: at_step.clone(), attempt: 2, failure: failure(), trace: trace.clone() },
         Event::HookEnded {
@@ -91,7 +97,7 @@ pub async fn events_read_back_as_they_were_told(store: Arc<dyn WorkflowStore>) -
         Event::EdgesDecided {
             execution,
             step: at_step.clone(),
-            edges: vec![EdgeDecision { edge: 0, target: step("pay"), taken: true }],
+            edges: vec![EdgeDecision { edge: 0, target: step("pay"), taken: true, read }],
         },
         Event::TaskCreated {
             task,

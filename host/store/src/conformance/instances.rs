@@ -5,23 +5,18 @@ use std::sync::Arc;
 
 use serde_json::json;
 use stepcell_model::id::{DefinitionId, ExecutionNumber};
-use stepcell_model::instance::{Control, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::transition::Transition;
 use uuid::Uuid;
 
 use super::fixture::{
-    active, after, at, execution, full_start, instance, key, register, start, start_as, task, tenant, with_status,
+    after, all_letters, at, execution, full_start, instance, key, load, message, register, start, start_as, task,
+    tenant, with_status,
 };
 use crate::{InstanceFilter, StoreError, TaskFilter, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
-
-/// Loads an instance that the test has stored.
-async fn load(store: &Arc<dyn WorkflowStore>, number: u128) -> Result<WorkflowInstance, StoreError> {
-    Ok(store.load_instance(instance(number)).await?.expect("the instance was stored"))
-}
 
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn an_instance_reads_back_with_every_field(store: Arc<dyn WorkflowStore>) -> Outcome {
@@ -41,8 +36,10 @@ pub async fn an_instance_reads_back_with_every_field(store: Arc<dyn WorkflowStor
     let output = written.executions[0].output.clone().expect("the execution has a result");
     assert_eq!(read.results, BTreeMap::from([(ExecutionNumber(1), output)]));
     assert_eq!(read.tasks, BTreeMap::from([(ExecutionNumber(2), written.tasks[0].clone())]));
+    assert_eq!(read.messages, BTreeMap::from([(4, message(4))]));
     assert_eq!(store.find_instance(instance(1)).await?, Some(read.summary()));
     assert_eq!(store.list_executions(instance(1)).await?, written.executions);
+    assert_eq!(store.list_letters(10).await?.into_iter().map(|(_, letter)| letter).collect::<Vec<_>>(), all_letters());
     assert_eq!(store.find_task(written.tasks[0].id).await?.as_ref(), Some(&written.tasks[0]));
     assert_eq!(store.list_history(instance(1), 0, 10).await?[0].events, written.events);
     Ok(())
@@ -83,6 +80,7 @@ pub async fn what_is_not_there_is_none_or_empty(store: Arc<dyn WorkflowStore>) -
     assert!(store.list_running(None, 10).await?.is_empty());
     assert!(store.list_due(at(0), 10).await?.is_empty());
     assert_eq!(store.next_wake().await?, None);
+    assert!(store.list_letters(10).await?.is_empty());
     Ok(())
 }
 
@@ -246,43 +244,5 @@ pub async fn context_values_are_replaced_and_removed(store: Arc<dyn WorkflowStor
     let context = BTreeMap::from([(key("kept"), value("old")), (key("replaced"), value("new"))]);
     assert_eq!(store.load_context(instance(1)).await?, context);
     assert_eq!(*load(&store, 1).await?.context, context);
-    Ok(())
-}
-
-#[expect(missing_docs, reason = "the name is the promise")]
-pub async fn only_results_that_are_referred_to_are_loaded(store: Arc<dyn WorkflowStore>) -> Outcome {
-    register(&store).await?;
-    let first = start(1);
-    store.commit(first.clone()).await?;
-    let of_start = load(&store, 1).await?.results;
-
-    let mut second = after(&first);
-    second.executions = vec![execution(1, 1), execution(2, 2), execution(3, 3)];
-    second.state.control = Control {
-        executions: 4,
-        ended: 3,
-        active: vec![active(4, &[(3, true), (1, true), (2, false)])],
-        user: None,
-        ..Control::default()
-    };
-    store.commit(second).await?;
-    let of_join = load(&store, 1).await?.results;
-
-    assert_eq!(of_start, BTreeMap::from([(ExecutionNumber::INPUT, first.identity.input.clone())]));
-    let returned = |number| (ExecutionNumber(number), Json::from(json!({ "returned": number })));
-    assert_eq!(of_join, BTreeMap::from([returned(1), returned(3)]));
-    Ok(())
-}
-
-#[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_result_that_is_missing_is_damage(store: Arc<dyn WorkflowStore>) -> Outcome {
-    register(&store).await?;
-    let mut transition = start(1);
-    transition.state.control.active = vec![active(2, &[(1, true)])];
-    store.commit(transition).await?;
-
-    let outcome = store.load_instance(instance(1)).await;
-
-    assert!(matches!(outcome, Err(StoreError::Damaged { .. })), "loading came to {outcome:?}");
     Ok(())
 }

@@ -59,9 +59,10 @@ pub async fn due_instances_are_listed_the_longest_waiting_first(store: Arc<dyn W
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
-pub async fn a_finished_instance_is_never_due(store: Arc<dyn WorkflowStore>) -> Outcome {
+pub async fn an_instance_that_is_finished_or_paused_is_never_due(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
-    for (number, status) in (1..).zip(WorkflowStatus::ALL) {
+    let numbered = || (1..).zip(WorkflowStatus::ALL);
+    for (number, status) in numbered() {
         let first = waking(number, WorkflowStatus::Waiting, Some(10));
         store.commit(first.clone()).await?;
         let second = Transition { state: waking(number, *status, Some(10)).state, ..after(&first) };
@@ -70,7 +71,16 @@ pub async fn a_finished_instance_is_never_due(store: Arc<dyn WorkflowStore>) -> 
 
     let due = store.list_due(at(10), 10).await?;
 
-    let unfinished = (1..).zip(WorkflowStatus::ALL).filter(|(_, status)| !status.is_finished());
-    assert_eq!(due, unfinished.map(|(number, _)| instance(number)).collect::<Vec<_>>());
+    let may_move = numbered().filter(|(_, status)| !status.is_finished() && **status != WorkflowStatus::Paused);
+    let may_move = may_move.map(|(number, _)| number).collect::<Vec<_>>();
+    assert_eq!(due, may_move.iter().copied().map(instance).collect::<Vec<_>>());
+    assert_eq!(store.next_wake().await?, Some(at(10)));
+
+    for number in may_move {
+        let paused = waking(number, WorkflowStatus::Paused, Some(10));
+        store.commit(Transition { seq: 3, ..paused }).await?;
+    }
+    assert!(store.list_due(at(10), 10).await?.is_empty());
+    assert_eq!(store.next_wake().await?, None);
     Ok(())
 }

@@ -10,13 +10,16 @@ use stepcell_model::id::{DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::{InstanceState, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::name::TenantId;
-use stepcell_model::record::{ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord};
+use stepcell_model::record::{
+    ExecutionRecord, InstanceIdentity, InstanceSummary, KeptMessage, MessageChange, TaskRecord,
+};
 use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
 use crate::error::StoreError;
 use crate::query::{Committed, InstanceFilter, LIST_LEN_MAX, Page, TaskFilter};
+use crate::results;
 
 #[derive(Debug, Default)]
 pub(super) struct Instances {
@@ -37,6 +40,7 @@ struct Row {
     context: Arc<ContextData>,
     executions: BTreeMap<ExecutionNumber, ExecutionRecord>,
     tasks: BTreeSet<TaskId>,
+    messages: BTreeMap<u32, KeptMessage>,
     /// Indexes into the history of all.
     history: Vec<usize>,
 }
@@ -56,9 +60,10 @@ impl Instances {
         }
     }
 
-    /// Takes over a transition that was checked.
+    /// Takes over a transition that was checked, but for its letters, which belong to no instance.
     pub(super) fn apply(&mut self, transition: Transition) -> Committed {
-        let Transition { identity, seq, at, state, writes, executions, tasks, events } = transition;
+        let Transition { identity, seq, at, state, writes, executions, tasks, messages, letters: _, events } =
+            transition;
         let instance = identity.id;
         if let Some(key) = start_key(&identity).filter(|_| seq == 1) {
             self.starts.insert(key, instance);
@@ -72,8 +77,9 @@ impl Instances {
         row.write_context(writes);
         row.executions.extend(executions.into_iter().map(|execution| (execution.number, execution)));
         row.tasks.extend(tasks.iter().map(|task| task.id));
+        row.change_messages(messages);
         row.history.push(self.history.len());
-        if let Some(wake_at) = row.state.wake_at.filter(|_| !row.state.status.is_finished()) {
+        if let Some(wake_at) = row.state.wake_at.filter(|_| may_be_due(row.state.status)) {
             self.wakes.insert((wake_at, instance));
         }
         if row.state.status == WorkflowStatus::Running {
@@ -82,7 +88,7 @@ impl Instances {
             self.running.remove(&instance);
         }
         self.tasks.extend(tasks.into_iter().map(|task| (task.id, task)));
-        let position = self.history.len() as u64 + 1;
+        let position = self.last_position() + 1;
         self.history.push(HistoryEntry { position, instance, seq, at, events });
         Committed { position }
     }
@@ -102,6 +108,7 @@ impl Instances {
             context: Arc::clone(&row.context),
             results: row.referenced_results()?,
             tasks: pending.map(|task| (task.execution, task.clone())).collect(),
+            messages: row.messages.clone(),
         }))
     }
 
@@ -147,6 +154,10 @@ impl Instances {
         self.history.iter().skip(to_len(position)).take(limit.min(LIST_LEN_MAX) as usize).cloned().collect()
     }
 
+    pub(super) fn last_position(&self) -> u64 {
+        self.history.len() as u64
+    }
+
     pub(super) fn find_task(&self, id: TaskId) -> Option<TaskRecord> {
         self.tasks.get(&id).cloned()
     }
@@ -183,6 +194,7 @@ impl Row {
             context: Arc::default(),
             executions: BTreeMap::new(),
             tasks: BTreeSet::new(),
+            messages: BTreeMap::new(),
             history: Vec::new(),
         }
     }
@@ -200,21 +212,22 @@ impl Row {
         }
     }
 
-    fn referenced_results(&self) -> Result<BTreeMap<ExecutionNumber, Json>, StoreError> {
-        let result_of = |number: ExecutionNumber| {
-            let result = match number {
-                ExecutionNumber::INPUT => Some(&self.identity.input),
-                number => self.executions.get(&number).and_then(|execution| execution.output.as_ref()),
+    fn change_messages(&mut self, changes: Vec<MessageChange>) {
+        for change in changes {
+            match change {
+                MessageChange::Kept(message) => self.messages.insert(message.number, message),
+                MessageChange::Removed(number) => self.messages.remove(&number),
             };
-            let result = result.ok_or_else(|| {
-                StoreError::damaged(format!(
-                    "instance {} refers to the result of execution {number}, which has none",
-                    self.identity.id
-                ))
-            })?;
-            Ok((number, result.clone()))
+        }
+    }
+
+    fn referenced_results(&self) -> Result<BTreeMap<ExecutionNumber, Json>, StoreError> {
+        let result_of = |number| {
+            let execution = self.executions.get(&number)?;
+            let given = execution.input.as_ref().filter(|_| execution.ended_order.is_none());
+            execution.output.as_ref().or(given).cloned()
         };
-        self.state.control.referenced_results().into_iter().map(result_of).collect()
+        results::referenced(self.identity.id, &self.identity.input, &self.state.control, result_of)
     }
 
     fn summary(&self) -> InstanceSummary {
@@ -227,7 +240,13 @@ impl Row {
             && (filter.statuses.is_empty() || filter.statuses.contains(&self.state.status))
             && (filter.tenant.is_none() || identity.tenant == filter.tenant)
             && (filter.created_by.is_none() || identity.created_by == filter.created_by)
+            && (filter.correlation_id.is_none() || identity.correlation_id == filter.correlation_id)
+            && (filter.parent.is_none() || identity.parent.map(|parent| parent.instance) == filter.parent)
     }
+}
+
+fn may_be_due(status: WorkflowStatus) -> bool {
+    !status.is_finished() && status != WorkflowStatus::Paused
 }
 
 fn is_wanted(task: &TaskRecord, filter: &TaskFilter) -> bool {

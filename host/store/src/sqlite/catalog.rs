@@ -34,6 +34,7 @@ pub(super) fn insert_component(
         record.manifest.as_ref().map(Json::text),
         signed(record.size_bytes),
         record.created_at.unix_ms(),
+        record.exports.as_str(),
     ];
     connection.execute(statements::INSERT_COMPONENT, row)?;
     Ok(Inserted::New)

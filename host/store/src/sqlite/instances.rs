@@ -8,11 +8,13 @@ use stepcell_model::attempt::ContextData;
 use stepcell_model::id::{ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::{Control, WorkflowInstance};
 use stepcell_model::json::Json;
-use stepcell_model::record::{ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord};
+use stepcell_model::record::{ExecutionRecord, InstanceIdentity, InstanceSummary, KeptMessage, TaskRecord};
 
+use super::transition::text_of;
 use super::{rows, statements};
 use crate::error::StoreError;
 use crate::query::LIST_LEN_MAX;
+use crate::results;
 
 pub(super) fn load(connection: &Connection, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {
     let sql = where_(statements::SELECT_INSTANCES, statements::INSTANCE_BY_ID);
@@ -27,6 +29,7 @@ pub(super) fn load(connection: &Connection, id: InstanceId) -> Result<Option<Wor
         context: Arc::new(load_context(connection, id)?),
         results: load_results(connection, key, &identity, &state.control)?,
         tasks: load_pending_tasks(connection, key)?,
+        messages: load_messages(connection, key, &state.control)?,
         identity: Arc::new(identity),
         state,
     }))
@@ -87,20 +90,27 @@ fn load_results(
     identity: &InstanceIdentity,
     control: &Control,
 ) -> Result<BTreeMap<ExecutionNumber, Json>, StoreError> {
-    let load = |number: ExecutionNumber| {
-        if number == ExecutionNumber::INPUT {
-            return Ok((number, identity.input.clone()));
-        }
-        let output = |row: &rows::Columns<'_>| row.json_maybe("output");
-        let result = rows::find(connection, statements::FIND_RESULT, params![key, number.0], output)?.flatten();
-        result.map(|result| (number, result)).ok_or_else(|| {
-            let instance = identity.id;
-            StoreError::damaged(format!(
-                "instance {instance} refers to the result of execution {number}, which has none"
-            ))
-        })
-    };
-    control.referenced_results().into_iter().map(load).collect()
+    let mut numbers = control.referenced_results();
+    numbers.remove(&ExecutionNumber::INPUT);
+    let mut found = BTreeMap::new();
+    if !numbers.is_empty() {
+        let params = params![key, text_of(&numbers)?];
+        found.extend(rows::list(connection, statements::LIST_RESULTS, params, rows::result)?);
+    }
+    results::referenced(identity.id, &identity.input, control, |number| found.remove(&number).flatten())
+}
+
+/// Asks only where a message was ever kept, which is rare.
+fn load_messages(
+    connection: &Connection,
+    key: i64,
+    control: &Control,
+) -> Result<BTreeMap<u32, KeptMessage>, StoreError> {
+    if control.messages == 0 {
+        return Ok(BTreeMap::new());
+    }
+    let messages = rows::list(connection, statements::LIST_MESSAGES, [key], rows::message)?;
+    Ok(messages.into_iter().map(|message| (message.number, message)).collect())
 }
 
 fn load_pending_tasks(connection: &Connection, key: i64) -> Result<BTreeMap<ExecutionNumber, TaskRecord>, StoreError> {

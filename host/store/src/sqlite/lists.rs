@@ -18,6 +18,8 @@ pub(super) fn instances(connection: &Connection, filter: &InstanceFilter) -> Res
     wanted.and(statements::INSTANCES_OF_WORKFLOW, text(filter.workflow.as_ref()));
     wanted.and(statements::INSTANCES_OF_TENANT, text(filter.tenant.as_ref()));
     wanted.and(statements::INSTANCES_OF_USER, text(filter.created_by.as_ref()));
+    wanted.and(statements::INSTANCES_OF_CORRELATION_ID, text(filter.correlation_id.as_ref()));
+    wanted.and(statements::INSTANCES_OF_PARENT, filter.parent.map(|id| id.as_uuid().as_bytes().to_vec().into()));
     if !filter.statuses.is_empty() {
         let words = filter.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>();
         wanted.and(statements::INSTANCES_WITH_STATUS, Some(serde_json::json!(words).to_string().into()));
@@ -60,6 +62,11 @@ pub(super) fn history_after(
 ) -> Result<Vec<HistoryEntry>, StoreError> {
     let params = params![signed(position), limit.min(LIST_LEN_MAX)];
     rows::list(connection, statements::LIST_HISTORY_AFTER, params, rows::history)
+}
+
+pub(super) fn last_position(connection: &Connection) -> Result<u64, StoreError> {
+    let last = rows::find(connection, statements::LAST_POSITION, [], |row| row.count("position"))?;
+    Ok(last.unwrap_or_default())
 }
 
 pub(super) fn running(

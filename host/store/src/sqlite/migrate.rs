@@ -15,8 +15,19 @@ struct Migration {
 }
 
 /// All there are, in order; append only.
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "initial", script: include_str!("../../migrations/0001_initial.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "initial", script: include_str!("../../migrations/0001_initial.sql") },
+    Migration {
+        number: 2,
+        name: "component_exports",
+        script: include_str!("../../migrations/0002_component_exports.sql"),
+    },
+    Migration {
+        number: 3,
+        name: "workflow_language",
+        script: include_str!("../../migrations/0003_workflow_language.sql"),
+    },
+];
 
 /// The schema that this version reads and writes.
 pub(super) const KNOWN: u32 = MIGRATIONS[MIGRATIONS.len() - 1].number;
@@ -25,10 +36,15 @@ pub(super) const KNOWN: u32 = MIGRATIONS[MIGRATIONS.len() - 1].number;
 ///
 /// All in one exclusive transaction, so that of two processes that open a new file one finds it done.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    run_to(connection, KNOWN)
+}
+
+/// Runs the migrations that the database has not seen, as a version would do that knows none after `last`.
+pub(super) fn run_to(connection: &mut Connection, last: u32) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(statements::CREATE_SCHEMA_VERSION)?;
     let found = verify(&transaction)?;
-    for migration in MIGRATIONS.iter().filter(|migration| migration.number > found) {
+    for migration in MIGRATIONS.iter().filter(|migration| migration.number > found && migration.number <= last) {
         transaction.execute_batch(migration.script)?;
         let row = params![migration.number, migration.name, migration.script, now_ms()];
         transaction.execute(statements::INSERT_SCHEMA_VERSION, row)?;

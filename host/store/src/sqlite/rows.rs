@@ -16,14 +16,17 @@ use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::InstanceState;
 use stepcell_model::json::Json;
+use stepcell_model::letter::Letter;
 use stepcell_model::name::ContextKey;
 use stepcell_model::record::{
-    ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord,
+    CallbackSecret, ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, InstanceSummary, KeptMessage,
+    ParentLink, TaskRecord,
 };
 use stepcell_model::time::Timestamp;
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::query::LetterKey;
 
 /// Runs a statement and reads every row.
 pub(super) fn list<T>(
@@ -125,8 +128,19 @@ pub(super) fn identity(row: &Columns<'_>) -> Result<InstanceIdentity, StoreError
         created_by: row.word_maybe("created_by")?,
         correlation_id: row.value("correlation_id")?,
         idempotency_key: row.value("idempotency_key")?,
+        parent: parent(row)?,
+        callback_secret: CallbackSecret::from_bytes(row.value("callback_secret")?),
         started_at: row.time("started_at")?,
     })
+}
+
+fn parent(row: &Columns<'_>) -> Result<Option<ParentLink>, StoreError> {
+    let Some(instance) = row.value::<Option<[u8; 16]>>("parent")? else { return Ok(None) };
+    Ok(Some(ParentLink {
+        instance: InstanceId::from_uuid(Uuid::from_bytes(instance)),
+        execution: ExecutionNumber(row.value("parent_execution")?),
+        depth: row.value("parent_depth")?,
+    }))
 }
 
 pub(super) fn state(row: &Columns<'_>) -> Result<InstanceState, StoreError> {
@@ -157,6 +171,19 @@ pub(super) fn context_value(row: &Columns<'_>) -> Result<(ContextKey, Json), Sto
     Ok((row.word("key")?, row.json("value")?))
 }
 
+/// What an execution returned, or was given as long as it has not ended; none where there is neither.
+pub(super) fn result(row: &Columns<'_>) -> Result<(ExecutionNumber, Option<Json>), StoreError> {
+    Ok((ExecutionNumber(row.value("number")?), row.json_maybe("result")?))
+}
+
+pub(super) fn message(row: &Columns<'_>) -> Result<KeptMessage, StoreError> {
+    Ok(KeptMessage { number: row.value("number")?, step: row.word("step")?, payload: row.json("payload")? })
+}
+
+pub(super) fn letter(row: &Columns<'_>) -> Result<(LetterKey, Letter), StoreError> {
+    Ok((LetterKey(row.count("key")?), row.document("letter")?))
+}
+
 pub(super) fn execution(row: &Columns<'_>) -> Result<ExecutionRecord, StoreError> {
     Ok(ExecutionRecord {
         number: ExecutionNumber(row.value("number")?),
@@ -172,6 +199,8 @@ pub(super) fn execution(row: &Columns<'_>) -> Result<ExecutionRecord, StoreError
         ended_order: row.value("ended_order")?,
         assigned_to: row.word_maybe("assigned_to")?,
         completed_by: row.word_maybe("completed_by")?,
+        part_of: row.value::<Option<u32>>("part_of")?.map(ExecutionNumber),
+        item: row.value("item")?,
     })
 }
 
@@ -215,6 +244,7 @@ pub(super) fn component(row: &Columns<'_>) -> Result<ComponentRecord, StoreError
         manifest: row.json_maybe("manifest")?,
         size_bytes: row.count("size_bytes")?,
         created_at: row.time("created_at")?,
+        exports: row.word("exports")?,
     })
 }
 

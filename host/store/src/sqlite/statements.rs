@@ -22,7 +22,9 @@ SELECT ?1, key, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 FROM defi
 ON CONFLICT DO NOTHING
 RETURNING key";
 
-pub(super) const INSERT_START: &str = "INSERT INTO starts (instance, input, metadata) VALUES (?1, ?2, ?3)";
+pub(super) const INSERT_START: &str = "
+INSERT INTO starts (instance, input, metadata, parent, parent_execution, parent_depth, callback_secret)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 pub(super) const UPDATE_INSTANCE: &str = "
 UPDATE instances SET seq = ?2, status = ?4, current_step = ?5, completed_at = ?6, wake_at = ?7, control = ?8,
@@ -32,10 +34,11 @@ RETURNING key";
 
 pub(super) const UPSERT_EXECUTION: &str = "
 INSERT INTO executions (instance, number, step, step_type, status, attempts, started_at, completed_at, ended_order,
-    assigned_to, completed_by, failure, input, output)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+    assigned_to, completed_by, failure, input, output, part_of, item)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
 ON CONFLICT (instance, number) DO UPDATE SET step = ?3, step_type = ?4, status = ?5, attempts = ?6, started_at = ?7,
-    completed_at = ?8, ended_order = ?9, assigned_to = ?10, completed_by = ?11, failure = ?12, input = ?13, output = ?14";
+    completed_at = ?8, ended_order = ?9, assigned_to = ?10, completed_by = ?11, failure = ?12, input = ?13, output = ?14,
+    part_of = ?15, item = ?16";
 
 pub(super) const UPSERT_CONTEXT_VALUE: &str = "
 INSERT INTO context_values (instance, key, value) VALUES (?1, ?2, ?3)
@@ -50,6 +53,14 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?
 ON CONFLICT (id) DO UPDATE SET step = ?4, tenant = ?5, title = ?6, description = ?7, form_schema = ?8, assignee = ?9,
     "group" = ?10, due_at = ?11, reminder_at = ?12, status = ?13, created_at = ?14, completed_at = ?15,
     completed_by = ?16, comment = ?17"#;
+
+pub(super) const UPSERT_MESSAGE: &str = "
+INSERT INTO messages (instance, number, step, payload) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (instance, number) DO UPDATE SET step = ?3, payload = ?4";
+
+pub(super) const DELETE_MESSAGE: &str = "DELETE FROM messages WHERE instance = ?1 AND number = ?2";
+
+pub(super) const INSERT_LETTER: &str = "INSERT INTO letters (letter) VALUES (?1)";
 
 pub(super) const INSERT_HISTORY: &str = "INSERT INTO history (instance, seq, at, events) VALUES (?1, ?2, ?3, ?4)";
 
@@ -66,7 +77,8 @@ SELECT id FROM instances WHERE coalesce(tenant, '') = coalesce(?1, '') AND idemp
 pub(super) const SELECT_INSTANCES: &str = "
 SELECT i.key, i.id, d.id AS definition, d.name AS workflow_name, d.version AS workflow_version, s.input, s.metadata,
     i.tenant, i.created_by, i.correlation_id, i.idempotency_key, i.started_at, i.seq, i.status, i.current_step,
-    i.completed_at, i.wake_at, i.control, i.error, i.result
+    i.completed_at, i.wake_at, i.control, i.error, i.result, s.parent, s.parent_execution, s.parent_depth,
+    s.callback_secret
 FROM instances i JOIN definitions d ON d.key = i.definition JOIN starts s ON s.instance = i.key";
 
 pub(super) const INSTANCE_BY_ID: &str = "i.id = ?1";
@@ -81,6 +93,10 @@ pub(super) const INSTANCES_OF_TENANT: &str = "i.tenant = ?";
 
 pub(super) const INSTANCES_OF_USER: &str = "i.created_by = ?";
 
+pub(super) const INSTANCES_OF_CORRELATION_ID: &str = "i.correlation_id = ?";
+
+pub(super) const INSTANCES_OF_PARENT: &str = "i.key IN (SELECT instance FROM starts WHERE parent = ?)";
+
 pub(super) const INSTANCES_WITH_STATUS: &str = "i.status IN (SELECT value FROM json_each(?))";
 
 pub(super) const INSTANCES_NEWEST_FIRST: &str = "ORDER BY i.id DESC LIMIT ? OFFSET ?";
@@ -88,7 +104,11 @@ pub(super) const INSTANCES_NEWEST_FIRST: &str = "ORDER BY i.id DESC LIMIT ? OFFS
 pub(super) const LIST_CONTEXT_VALUES: &str = "
 SELECT c.key, c.value FROM context_values c JOIN instances i ON i.key = c.instance WHERE i.id = ?1";
 
-pub(super) const FIND_RESULT: &str = "SELECT output FROM executions WHERE instance = ?1 AND number = ?2";
+pub(super) const LIST_RESULTS: &str = "
+SELECT number, CASE WHEN output IS NULL AND ended_order IS NULL THEN input ELSE output END AS result FROM executions
+WHERE instance = ?1 AND number IN (SELECT value FROM json_each(?2))";
+
+pub(super) const LIST_MESSAGES: &str = "SELECT number, step, payload FROM messages WHERE instance = ?1 ORDER BY number";
 
 pub(super) const LIST_EXECUTIONS: &str = "
 SELECT e.*, i.id FROM executions e JOIN instances i ON i.key = e.instance WHERE i.id = ?1
@@ -111,6 +131,8 @@ WHERE i.id = ?1 AND h.seq > ?2 ORDER BY h.seq LIMIT ?3";
 pub(super) const LIST_HISTORY_AFTER: &str = "
 SELECT h.position, h.seq, h.at, h.events, i.id FROM history h JOIN instances i ON i.key = h.instance
 WHERE h.position > ?1 ORDER BY h.position LIMIT ?2";
+
+pub(super) const LAST_POSITION: &str = "SELECT position FROM history ORDER BY position DESC LIMIT 1";
 
 // Tasks.
 
@@ -151,12 +173,19 @@ pub(super) const LIST_RUNNING: &str =
 
 pub(super) const LIST_DUE: &str = "
 SELECT id FROM instances WHERE wake_at IS NOT NULL AND wake_at <= ?1
-    AND status NOT IN ('completed', 'failed', 'canceled')
+    AND status NOT IN ('completed', 'failed', 'canceled', 'paused')
 ORDER BY wake_at, id LIMIT ?2";
 
 pub(super) const NEXT_WAKE: &str = "
-SELECT wake_at FROM instances WHERE wake_at IS NOT NULL AND status NOT IN ('completed', 'failed', 'canceled')
+SELECT wake_at FROM instances WHERE wake_at IS NOT NULL
+    AND status NOT IN ('completed', 'failed', 'canceled', 'paused')
 ORDER BY wake_at LIMIT 1";
+
+// Letters.
+
+pub(super) const LIST_LETTERS: &str = "SELECT key, letter FROM letters ORDER BY key LIMIT ?1";
+
+pub(super) const DELETE_LETTERS: &str = "DELETE FROM letters WHERE key IN (SELECT value FROM json_each(?1))";
 
 // Components and definitions.
 
@@ -164,11 +193,11 @@ pub(super) const INSERT_COMPONENT_BYTES: &str =
     "INSERT INTO component_bytes (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 
 pub(super) const INSERT_COMPONENT: &str = "
-INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at)
-SELECT ?1, ?2, key, ?4, ?5, ?6 FROM component_bytes WHERE digest = ?3";
+INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at, exports)
+SELECT ?1, ?2, key, ?4, ?5, ?6, ?7 FROM component_bytes WHERE digest = ?3";
 
 pub(super) const SELECT_COMPONENTS: &str = "
-SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at
+SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at, c.exports
 FROM components c JOIN component_bytes b ON b.key = c.bytes";
 
 pub(super) const COMPONENT_BY_VERSION: &str = "c.name = ?1 AND c.version = ?2";

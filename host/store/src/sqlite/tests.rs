@@ -1,7 +1,9 @@
-//! What SQLite promises beside the suite: durability, other processes, files that are not ours, full disks.
+//! What SQLite promises beside the suite: durability, other processes, files that are not ours or older than we are, full disks.
 
 mod durability;
 mod files;
+mod migrations;
+mod plans;
 mod processes;
 
 use std::path::Path;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json;
-use stepcell_model::record::{ExecutionRecord, TaskRecord};
+use stepcell_model::record::{ExecutionRecord, MessageChange, TaskRecord};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use uuid::Uuid;
@@ -23,6 +23,7 @@ pub(super) struct EncodedTransition {
     metadata: Option<String>,
     /// One for each execution.
     failures: Vec<Option<String>>,
+    letters: Vec<String>,
     role: Role,
 }
 
@@ -36,6 +37,7 @@ impl EncodedTransition {
             events: text_of(&transition.events)?,
             metadata: (transition.seq == 1).then(|| text_of(&*transition.identity.metadata)).transpose()?,
             failures: failures.collect::<Result<_, _>>()?,
+            letters: transition.letters.iter().map(text_of).collect::<Result<_, _>>()?,
             transition,
             role,
         })
@@ -53,6 +55,12 @@ impl EncodedTransition {
         self.write_context(connection, instance)?;
         for task in &self.transition.tasks {
             upsert_task(connection, instance, task)?;
+        }
+        for message in &self.transition.messages {
+            change_message(connection, instance, message)?;
+        }
+        for letter in &self.letters {
+            connection.prepare_cached(statements::INSERT_LETTER)?.execute([letter])?;
         }
         if self.role == Role::Visitor {
             connection.prepare_cached(statements::INSERT_NUDGE)?.execute([instance])?;
@@ -84,7 +92,15 @@ impl EncodedTransition {
         let Some(key) = statement.query_row(row, key_of).optional()? else {
             return Err(self.why_not(connection)?);
         };
-        let start = params![key, identity.input.text(), metadata];
+        let start = params![
+            key,
+            identity.input.text(),
+            metadata,
+            identity.parent.as_ref().map(|parent| parent.instance.as_uuid().as_bytes()),
+            identity.parent.map(|parent| parent.execution.0),
+            identity.parent.map(|parent| parent.depth),
+            identity.callback_secret.as_bytes(),
+        ];
         connection.prepare_cached(statements::INSERT_START)?.execute(start)?;
         Ok(key)
     }
@@ -168,6 +184,8 @@ fn upsert_execution(
         failure,
         execution.input.as_ref().map(Json::text),
         execution.output.as_ref().map(Json::text),
+        execution.part_of.map(|number| number.0),
+        execution.item,
     ];
     connection.prepare_cached(statements::UPSERT_EXECUTION)?.execute(row)?;
     Ok(())
@@ -194,6 +212,21 @@ fn upsert_task(connection: &Connection, instance: i64, task: &TaskRecord) -> Res
         task.comment,
     ];
     connection.prepare_cached(statements::UPSERT_TASK)?.execute(row)?;
+    Ok(())
+}
+
+fn change_message(connection: &Connection, instance: i64, change: &MessageChange) -> Result<(), StoreError> {
+    match change {
+        MessageChange::Kept(message) => connection.prepare_cached(statements::UPSERT_MESSAGE)?.execute(params![
+            instance,
+            message.number,
+            message.step.as_str(),
+            message.payload.text(),
+        ])?,
+        MessageChange::Removed(number) => {
+            connection.prepare_cached(statements::DELETE_MESSAGE)?.execute(params![instance, number])?
+        }
+    };
     Ok(())
 }
 

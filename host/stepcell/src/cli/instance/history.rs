@@ -11,6 +11,7 @@ use stepcell::store::WorkflowStore;
 
 use super::load_history;
 use crate::cli::attempts::{self, Attempt};
+use crate::cli::event::{self, object};
 use crate::cli::open::{Output, Settings};
 use crate::cli::print::{self, plain};
 use crate::cli::summary::took_ms;
@@ -37,17 +38,13 @@ fn to_json(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result
     let mut items = Vec::new();
     for entry in history {
         for event in &entry.events {
-            let mut item = json!({ "seq": entry.seq, "at": entry.at });
-            if let (Value::Object(item), Value::Object(fields)) = (&mut item, serde_json::to_value(event)?) {
-                // What an attempt cost and said stands with the attempt.
-                item.extend(fields.into_iter().filter(|(name, _)| name != "trace"));
-                if let Event::HookEnded { trace: Some(trace), .. } = event {
-                    item.insert("receipt".to_owned(), json!(trace.receipt));
-                    item.insert("log".to_owned(), json!(trace.log));
-                    item.insert("log_lines_dropped".to_owned(), json!(trace.log_lines_dropped));
-                }
+            let mut item = object(json!({ "seq": entry.seq, "at": entry.at }));
+            item.extend(event::fields(event)?);
+            // What an attempt cost and said stands with the attempt.
+            if let Event::HookEnded { trace: Some(trace), .. } = event {
+                item.extend(event::trace_fields(trace));
             }
-            items.push(item);
+            items.push(Value::Object(item));
         }
     }
     let total = items.len();
@@ -59,7 +56,7 @@ fn text(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result<St
     let mut rows = Vec::new();
     for entry in history {
         for event in &entry.events {
-            rows.push([entry.seq.to_string(), entry.at.to_string(), words(event)?.0, words(event)?.1]);
+            rows.push([entry.seq.to_string(), entry.at.to_string(), event::words(event)?.0, event::words(event)?.1]);
         }
     }
     let mut text = print::table(["SEQ", "AT", "EVENT", "WHAT"], rows);
@@ -94,33 +91,6 @@ fn tell_log(text: &mut String, who: &str, trace: Option<&AttemptTrace>) {
         let level = format!("{:?}", line.level).to_lowercase();
         let _ = writeln!(text, "{who} {level}: {}", plain(&format!("{}{fields}", line.message)));
     }
-}
-
-/// An event's name, and its fields in one line.
-fn words(event: &Event) -> anyhow::Result<(String, String)> {
-    let Value::Object(mut fields) = serde_json::to_value(event)? else { return Ok(Default::default()) };
-    let name = fields.shift_remove("type").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
-    fields.shift_remove("trace");
-    let step = fields.shift_remove("step").and_then(|step| step.as_str().map(|step| format!("`{step}`")));
-    let told = fields.iter().map(|(name, value)| match value {
-        Value::String(text) => format!("{name} {text}"),
-        Value::Object(error) if error.contains_key("code") => {
-            let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-            format!("{}: {}", part("code"), part("message"))
-        }
-        Value::Array(edges) if name == "edges" => edges_in_words(edges),
-        other => format!("{name} {other}"),
-    });
-    let parts: Vec<_> = step.into_iter().chain(told).filter(|part| !part.is_empty()).collect();
-    Ok((name, print::shortened(&parts.join(", "))))
-}
-
-fn edges_in_words(edges: &[Value]) -> String {
-    let word = |edge: &Value| {
-        let taken = if edge["taken"] == true { "takes" } else { "passes by" };
-        format!("{taken} the edge to `{}`", edge["target"].as_str().unwrap_or_default())
-    };
-    edges.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
 fn label(attempt: &Attempt<'_>) -> String {

@@ -22,6 +22,23 @@ async fn a_store_that_is_opened_again_holds_everything() {
     assert_eq!(store.list_history_after(0, 10).await.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn letters_wait_for_a_store_that_is_opened_again_and_their_keys_stay_used() {
+    let (store, folder) = registered().await;
+    let letters = [1, 2, 3].map(fixture::letter);
+    store.commit(Transition { letters: letters.to_vec(), ..fixture::start(1) }).await.unwrap();
+    let waiting = store.list_letters(10).await.unwrap();
+    store.remove_letters(&[waiting[0].0, waiting[2].0]).await.unwrap();
+    drop(store);
+
+    let store = open(&folder.path().join("store.db"));
+
+    assert_eq!(store.list_letters(10).await.unwrap(), waiting[1..2]);
+    store.commit(Transition { letters: letters[..1].to_vec(), ..fixture::start(2) }).await.unwrap();
+    let later = store.list_letters(10).await.unwrap();
+    assert!(later[1].0 > waiting[2].0, "the key of the removed letter is not used again: {later:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_killed_loses_nothing_that_it_acknowledged() {
     let (store, folder) = registered().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{OPTIONS, fixture, open, registered};
-use crate::{InstanceFilter, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
+use crate::{InstanceFilter, LetterKey, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_is_told_once_of_each_instance_that_a_visitor_changed() {
@@ -74,6 +74,8 @@ async fn a_reader_sees_what_another_process_wrote_and_writes_nothing() {
     store.commit(fixture::start(1)).await.unwrap();
 
     assert!(reader.load_instance(fixture::instance(1)).await.unwrap().is_some());
+    assert!(reader.list_letters(10).await.unwrap().is_empty());
+    assert!(matches!(reader.remove_letters(&[LetterKey(1)]).await, Err(StoreError::ReadOnly)));
     assert!(matches!(reader.commit(fixture::start(2)).await, Err(StoreError::ReadOnly)));
     drop(store);
     assert!(reader.load_instance(fixture::instance(1)).await.unwrap().is_some());

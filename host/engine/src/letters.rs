@@ -1,0 +1,133 @@
+//! Letters between instances: children are started and canceled, and parents are told how they ended.
+//!
+//! One loop hands them over, in the order in which they were written: those to one instance one after another, those to
+//! several at once. A letter is removed once it had its effect, so it may be handed over again after a crash; each of
+//! them is made for that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use stepcell_model::failure::{EngineCode, Failure, InstanceError};
+use stepcell_model::id::InstanceId;
+use stepcell_model::instance::Phase;
+use stepcell_model::letter::{ChildOutcome, ChildStart, Letter};
+use stepcell_model::record::ParentLink;
+use stepcell_model::transition::Cause;
+use stepcell_store::{LetterKey, StoreError};
+
+use crate::engine::Inner;
+use crate::error::EngineError;
+use crate::start::StartRequest;
+
+/// How many letters are handed over in one round.
+const ROUND_LEN_MAX: u32 = 200;
+
+/// To how many instances letters are handed over at once.
+const RECIPIENTS_AT_ONCE_MAX: usize = 16;
+
+/// How often the loop looks for letters that other processes wrote.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Hands over letters as long as the engine drives.
+pub(crate) async fn hand_over(inner: Arc<Inner>) -> Result<(), EngineError> {
+    loop {
+        let letters = inner.store.list_letters(ROUND_LEN_MAX).await?;
+        if letters.is_empty() {
+            // Nobody waits for a permit that was given before: it is kept for this one.
+            let _ = tokio::time::timeout(LOOK_INTERVAL, inner.letters.notified()).await;
+            continue;
+        }
+        let keys: Vec<_> = letters.iter().map(|(key, _)| *key).collect();
+        let rounds = futures::stream::iter(by_recipient(letters)).map(|letters| inner.hand_over_all(letters));
+        let results: Vec<_> = rounds.buffer_unordered(RECIPIENTS_AT_ONCE_MAX).collect().await;
+        results.into_iter().collect::<Result<(), _>>()?;
+        inner.store.remove_letters(&keys).await?;
+    }
+}
+
+fn by_recipient(letters: Vec<(LetterKey, Letter)>) -> Vec<Vec<Letter>> {
+    let mut all: Vec<(InstanceId, Vec<Letter>)> = Vec::new();
+    for (_, letter) in letters {
+        let recipient = letter.recipient();
+        match all.iter_mut().find(|(known, _)| *known == recipient) {
+            Some((_, letters)) => letters.push(letter),
+            None => all.push((recipient, vec![letter])),
+        }
+    }
+    all.into_iter().map(|(_, letters)| letters).collect()
+}
+
+impl Inner {
+    /// Hands over letters to one instance. Only a store that fails keeps them from being done with.
+    async fn hand_over_all(self: &Arc<Self>, letters: Vec<Letter>) -> Result<(), EngineError> {
+        for letter in letters {
+            let outcome = match letter {
+                Letter::StartChild(start) => self.start_child(start).await,
+                Letter::CancelChild { child, reason, compensation } => {
+                    let cause = Cause::Canceled { reason, by: None, compensation };
+                    self.change(child, |_| Ok(cause.clone())).await
+                }
+                Letter::ChildEnded { parent, child, outcome } => {
+                    let cause = Cause::ChildEnded { execution: parent.execution, child, outcome };
+                    self.change(parent.instance, |_| Ok(cause.clone())).await
+                }
+            };
+            match outcome {
+                Ok(()) => {}
+                // Rows of one instance that do not read are its own trouble: `check` tells of them.
+                Err(EngineError::Store(error)) if !matches!(error, StoreError::Damaged { .. }) => {
+                    return Err(error.into());
+                }
+                Err(error) => tracing::debug!(%error, "a letter had no effect"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_child(self: &Arc<Self>, start: ChildStart) -> Result<(), EngineError> {
+        let ChildStart { child, parent, .. } = start;
+        match self.try_start_child(start).await {
+            // It was started before.
+            Err(EngineError::Store(StoreError::Stale { .. })) => Ok(()),
+            Err(EngineError::Store(error)) => Err(error.into()),
+            Err(error) => self.refuse_child(parent, child, &error).await,
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn try_start_child(self: &Arc<Self>, start: ChildStart) -> Result<(), EngineError> {
+        let instance = self.load(start.parent.instance).await?;
+        let active = instance.state.control.find_active(start.parent.execution);
+        let waits = |phase: &Phase| matches!(phase, Phase::AwaitingChild { child, .. } if *child == start.child);
+        if !active.is_some_and(|active| waits(&active.phase)) {
+            return Ok(());
+        }
+        let record = self.registry.find_startable(&start.workflow, start.version.as_ref()).await?;
+        let identity = &instance.identity;
+        let metadata: serde_json::Map<_, _> =
+            identity.metadata.iter().map(|(key, value)| (key.to_string(), value.tree().clone())).collect();
+        let request = StartRequest {
+            data: start.data,
+            metadata: serde_json::Value::Object(metadata).into(),
+            tenant: identity.tenant.clone(),
+            user: identity.created_by.clone(),
+            correlation_id: identity.correlation_id.clone(),
+            ..StartRequest::new(start.workflow)
+        };
+        self.start(start.child, Some(start.parent), record, request).await
+    }
+
+    /// Tells the step that a child could not be started.
+    async fn refuse_child(
+        self: &Arc<Self>,
+        parent: ParentLink,
+        child: InstanceId,
+        error: &EngineError,
+    ) -> Result<(), EngineError> {
+        let failure = Failure::engine(EngineCode::Input, error.to_string());
+        let outcome = ChildOutcome::Failed { error: InstanceError::of(&failure) };
+        let cause = Cause::ChildEnded { execution: parent.execution, child, outcome };
+        self.change(parent.instance, |_| Ok(cause.clone())).await
+    }
+}

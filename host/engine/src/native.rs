@@ -1,0 +1,111 @@
+//! The steps of the host itself: which there are in this process, and who runs them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
+use stepcell_model::definition::ComponentRef;
+use stepcell_model::failure::Failure;
+use stepcell_model::id::ComponentDigest;
+use stepcell_model::name::{ComponentName, StepName};
+
+use crate::context::WorkflowContext;
+use crate::runner::{ComponentFacts, ComponentRefused, StepRunner};
+use crate::step::Step;
+
+/// The host-native steps that this process knows of, by what stands for their bytes.
+#[derive(Default)]
+pub(crate) struct HostSteps(RwLock<BTreeMap<ComponentDigest, HostStep>>);
+
+/// A step that is registered, or that a definition names and nobody has registered yet.
+struct HostStep {
+    name: ComponentName,
+    step: Option<Arc<dyn Step>>,
+}
+
+impl HostSteps {
+    /// Takes a step in. A name stands for one step as long as the process lives.
+    pub(crate) fn register(&self, step: Arc<dyn Step>) -> Result<(), ComponentRefused> {
+        let name = ComponentName::new(step.name()).map_err(|error| ComponentRefused { reason: error.to_string() })?;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let place = known.entry(ComponentRef::host_digest(&name)).or_insert(HostStep { name, step: None });
+        match &place.step {
+            Some(there) if !Arc::ptr_eq(there, &step) => {
+                let reason = "another step of this process has the name; give one of them another";
+                Err(ComponentRefused { reason: reason.to_owned() })
+            }
+            Some(_) | None => {
+                place.step = Some(step);
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes that a definition names a step, so that it can be named when it is missing.
+    pub(crate) fn note(&self, name: &ComponentName) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let digest = ComponentRef::host_digest(name);
+        known.entry(digest).or_insert_with(|| HostStep { name: name.clone(), step: None });
+    }
+
+    /// The step that a digest stands for, if one is registered.
+    pub(crate) fn find(&self, digest: &ComponentDigest) -> Option<Arc<dyn Step>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(digest).and_then(|known| known.step.clone())
+    }
+
+    /// The name of a step that a definition names and nobody has registered.
+    pub(crate) fn find_missing(&self, digest: &ComponentDigest) -> Option<ComponentName> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(digest).filter(|known| known.step.is_none()).map(|known| known.name.clone())
+    }
+
+    /// The names of those that are registered, in order.
+    pub(crate) fn names(&self) -> Vec<ComponentName> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<_> =
+            known.values().filter(|known| known.step.is_some()).map(|known| known.name.clone()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Runs host-native steps itself, and hands everything else on.
+pub(crate) struct HostRunner {
+    pub(crate) steps: Arc<HostSteps>,
+    pub(crate) cells: Arc<dyn StepRunner>,
+}
+
+#[async_trait]
+impl StepRunner for HostRunner {
+    async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
+        self.cells.inspect(bytes).await
+    }
+
+    async fn prepare(&self, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<(), ComponentRefused> {
+        self.cells.prepare(digest, bytes).await
+    }
+
+    fn is_prepared(&self, digest: &ComponentDigest) -> bool {
+        self.steps.find(digest).is_some() || self.cells.is_prepared(digest)
+    }
+
+    async fn run(&self, call: StepCall) -> AttemptReport {
+        match self.steps.find(&call.component) {
+            Some(step) => step.attempt(WorkflowContext::of(call)).await,
+            None => self.cells.run(call).await,
+        }
+    }
+
+    async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
+        self.cells.run_gateway(call, targets).await
+    }
+
+    async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport {
+        match self.steps.find(&call.component) {
+            Some(step) => step.failure_hook(WorkflowContext::of(call), failure).await,
+            None => self.cells.run_failure_hook(call, failure).await,
+        }
+    }
+}

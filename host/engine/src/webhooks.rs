@@ -1,0 +1,223 @@
+//! Callbacks of webhook steps: their addresses, and what becomes of a delivery.
+//!
+//! Everything about an address follows from the instance's own secret, so it is known from the instance's start and
+//! nothing more is kept. Signatures are those of Standard Webhooks, with a secret that belongs to the address.
+//!
+//! Source: <https://www.standardwebhooks.com/>, version 1: `v1,` and HMAC-SHA256 of `id.timestamp.body` in base 64.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use stepcell_model::id::InstanceId;
+use stepcell_model::instance::WorkflowInstance;
+use stepcell_model::json::Json;
+use stepcell_model::name::{KEY_LEN_BYTES_MAX, StepName};
+use stepcell_model::plan::{MessageSource, Plan, PlannedKind};
+use stepcell_model::record::InstanceIdentity;
+use stepcell_model::time::Timestamp;
+use stepcell_model::transition::Cause;
+
+use crate::engine::WorkflowEngine;
+use crate::error::EngineError;
+
+/// How old or how far ahead the timestamp of a signed delivery may be. Protects against deliveries that are replayed.
+pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// The longest body of a delivery, in bytes. What a step may return is bounded alike.
+pub const CALLBACK_LEN_BYTES_MAX: usize = 1 << 20;
+
+/// Where a webhook step of an instance is called back.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallbackAddress {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The step.
+    pub step: StepName,
+    /// What nobody can guess: whoever has it may deliver.
+    pub token: String,
+    /// What deliveries are signed with, where the step wants that: `whsec_` and 32 bytes in base 64.
+    pub signing_secret: Option<String>,
+}
+
+impl CallbackAddress {
+    /// The path of the address: instance, step and token.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/callbacks/{}/{}/{}", self.instance, self.step, self.token)
+    }
+}
+
+impl std::fmt::Debug for CallbackAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallbackAddress")
+            .field("instance", &self.instance)
+            .field("step", &self.step)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came to a callback address.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// The body: JSON; nothing is `null`.
+    pub body: Vec<u8>,
+    /// `webhook-id`: what tells the delivery from others.
+    pub id: Option<String>,
+    /// `webhook-timestamp`: seconds since 1970.
+    pub timestamp: Option<String>,
+    /// `webhook-signature`: one or more signatures with spaces between.
+    pub signature: Option<String>,
+}
+
+impl Delivery {
+    /// A delivery of a payload with nothing around it.
+    #[must_use]
+    pub fn of(payload: &Json) -> Self {
+        Self { body: payload.text().as_bytes().to_vec(), ..Self::default() }
+    }
+
+    /// The same delivery, signed as Standard Webhooks says.
+    ///
+    /// # Errors
+    /// [`EngineError::CallbackRefused`] if the secret is none.
+    pub fn signed(self, id: &str, at: Timestamp, secret: &str) -> Result<Self, EngineError> {
+        let key = secret.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok());
+        let key = key.ok_or_else(|| refused("the signing secret is none: `whsec_` and base 64"))?;
+        let timestamp = (at.unix_ms() / 1000).to_string();
+        let mac = mac(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", &self.body]).finalize().into_bytes();
+        let signature = Some(format!("v1,{}", STANDARD.encode(mac)));
+        Ok(Self { id: Some(id.to_owned()), timestamp: Some(timestamp), signature, ..self })
+    }
+}
+
+/// What a delivery came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// The step took it, or it is kept until the step is reached.
+    Accepted,
+    /// It came before; nothing was changed.
+    Repeated,
+}
+
+impl WorkflowEngine {
+    /// The callback address of a webhook step of an instance.
+    ///
+    /// # Errors
+    /// [`EngineError::InstanceNotFound`]; [`EngineError::CallbackRefused`] if it is no webhook step.
+    pub async fn webhook_address(&self, id: InstanceId, step: &StepName) -> Result<CallbackAddress, EngineError> {
+        let identity = self.get_instance(id).await?.identity;
+        let plan = self.inner.registry.plan(identity.definition).await?;
+        address_of(&plan, &identity, step)
+    }
+
+    /// Takes in what came to a callback address.
+    ///
+    /// The step that waits gets it; for one that is still to come it is kept. The same delivery once more has no effect.
+    ///
+    /// # Errors
+    /// [`EngineError::CallbackRefused`] if the token or the signature is wrong, or the body is no JSON;
+    /// [`EngineError::InstanceNotFound`]; [`EngineError::AlreadyCompleted`] if the instance is finished;
+    /// [`EngineError::NobodyWaits`] if the step will not be reached any more.
+    pub async fn deliver_webhook(
+        &self,
+        id: InstanceId,
+        step: &StepName,
+        token: &str,
+        delivery: Delivery,
+    ) -> Result<Delivered, EngineError> {
+        let address = self.webhook_address(id, step).await?;
+        let payload = self.checked(&address, token, &delivery)?;
+        let cause_for = |_: &mut WorkflowInstance| {
+            let (step, id, payload) = (step.clone(), delivery.id.clone(), payload.clone());
+            Ok(Cause::Delivered { step, id, payload })
+        };
+        match self.inner.change(id, cause_for).await {
+            Ok(()) => Ok(Delivered::Accepted),
+            Err(EngineError::Repeated) => Ok(Delivered::Repeated),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn checked(&self, address: &CallbackAddress, token: &str, delivery: &Delivery) -> Result<Json, EngineError> {
+        let given = URL_SAFE_NO_PAD.decode(token).map_err(|_| refused("the token is wrong"))?;
+        let expected = URL_SAFE_NO_PAD.decode(&address.token).map_err(|_| refused("the token is wrong"))?;
+        // Compared by their MACs, which takes as long wherever they differ.
+        if mac(b"token", &[&expected]).verify_slice(&mac(b"token", &[&given]).finalize().into_bytes()).is_err() {
+            return Err(refused("the token is wrong"));
+        }
+        if delivery.body.len() > CALLBACK_LEN_BYTES_MAX {
+            let why = format!("the body has {} bytes; at most {CALLBACK_LEN_BYTES_MAX}", delivery.body.len());
+            return Err(EngineError::CallbackRefused { why });
+        }
+        if delivery.id.as_ref().is_some_and(|id| !(1..=KEY_LEN_BYTES_MAX).contains(&id.len())) {
+            return Err(refused("`webhook-id` has 1 to 256 bytes"));
+        }
+        if let Some(secret) = &address.signing_secret {
+            self.check_signature(secret, delivery)?;
+        }
+        let text = String::from_utf8(delivery.body.clone()).map_err(|_| refused("the body is no UTF-8 text"))?;
+        if text.trim().is_empty() {
+            return Ok(Json::null());
+        }
+        Json::parse(text).map_err(|error| EngineError::CallbackRefused { why: format!("the body is no JSON: {error}") })
+    }
+
+    fn check_signature(&self, secret: &str, delivery: &Delivery) -> Result<(), EngineError> {
+        let missing =
+            || refused("the step wants signed deliveries: webhook-id, webhook-timestamp and webhook-signature");
+        let id = delivery.id.as_deref().ok_or_else(missing)?;
+        let timestamp = delivery.timestamp.as_deref().ok_or_else(missing)?;
+        let signatures = delivery.signature.as_deref().ok_or_else(missing)?;
+        let seconds = timestamp.parse::<i64>().map_err(|_| refused("`webhook-timestamp` is no number of seconds"))?;
+        let at = Timestamp::from_unix_ms(seconds.saturating_mul(1000));
+        let now = self.inner.clock.now();
+        if now.since(at).max(at.since(now)) > SIGNATURE_AGE_MAX {
+            return Err(refused("`webhook-timestamp` is more than 5 minutes away from now"));
+        }
+        let key = secret.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok()).unwrap_or_default();
+        let is_right = |signature: &str| {
+            let given = signature.strip_prefix("v1,").and_then(|given| STANDARD.decode(given).ok());
+            let expected = mac(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", &delivery.body]);
+            given.is_some_and(|given| expected.verify_slice(&given).is_ok())
+        };
+        if signatures.split(' ').any(is_right) {
+            return Ok(());
+        }
+        Err(refused("no signature in `webhook-signature` fits the body and the step's signing secret"))
+    }
+}
+
+fn address_of(plan: &Plan, identity: &InstanceIdentity, step: &StepName) -> Result<CallbackAddress, EngineError> {
+    let kind = plan.find(step).map(|index| &plan.step(index).kind);
+    let Some(PlannedKind::Message(message)) = kind else { return Err(no_webhook(plan, step)) };
+    let MessageSource::Webhook { signed } = message.source else { return Err(no_webhook(plan, step)) };
+    let secret = identity.callback_secret.as_bytes();
+    let derived =
+        |purpose: &str| mac(secret, &[purpose.as_bytes(), b"/", step.as_str().as_bytes()]).finalize().into_bytes();
+    Ok(CallbackAddress {
+        instance: identity.id,
+        step: step.clone(),
+        token: URL_SAFE_NO_PAD.encode(derived("token")),
+        signing_secret: signed.then(|| format!("whsec_{}", STANDARD.encode(derived("signature")))),
+    })
+}
+
+fn no_webhook(plan: &Plan, step: &StepName) -> EngineError {
+    let is_webhook = |kind: &PlannedKind| matches!(kind, PlannedKind::Message(message) if matches!(message.source, MessageSource::Webhook { .. }));
+    let known: Vec<_> = plan.steps().filter(|step| is_webhook(&step.kind)).map(|step| step.name.to_string()).collect();
+    let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
+    EngineError::CallbackRefused { why: format!("`{step}` is no webhook step of the workflow; {known}") }
+}
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    parts.iter().for_each(|part| mac.update(part));
+    mac
+}
+
+fn refused(why: &str) -> EngineError {
+    EngineError::CallbackRefused { why: why.to_owned() }
+}

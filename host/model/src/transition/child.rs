@@ -1,0 +1,122 @@
+//! Steps that are workflows: the child is another instance, and letters go between the two.
+
+use super::Refusal;
+use super::draft::{Done, Draft};
+use super::flow::Leaving;
+use crate::attempt::ContextWrites;
+use crate::failure::{EngineCode, Failure};
+use crate::history::Event;
+use crate::id::{ExecutionNumber, InstanceId};
+use crate::instance::{Active, Phase};
+use crate::json::Json;
+use crate::letter::{CHILD_DEPTH_MAX, ChildOutcome, ChildStart, Letter};
+use crate::plan::{PlannedKind, PlannedWorkflow};
+use crate::record::ParentLink;
+use crate::status::{StepStatus, WorkflowStatus};
+
+impl Draft<'_> {
+    pub(super) fn begin_child(&mut self, active: &Active, planned: &PlannedWorkflow) {
+        let data = match self.child_data(active, planned) {
+            Ok(data) => data,
+            Err(failure) => return self.fail_unbegun(active, &failure),
+        };
+        let identity = &self.instance.identity;
+        let child = active.number.child_id(identity.id);
+        let depth = identity.parent.map_or(0, |parent| parent.depth) + 1;
+        let parent = ParentLink { instance: identity.id, execution: active.number, depth };
+        self.letters.push(Letter::StartChild(ChildStart {
+            child,
+            parent,
+            workflow: planned.workflow.clone(),
+            version: planned.version.clone(),
+            data: data.clone(),
+        }));
+        let timeout_at = planned.timeout.map(|timeout| self.now.after(timeout.length()));
+        self.set_phase(active.number, Phase::AwaitingChild { child, timeout_at });
+        self.record_begun(active.number, Some(data));
+        self.events.push(Event::ChildStarted { execution: active.number, step: active.step.clone(), child });
+    }
+
+    fn child_data(&mut self, active: &Active, planned: &PlannedWorkflow) -> Result<Json, Failure> {
+        let depth = self.instance.identity.parent.map_or(0, |parent| parent.depth);
+        if depth >= CHILD_DEPTH_MAX {
+            let message = format!(
+                "`{}` can not start `{}`: {CHILD_DEPTH_MAX} workflows already wait for each other above it; does one \
+                 call itself without end?",
+                active.step, planned.workflow
+            );
+            return Err(Failure::engine(EngineCode::Iterations, message));
+        }
+        let came = self.incoming(active);
+        let Some(mapping) = &planned.input else { return Ok(came.unwrap_or_else(Json::null)) };
+        self.with_scope(came.as_ref(), |scope| mapping.evaluate(scope)).map_err(|error| {
+            Failure::engine(EngineCode::Expression, format!("`input` of step `{}`: {error}", active.step))
+        })
+    }
+
+    /// Goes on after the instance that a step waited for has finished.
+    pub(super) fn child_ended(
+        &mut self,
+        execution: ExecutionNumber,
+        child: InstanceId,
+        outcome: ChildOutcome,
+    ) -> Result<(), Refusal> {
+        let waits = |phase: &Phase| matches!(phase, Phase::AwaitingChild { child: known, .. } if *known == child);
+        let active = self.expect_phase(execution, StepStatus::Succeeded, waits)?.clone();
+        let step = active.step.clone();
+        self.events.push(Event::ChildEnded { execution, step: step.clone(), child });
+        let PlannedKind::Workflow(planned) = &self.planned(&active).1.kind else { return Ok(()) };
+        let input = self.executions_input(&active);
+        match outcome {
+            ChildOutcome::Completed { result } => {
+                let value = result.clone().unwrap_or_else(Json::null);
+                let writes: ContextWrites =
+                    planned.result_key.iter().map(|key| (key.clone(), Some(value.clone()))).collect();
+                if let Err(failure) = self.check_context_size(&writes) {
+                    self.tell_failed(&active, &failure);
+                    self.fail(&active, input, &failure);
+                    return Ok(());
+                }
+                let wrote = writes.keys().cloned().collect();
+                self.write_all(writes);
+                self.complete(&active, Done { input, output: result.clone(), wrote, ..Done::default() });
+                self.leave(Leaving::succeeded(active, result));
+            }
+            ChildOutcome::Failed { error } => {
+                let failure = Failure {
+                    code: error.code,
+                    retryable: false,
+                    details: error.details,
+                    ..Failure::engine(
+                        EngineCode::Host,
+                        format!(
+                            "the workflow `{}` (instance {child}) did not complete: {}",
+                            planned.workflow, error.message
+                        ),
+                    )
+                };
+                self.tell_failed(&active, &failure);
+                self.fail(&active, input, &failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a waiting execution was recorded to have been given, made anew: its row is not at hand.
+    fn executions_input(&mut self, active: &Active) -> Option<Json> {
+        let PlannedKind::Workflow(planned) = &self.planned(active).1.kind else { return None };
+        self.child_data(active, planned).ok()
+    }
+
+    /// Tells the instance that waits for this one how it finished.
+    pub(super) fn tell_parent(&mut self) {
+        let identity = &self.instance.identity;
+        let Some(parent) = identity.parent else { return };
+        let outcome = match (self.state.status, &self.state.error) {
+            (WorkflowStatus::Completed, _) => ChildOutcome::Completed { result: self.state.result.clone() },
+            (_, Some(error)) => ChildOutcome::Failed { error: error.clone() },
+            (_, None) => return,
+        };
+        self.letters.push(Letter::ChildEnded { parent, child: identity.id, outcome });
+    }
+}

@@ -1,0 +1,34 @@
+//! What instances have to tell each other, in memory.
+
+use std::collections::BTreeMap;
+
+use stepcell_model::letter::Letter;
+
+use crate::query::{LIST_LEN_MAX, LetterKey};
+
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    waiting: BTreeMap<LetterKey, Letter>,
+    /// How many were written so far; the last one's key.
+    written: u64,
+}
+
+impl Letters {
+    pub(super) fn write(&mut self, letters: Vec<Letter>) {
+        for letter in letters {
+            self.written += 1;
+            self.waiting.insert(LetterKey(self.written), letter);
+        }
+    }
+
+    pub(super) fn list(&self, limit: u32) -> Vec<(LetterKey, Letter)> {
+        let oldest = self.waiting.iter().take(limit.min(LIST_LEN_MAX) as usize);
+        oldest.map(|(key, letter)| (*key, letter.clone())).collect()
+    }
+
+    pub(super) fn remove(&mut self, keys: &[LetterKey]) {
+        for key in keys {
+            self.waiting.remove(key);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What calls cost SQLite: an index where many rows could match, and no statement where nothing is to do.
+
+use super::super::statements::{
+    COUNT_INSTANCES, INSTANCES_NEWEST_FIRST, INSTANCES_OF_CORRELATION_ID, INSTANCES_OF_PARENT, LIST_LETTERS,
+    LIST_RESULTS, SELECT_INSTANCES,
+};
+use super::{execute, fixture, registered};
+use crate::WorkflowStore;
+
+/// What SQLite says that it does for a statement, one step a line.
+fn plan(connection: &rusqlite::Connection, sql: &str) -> String {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let values = vec![rusqlite::types::Null; statement.parameter_count()];
+    let steps = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>("detail")).unwrap();
+    steps.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
+}
+
+#[tokio::test]
+async fn instances_are_found_by_parent_and_by_correlation_id_without_looking_at_all() {
+    let (_store, folder) = registered().await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+    let cases =
+        [(INSTANCES_OF_PARENT, "starts_by_parent"), (INSTANCES_OF_CORRELATION_ID, "instances_by_correlation_id")];
+
+    for (condition, index) in cases {
+        for (select, order) in [(COUNT_INSTANCES, ""), (SELECT_INSTANCES, INSTANCES_NEWEST_FIRST)] {
+            let plan = plan(&connection, &format!("{select} WHERE {condition} {order}"));
+
+            assert!(plan.contains(index), "{condition}:\n{plan}");
+            assert!(!plan.contains("SCAN"), "{condition}:\n{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn results_and_letters_are_found_by_their_keys() {
+    let (_store, folder) = registered().await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+
+    let results = plan(&connection, LIST_RESULTS);
+    assert!(results.contains("SEARCH executions USING PRIMARY KEY (instance=? AND number=?)"), "{results}");
+    assert_eq!(plan(&connection, LIST_LETTERS), "SCAN letters", "in the order of its keys, without sorting");
+}
+
+#[tokio::test]
+async fn what_an_instance_does_not_have_costs_no_statement() {
+    let (store, folder) = registered().await;
+    let first = fixture::start(1);
+    store.commit(first.clone()).await.unwrap();
+    execute(
+        &folder.path().join("store.db"),
+        "DROP TABLE messages; DROP TABLE letters; ALTER TABLE executions RENAME TO elsewhere;",
+    );
+
+    store.commit(fixture::start(2)).await.unwrap();
+    store.commit(fixture::after(&first)).await.unwrap();
+    let loaded = store.load_instance(fixture::instance(1)).await.unwrap().unwrap();
+
+    assert_eq!(loaded.results.len(), 1, "its input, which stands beside it");
+}
