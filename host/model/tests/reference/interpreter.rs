@@ -140,7 +140,7 @@ impl<'d> Interpreter<'d> {
     fn taken(&self, step: &str, outcome: Outcome) -> Vec<&'d Edge> {
         let edges: Vec<_> = self.edges(step, outcome).collect();
         let mode = match &self.definition.steps[step] {
-            StepDefinition::Gateway(gateway) => Some(gateway.mode),
+            StepDefinition::Gateway(gateway) => gateway.mode,
             _ => None,
         };
         if mode == Some(GatewayMode::Parallel) {
