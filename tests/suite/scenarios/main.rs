@@ -5,5 +5,6 @@ mod demo;
 mod exports;
 mod first_step;
 mod flow;
+mod gateways;
 mod refused;
 mod restart;
