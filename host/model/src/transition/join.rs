@@ -148,11 +148,12 @@ impl Draft<'_> {
     /// If none can, then none can come to the joins either that this one waits for: who reaches those reaches this.
     fn is_awaited_by_moving(&self, waiting: &Active) -> bool {
         let (target, _) = self.planned(waiting);
-        let mut others = self.branches().filter(|other| other.phase != Phase::Joining);
+        let mut others = self.branches().filter(|other| other.phase != Phase::Joining && other.step != waiting.step);
         others.any(|other| self.can_come(other, target))
     }
 
-    /// Whether another branch can still come to the step that an execution waits at.
+    /// Whether another branch can still come to the step that an execution waits at. One that is in that step already
+    /// could only come back through the join itself.
     fn is_awaited(&self, waiting: &Active) -> bool {
         let (target, step) = self.planned(waiting);
         step.incoming > 1

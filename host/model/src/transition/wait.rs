@@ -284,7 +284,7 @@ impl Draft<'_> {
         let message = format!("the step `{}` timed out after {after}: {why}", active.step);
         let failure = Failure::engine(EngineCode::Timeout, message);
         self.tell_failed(active, &failure);
-        let input = self.incoming(active);
+        let input = self.given(active);
         self.fail(active, input, &failure);
     }
 }
