@@ -6,5 +6,6 @@ mod embedded;
 mod exports;
 mod first_step;
 mod flow;
+mod gateways;
 mod refused;
 mod restart;
