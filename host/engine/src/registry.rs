@@ -25,6 +25,20 @@ use crate::runner::{ComponentRefused, StepRunner};
 use crate::step::Step;
 
 /// Registers and finds definitions and components. What it keeps lives in the store; compiled plans are kept in memory.
+///
+/// # Examples
+/// ```
+/// # use stepcell_engine::{EngineError, Versions, WorkflowRegistry};
+/// # use stepcell_model::definition::WorkflowDefinition;
+/// # async fn example(registry: &WorkflowRegistry, approval: WorkflowDefinition) -> Result<(), EngineError> {
+/// let name = approval.name.clone();
+/// registry.register_definition(approval).await?;
+/// assert!(registry.has_definition(&name, None).await?);
+/// let latest = registry.get_definition(&name, None).await?;
+/// assert!(registry.list_definitions(Versions::Active).await?.contains(&latest));
+/// # Ok(())
+/// # }
+/// ```
 pub struct WorkflowRegistry {
     store: Arc<dyn WorkflowStore>,
     runner: Arc<dyn StepRunner>,

@@ -29,7 +29,7 @@ use crate::context::WorkflowContext;
 /// # Examples
 /// ```
 /// use async_trait::async_trait;
-/// use serde_json::json;
+/// use serde_json::{Value, json};
 /// use stepcell_engine::{Step, WorkflowContext};
 /// use stepcell_model::failure::Failure;
 /// use stepcell_model::json::Json;
@@ -43,9 +43,9 @@ use crate::context::WorkflowContext;
 ///     }
 ///
 ///     async fn execute(&self, context: &mut WorkflowContext) -> Result<Json, Failure> {
-///         let prices = context.get("prices").and_then(|prices| prices.as_array());
+///         let prices = context.get("prices").and_then(Value::as_array);
 ///         let prices = prices.ok_or_else(|| Failure::new("no-prices", "`prices` is no list."))?;
-///         let total: i64 = prices.iter().filter_map(|price| price.as_i64()).sum();
+///         let total: i64 = prices.iter().filter_map(Value::as_i64).sum();
 ///         context.set("total", json!(total))?;
 ///         Ok(json!(total).into())
 ///     }

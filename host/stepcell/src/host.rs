@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine};
+use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, Step, StepRunner, WorkflowEngine};
 use stepcell_sandbox::{Sandbox, SandboxConfig, SandboxError};
 use stepcell_store::{MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
@@ -68,13 +68,20 @@ pub struct HostBuilder {
     access: Access,
     cache: Option<PathBuf>,
     engine: EngineOptions,
+    steps: Vec<Arc<dyn Step>>,
 }
 
 impl Host {
     /// A host that keeps everything in memory and forgets it at its end.
     #[must_use]
     pub fn in_memory() -> HostBuilder {
-        HostBuilder { database: None, access: Access::Drive, cache: None, engine: EngineOptions::default() }
+        HostBuilder {
+            database: None,
+            access: Access::Drive,
+            cache: None,
+            engine: EngineOptions::default(),
+            steps: Vec::new(),
+        }
     }
 
     /// A host that keeps everything in a SQLite database, made if there is none.
@@ -118,6 +125,12 @@ impl Host {
     }
 }
 
+impl AsRef<WorkflowEngine> for Host {
+    fn as_ref(&self) -> &WorkflowEngine {
+        &self.engine
+    }
+}
+
 /// A store for the engine, and the same once more where it must be closed in order.
 type OpenStore = (Arc<dyn WorkflowStore>, Option<Arc<SqliteStore>>);
 
@@ -150,10 +163,17 @@ impl HostBuilder {
         self
     }
 
+    /// Adds a host-native step; it is registered before the host begins to drive.
+    #[must_use]
+    pub fn step(mut self, step: Arc<dyn Step>) -> Self {
+        self.steps.push(step);
+        self
+    }
+
     /// Opens the host, and begins to drive if it may.
     ///
     /// # Errors
-    /// [`HostError`] if the database, its lock or the sandbox can not be used.
+    /// [`HostError`] if the database, its lock or the sandbox can not be used, or two steps have one name.
     pub async fn open(self) -> Result<Host, HostError> {
         let lock = match &self.database {
             Some(database) if self.access == Access::Drive => Some(DriverLock::take(database)?),
@@ -164,6 +184,9 @@ impl HostBuilder {
         let sandbox = Arc::new(Sandbox::new(&SandboxConfig { cells, cache_dir: self.cache })?);
         let runner: Arc<dyn StepRunner> = Arc::new(SandboxRunner(Arc::clone(&sandbox)));
         let engine = WorkflowEngine::new(store, runner, self.engine);
+        for step in self.steps {
+            engine.registry().register_step(step)?;
+        }
         let driving = match self.access {
             Access::Drive => Some(engine.drive().await?),
             Access::Visit | Access::Read => None,

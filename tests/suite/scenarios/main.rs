@@ -2,6 +2,7 @@
 
 mod contained;
 mod demo;
+mod embedded;
 mod examples;
 mod exports;
 mod first_step;
