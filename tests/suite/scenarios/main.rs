@@ -3,6 +3,7 @@
 mod contained;
 mod demo;
 mod embedded;
+mod examples;
 mod exports;
 mod first_step;
 mod flow;
