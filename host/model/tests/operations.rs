@@ -265,3 +265,19 @@ fn a_host_that_went_down_in_several_failure_hooks_fails_the_instance_once() {
     run.run(&["s/compensate"]);
     assert_eq!(run.status(), WorkflowStatus::Failed);
 }
+
+#[test]
+fn canceling_again_takes_nothing_from_what_is_undone_unless_that_is_to_end() {
+    let mut run = Run::of(order());
+    run.run(&["reserve", "note", "charge"]);
+    let cancel = |compensation| Cause::Canceled { reason: "no".into(), by: None, compensation };
+    run.tell(cancel(Compensation::Undo)).unwrap();
+
+    let again = run.tell(cancel(Compensation::Undo)).unwrap_err();
+
+    assert!(again.to_string().contains("being undone already"), "{again}");
+    run.run(&["charge/compensate"]);
+    run.tell(cancel(Compensation::None)).unwrap();
+    assert_eq!(run.path().last().unwrap(), "reserve/compensate canceled");
+    assert_eq!(run.status(), WorkflowStatus::Canceled);
+}
