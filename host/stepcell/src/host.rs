@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stepcell_engine::{Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
+use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
 use stepcell_sandbox::{Sandbox, SandboxConfig, SandboxError};
 use stepcell_store::{MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
@@ -146,6 +146,13 @@ impl HostBuilder {
     #[must_use]
     pub const fn concurrency(mut self, attempts: usize) -> Self {
         self.engine.concurrency = attempts;
+        self
+    }
+
+    /// Sets what tells the time; without this it is the machine's clock. A simulated one lets tests pass days at once.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.engine.clock = clock;
         self
     }
 

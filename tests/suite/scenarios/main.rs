@@ -3,8 +3,10 @@
 mod contained;
 mod demo;
 mod embedded;
+mod examples;
 mod exports;
 mod first_step;
 mod flow;
+mod gateways;
 mod refused;
 mod restart;
