@@ -1,23 +1,18 @@
 //! `instance`: what runs and ran, and what became of it.
 
+mod graph;
 mod history;
 
 pub(crate) use self::history::log_of;
 
-use std::collections::BTreeMap;
-
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use stepcell::WorkflowStatus;
 use stepcell::engine::EngineError;
-use stepcell::model::definition::WorkflowDefinition;
 use stepcell::model::id::InstanceId;
-use stepcell::model::instance::WorkflowInstance;
-use stepcell::model::mermaid::GraphState;
-use stepcell::model::name::{StepName, TenantId, UserId, WorkflowName};
-use stepcell::model::record::{ExecutionRecord, InstanceSummary};
+use stepcell::model::name::{TenantId, UserId, WorkflowName};
+use stepcell::model::record::InstanceSummary;
 use stepcell::store::{InstanceFilter, PageLimit, WorkflowStore};
-use stepcell::{StepStatus, WorkflowStatus};
 
 use super::definition::{GraphFormat, definition_of};
 use super::exit::{Exit, Refused};
@@ -194,47 +189,13 @@ impl Graph {
         let instance = store.load_instance(self.id).await?.ok_or(missing)?;
         let record = store.find_definition_by_id(instance.identity.definition).await?;
         let definition = definition_of(&record.ok_or_else(|| Refused::unusable("the instance's definition is gone"))?)?;
-        let state = state_of(&instance, &store.list_executions(self.id).await?);
+        let state = graph::state_of(&instance, &store.list_executions(self.id).await?);
         match self.format {
             GraphFormat::Mermaid => print::text(&definition.to_mermaid_with(&state)),
             GraphFormat::Dot => print::text(&definition.to_dot_with(&state)),
-            GraphFormat::Json => print::json(&graph_json(&definition, &state)?),
+            GraphFormat::Json => print::json(&graph::to_json(&definition, &state)?),
         }
     }
-}
-
-/// How far each step has come: what its last execution came to, unless it is active again.
-fn state_of(instance: &WorkflowInstance, executions: &[ExecutionRecord]) -> GraphState {
-    let mut last = BTreeMap::new();
-    for record in executions {
-        let known = last.entry(&record.step).or_insert(record);
-        if record.number > known.number {
-            *known = record;
-        }
-    }
-    let current: Vec<StepName> = instance.state.control.active.iter().map(|active| active.step.clone()).collect();
-    let ended = |wanted: &[StepStatus]| {
-        let fits = |record: &&&ExecutionRecord| wanted.contains(&record.status) && !current.contains(&record.step);
-        last.values().filter(fits).map(|record| record.step.clone()).collect()
-    };
-    let completed = ended(&[StepStatus::Succeeded, StepStatus::Skipped]);
-    let failed = ended(&[StepStatus::Failed]);
-    GraphState { completed, failed, current }
-}
-
-fn graph_json(definition: &WorkflowDefinition, state: &GraphState) -> anyhow::Result<Value> {
-    let mut graph = serde_json::to_value(definition.graph())?;
-    for node in graph["nodes"].as_array_mut().into_iter().flatten() {
-        let is_in = |steps: &[StepName]| steps.iter().any(|step| node["id"] == *step.as_str());
-        let word = match () {
-            () if is_in(&state.current) => Some("current"),
-            () if is_in(&state.failed) => Some("failed"),
-            () if is_in(&state.completed) => Some("completed"),
-            () => None,
-        };
-        node["state"] = json!(word);
-    }
-    Ok(graph)
 }
 
 /// The whole history of an instance, page by page.
