@@ -29,3 +29,4 @@ pub mod staged;
 pub mod status;
 pub mod time;
 pub mod transition;
+pub mod why;
