@@ -1,6 +1,6 @@
 //! What each branch waits for, or how the instance ended.
 
-use super::words::{now_in_words, wait_in_words};
+use super::words::{ended, now_in_words, wait_in_words};
 use super::{Now, Point};
 use crate::failure::Failure;
 use crate::history::{Event, HistoryEntry};
@@ -30,7 +30,7 @@ pub(super) fn told(plan: &Plan, instance: &WorkflowInstance, history: &[HistoryE
 
 impl Facts<'_> {
     fn point(&self, at: Timestamp, step: Option<StepName>, what: Now) -> Point<Now> {
-        let text = now_in_words(self.plan, step.as_ref(), &what);
+        let text = ended(&now_in_words(self.plan, step.as_ref(), &what));
         Point { at, step, execution: None, what, text }
     }
 
@@ -50,10 +50,7 @@ impl Facts<'_> {
         }
         let steps = state.control.frontier.iter().map(|active| active.step.clone()).collect();
         let step = error.step.clone();
-        vec![
-            self.point(at, step, Now::Failed { error }),
-            self.point(at, None, Now::RetryFrom { steps }),
-        ]
+        vec![self.point(at, step, Now::Failed { error }), self.point(at, None, Now::RetryFrom { steps })]
     }
 
     /// What holds of the instance as a whole.
@@ -68,9 +65,11 @@ impl Facts<'_> {
             points.push(self.point(at, None, Now::Held { by: by.flatten() }));
         }
         if let Some(undoing) = &control.undoing {
-            let started = self.history.iter().rev().find(|entry| {
-                entry.events.iter().any(|event| matches!(event, Event::CompensationStarted { .. }))
-            });
+            let started = self
+                .history
+                .iter()
+                .rev()
+                .find(|entry| entry.events.iter().any(|event| matches!(event, Event::CompensationStarted { .. })));
             let at = started.map_or(self.instance.identity.started_at, |entry| entry.at);
             let (end, error, left) = (undoing.end, undoing.error.clone(), control.undoable.len());
             points.push(self.point(at, error.step.clone(), Now::Undoing { end, error, left }));
@@ -117,7 +116,7 @@ impl Facts<'_> {
             }
             Phase::RunningParts(parts) => self.parts(active, planned, parts),
         };
-        let text = wait_in_words(self, active, &what);
+        let text = ended(&wait_in_words(self, active, &what));
         let (step, execution) = (Some(active.step.clone()), Some(active.number));
         Some(Point { at: active.activated_at, step, execution, what, text })
     }
@@ -175,8 +174,7 @@ impl Facts<'_> {
 
     fn kept_messages(&self) -> Vec<Point<Now>> {
         let kept_at = |number: u32| {
-            let is_meant =
-                |event: &Event| matches!(event, Event::MessageKept { message, .. } if *message == number);
+            let is_meant = |event: &Event| matches!(event, Event::MessageKept { message, .. } if *message == number);
             self.history.iter().find(|entry| entry.events.iter().any(is_meant)).map(|entry| entry.at)
         };
         let tell = |number: u32, step: &StepName| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::now::attempts_max;
-use super::words::past_in_words;
+use super::words::{ended, past_in_words};
 use super::{Past, Point, cancel, edges};
 use crate::history::{Event, HistoryEntry};
 use crate::id::ExecutionNumber;
@@ -64,6 +64,12 @@ impl Trail<'_> {
     pub(super) fn whole_of(&self, execution: ExecutionNumber) -> Option<ExecutionNumber> {
         let reached = self.executions.get(&execution)?;
         reached.part_of.filter(|_| !is_compensation(reached.step))
+    }
+
+    /// The item that an execution, or the group that it is a member of, runs for.
+    fn item_of(&self, execution: ExecutionNumber) -> Option<u32> {
+        let own = self.executions.get(&execution)?.item;
+        own.or_else(|| self.item_of(self.whole_of(execution)?))
     }
 
     pub(super) fn is_callback(&self, step: &StepName) -> bool {
@@ -137,8 +143,8 @@ impl Teller<'_> {
     }
 
     fn put(&mut self, entry: &HistoryEntry, step: Option<&StepName>, execution: Option<ExecutionNumber>, what: Past) {
-        let item = execution.and_then(|execution| self.trail.executions.get(&execution)?.item);
-        let text = past_in_words(&self.trail, step, item, &what);
+        let item = execution.and_then(|execution| self.trail.item_of(execution));
+        let text = ended(&past_in_words(&self.trail, step, item, &what));
         self.points.push(Point { at: entry.at, step: step.cloned(), execution, what, text });
     }
 
@@ -214,9 +220,7 @@ impl Teller<'_> {
             Event::CompensationStarted { executions } => Past::Undoing { executions: executions.clone() },
             Event::WorkflowCompleted => Past::WorkflowCompleted,
             Event::WorkflowFailed { error } => Past::WorkflowFailed { error: error.clone() },
-            Event::WorkflowCanceled { reason, by } => {
-                Past::WorkflowCanceled { reason: reason.clone(), by: by.clone() }
-            }
+            Event::WorkflowCanceled { reason, by } => Past::WorkflowCanceled { reason: reason.clone(), by: by.clone() },
             _ => return None,
         })
     }

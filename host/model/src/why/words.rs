@@ -9,7 +9,6 @@ use crate::history::Hook;
 use crate::instance::{Active, Place};
 use crate::name::{GroupId, PredicateName, StepName, UserId};
 use crate::plan::{GroupMode, Plan, PlannedForEach, PlannedGroup, PlannedKind};
-use crate::status::WorkflowStatus;
 use crate::time::Timestamp;
 
 /// What holds of an instance as a whole.
@@ -18,9 +17,8 @@ pub(super) fn now_in_words(plan: &Plan, step: Option<&StepName>, what: &Now) -> 
     match what {
         Now::Held { by } => format!("It is held{}: nothing new begins until it is resumed.", by_whom(by.as_ref())),
         Now::Undoing { end, error, left } => {
-            let end = if *end == WorkflowStatus::Canceled { "canceled" } else { "failed" };
-            let left = if *left == 0 { String::new() } else { format!(" after the one under way, {left} are left.") };
-            format!("What it did is being undone; then it will have {end}{at}: {}.{left}", error.message)
+            let left = if *left == 0 { String::new() } else { format!(", with {left} more to come") };
+            format!("What it did is being undone{left}; then it ends as {end}{at}: {}.", error.message)
         }
         Now::KeptMessage { .. } => {
             let step = step.map(StepName::as_str).unwrap_or_default();
@@ -32,9 +30,7 @@ pub(super) fn now_in_words(plan: &Plan, step: Option<&StepName>, what: &Now) -> 
             None => "It completed: every branch came to its end.".to_owned(),
         },
         Now::Failed { error } => format!("It failed{at}: {}: {}.", error.code, error.message),
-        Now::RetryFrom { steps } if steps.is_empty() => {
-            "It can not be retried, as what it did was undone.".to_owned()
-        }
+        Now::RetryFrom { steps } if steps.is_empty() => "It can not be retried, as what it did was undone.".to_owned(),
         Now::RetryFrom { steps } => format!("A retry goes on at {}.", listed(steps)),
         Now::Canceled { reason, by } => format!("It was canceled{}: {reason}.", by_whom(by.as_ref())),
         _ => String::new(),
@@ -47,8 +43,7 @@ fn terminates(plan: &Plan, step: &StepName) -> bool {
 
 /// What a branch waits for.
 pub(super) fn wait_in_words(facts: &Facts<'_>, active: &Active, what: &Now) -> String {
-    let item = active.arrivals.iter().find_map(|arrival| arrival.item).filter(|_| is_item(active));
-    let step = named(&active.step, item);
+    let step = named(&active.step, item_of(facts, active));
     match what {
         Now::Person { title, assignee, group, due_at, overdue, timeout_at, .. } => {
             let due = match (due_at, overdue) {
@@ -91,8 +86,14 @@ pub(super) fn wait_in_words(facts: &Facts<'_>, active: &Active, what: &Now) -> S
     }
 }
 
-const fn is_item(active: &Active) -> bool {
-    matches!(active.place, Place::Member { .. })
+/// The item that an execution, or the group that it is a member of, runs for.
+fn item_of(facts: &Facts<'_>, active: &Active) -> Option<u32> {
+    let whole = facts.instance.state.control.find_active(active.place.group()?)?;
+    let is_for_each = facts.plan.find(&whole.step).map(|index| &facts.plan.step(index).kind);
+    match (active.place, is_for_each) {
+        (Place::Member { slot, .. }, Some(PlannedKind::ForEach(_))) => Some(slot),
+        _ => item_of(facts, whole),
+    }
 }
 
 fn parts(facts: &Facts<'_>, active: &Active, what: &Now) -> String {
@@ -113,7 +114,7 @@ fn parts(facts: &Facts<'_>, active: &Active, what: &Now) -> String {
         }
         _ => ("members", None),
     };
-    let mut told = vec![format!("{succeeded} of {total} {noun} have succeeded")];
+    let mut told = vec![format!("{succeeded} of {total} have succeeded")];
     if *failed > 0 {
         told.push(format!("{failed} failed"));
     }
@@ -288,4 +289,9 @@ fn whom(assignee: Option<&UserId>, group: Option<&GroupId>) -> String {
 
 fn given_up(at: Option<Timestamp>) -> String {
     at.map(|at| format!("; it is given up at {at}")).unwrap_or_default()
+}
+
+/// A sentence that ends once, whatever the text at its end does.
+pub(super) fn ended(sentence: &str) -> String {
+    format!("{}.", sentence.trim_end_matches('.'))
 }
