@@ -11,6 +11,21 @@ use stepcell_model::transition::Refusal;
 use stepcell_store::StoreError;
 
 /// Why the engine did not do what it was asked to. Nothing was changed.
+///
+/// # Examples
+/// ```
+/// use stepcell_engine::EngineError;
+///
+/// /// What a program that completes tasks for people makes of it.
+/// fn answer(error: &EngineError) -> &'static str {
+///     match error {
+///         EngineError::TaskAlreadyCompleted { .. } | EngineError::AlreadyCompleted { .. } => "somebody was first",
+///         EngineError::TaskUnauthorized { .. } => "the task is somebody else's",
+///         EngineError::InvalidData { .. } => "the form is not filled in as it should",
+///         _ => "it did not work",
+///     }
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {

@@ -125,6 +125,15 @@ impl Default for WorkflowLimits {
 }
 
 /// A way from one step to another.
+///
+/// # Examples
+/// ```
+/// use stepcell_model::definition::Edge;
+///
+/// let edge = Edge::new("review".parse()?, "approve".parse()?).when("context.get('score') >= 80");
+/// assert_eq!(edge.condition.as_deref(), Some("context.get('score') >= 80"));
+/// # Ok::<(), stepcell_model::name::MalformedName>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Edge {

@@ -414,8 +414,8 @@ impl Active {
             _ => &[],
         };
         let of_parts = of_parts.iter().filter(|end| end.has_result).map(|end| end.execution);
-        // A group's own number stands for its input, which its parts refer to.
-        let own = matches!(self.phase, Phase::RunningParts(_)).then_some(self.number);
+        // Its own number stands for its input, which its parts refer to and its record keeps.
+        let own = matches!(self.phase, Phase::RunningParts(_) | Phase::AwaitingChild { .. }).then_some(self.number);
         of_start.into_iter().chain(of_branches).chain(of_parts).chain(own)
     }
 }

@@ -12,7 +12,7 @@ use stepcell_model::json::Json;
 use stepcell_model::letter::{ChildOutcome, Letter};
 use stepcell_model::name::{SignalName, StepName};
 use stepcell_model::status::WorkflowStatus;
-use stepcell_model::transition::{Cause, Refusal};
+use stepcell_model::transition::{Cause, KEPT_MESSAGES_MAX, MESSAGE_LEN_BYTES_MAX, Refusal};
 
 use crate::kit::Run;
 
@@ -147,6 +147,22 @@ fn a_signal_that_nobody_waits_for_is_refused_with_those_that_are_known() {
 
     signal(&mut run, "go", json!(1)).unwrap();
     assert!(matches!(signal(&mut run, "go", json!(1)), Err(Refusal::NobodyWaits { .. })), "its step has passed");
+}
+
+#[test]
+fn messages_that_are_kept_are_bounded_in_number_and_in_size() {
+    let mut run = Run::of(yaml(
+        "initial_step: a\nsteps: { a: { type: machine, component: a@1 }, w: { type: signal, signal: go } }\nedges: [{ \
+         source: a, target: w }]\n",
+    ));
+    for number in 0..KEPT_MESSAGES_MAX {
+        signal(&mut run, "go", json!(number)).unwrap();
+    }
+    assert!(matches!(signal(&mut run, "go", json!(1)), Err(Refusal::TooManyMessages { .. })));
+
+    let mut run = Run::of(waiting("{ type: signal, signal: go }"));
+    let large = json!("x".repeat(MESSAGE_LEN_BYTES_MAX));
+    assert!(matches!(signal(&mut run, "go", large), Err(Refusal::InvalidData { .. })));
 }
 
 #[test]

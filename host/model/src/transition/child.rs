@@ -66,7 +66,7 @@ impl Draft<'_> {
         let step = active.step.clone();
         self.events.push(Event::ChildEnded { execution, step: step.clone(), child });
         let PlannedKind::Workflow(planned) = &self.planned(&active).1.kind else { return Ok(()) };
-        let input = self.executions_input(&active);
+        let input = self.given(&active);
         match outcome {
             ChildOutcome::Completed { result } => {
                 let value = result.clone().unwrap_or_else(Json::null);
@@ -100,12 +100,6 @@ impl Draft<'_> {
             }
         }
         Ok(())
-    }
-
-    /// What a waiting execution was recorded to have been given, made anew: its row is not at hand.
-    fn executions_input(&mut self, active: &Active) -> Option<Json> {
-        let PlannedKind::Workflow(planned) = &self.planned(active).1.kind else { return None };
-        self.child_data(active, planned).ok()
     }
 
     /// Tells the instance that waits for this one how it finished.

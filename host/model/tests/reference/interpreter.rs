@@ -140,7 +140,7 @@ impl<'d> Interpreter<'d> {
     fn taken(&self, step: &str, outcome: Outcome) -> Vec<&'d Edge> {
         let edges: Vec<_> = self.edges(step, outcome).collect();
         let mode = match &self.definition.steps[step] {
-            StepDefinition::Gateway(gateway) => Some(gateway.mode),
+            StepDefinition::Gateway(gateway) => gateway.mode,
             _ => None,
         };
         if mode == Some(GatewayMode::Parallel) {
@@ -185,11 +185,11 @@ impl<'d> Interpreter<'d> {
         let at_joins: Vec<_> = self.active().filter(|number| self.of(*number).place == Place::AtItsJoin).collect();
         // Nobody can come any more.
         let free = at_joins.iter().find(|number| self.who_can_still_come(**number).is_empty());
-        // Only those can come that wait in joins themselves: the one that has waited longest goes. Here a branch inside
-        // the step itself counts too, if a loop leads it back; the rules leave that open.
+        // Only those can come that wait in joins themselves: the one that has waited longest goes.
         let nobody_moves_to = |number: &&usize| {
             let mut inside = self.active().filter(|other| self.of(*other).place == Place::Inside);
-            !inside.any(|other| self.reaches(&self.of(other).step, &self.of(**number).step))
+            let step = &self.of(**number).step;
+            !inside.any(|other| self.of(other).step != *step && self.reaches(&self.of(other).step, step))
         };
         free.or_else(|| at_joins.iter().find(nobody_moves_to)).copied()
     }

@@ -12,7 +12,7 @@ mod kit;
 use proptest::prelude::*;
 use serde_json::json;
 use stepcell_model::attempt::{AttemptOutcome, AttemptTrace, ContextWrites, HookReport};
-use stepcell_model::definition::{GatewayMode, Outcome, WorkflowDefinition};
+use stepcell_model::definition::{GatewayMode, Outcome, StepDefinition, WorkflowDefinition};
 use stepcell_model::id::ExecutionNumber;
 use stepcell_model::instance::Phase;
 use stepcell_model::json::Json;
@@ -134,7 +134,7 @@ fn definition_of(shape: &Shape) -> Option<WorkflowDefinition> {
 fn tell(run: &mut Run, number: usize, end: End) {
     let execution = ExecutionNumber(u32::try_from(number).unwrap());
     let active = run.instance.state.control.active.iter().find(|active| active.number == execution).unwrap();
-    if let Phase::AwaitingTask { task } = active.phase {
+    if let Phase::AwaitingTask { task, .. } = active.phase {
         let cause = Cause::TaskCompleted { task, actor: user("ada"), data: json!({}).into(), comment: None };
         return run.tell(cause).unwrap();
     }
@@ -214,7 +214,7 @@ fn agree(definition: &WorkflowDefinition, script: &[u16]) -> Result<(), TestCase
         }
         let choice = usize::from(script.get(index).copied().unwrap_or(0));
         let number = begun[choice / 8 % begun.len()];
-        let is_machine = run.plan.machines().any(|(name, _)| name.as_str() == interpreter.of(number).step);
+        let is_machine = matches!(definition.steps[interpreter.of(number).step.as_str()], StepDefinition::Machine(_));
         let end = match choice % 8 {
             1 if is_machine => End::Fails,
             2 if is_machine => End::Skips,

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stepcell_model::attempt::ContextData;
-use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::definition::document::Document;
+use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
 use stepcell_model::graph::GraphNode;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
 use stepcell_model::mermaid::GraphState;
 use stepcell_model::plan::Plan;
+use stepcell_model::predicate::Predicates;
 use stepcell_model::problem::{PROBLEMS_MAX, Problems};
 use stepcell_model::record::{CallbackSecret, InstanceIdentity};
 use stepcell_model::time::Timestamp;
@@ -79,15 +80,17 @@ fn drawn(definition: &WorkflowDefinition) {
 }
 
 fn planned(definition: WorkflowDefinition) {
-    let used = definition.components();
-    let components: BTreeMap<_, _> = used.iter().map(|used| (used.step.clone(), ComponentDigest::of(b"x"))).collect();
-    let has_machines = !components.is_empty();
+    let digest = |used: ComponentUse<'_>| (used.step, ComponentDigest::of(b"x"));
+    let components: BTreeMap<_, _> = definition.components().into_iter().map(digest).collect();
+    let asks_for_more = !components.is_empty() || !definition.unknown_predicates(&Predicates::default()).is_empty();
     if let Err(problems) = Plan::new(DefinitionId::from_uuid(Uuid::nil()), definition.clone(), &BTreeMap::new()) {
-        assert!(has_machines, "without components nothing is to be resolved: {problems}");
+        assert!(asks_for_more, "nothing is to be resolved: {problems}");
         explained(&problems);
     }
+    let asks_for_predicates = !definition.unknown_predicates(&Predicates::default()).is_empty();
     match Plan::new(DefinitionId::from_uuid(Uuid::nil()), definition, &components) {
         Ok(plan) => started(&plan),
+        Err(problems) if asks_for_predicates => explained(&problems),
         Err(problems) => panic!("a valid definition makes no plan: {problems}"),
     }
 }
@@ -105,7 +108,7 @@ fn started(plan: &Plan) {
         correlation_id: None,
         idempotency_key: None,
         parent: None,
-        callback_secret: CallbackSecret::from_bytes([0; 32]),
+        callback_secret: CallbackSecret::from_bytes([7; 32]),
         started_at: Timestamp::from_unix_ms(0),
     };
     let transition = start(plan, Arc::new(identity), ContextData::new());
