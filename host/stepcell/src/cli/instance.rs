@@ -2,10 +2,12 @@
 
 mod graph;
 mod history;
+mod operate;
+mod why;
 
 pub(crate) use self::history::log_of;
+use self::operate::{Cancel, Pause, Resume, Retry, Signal};
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use stepcell::WorkflowStatus;
 use stepcell::engine::EngineError;
@@ -22,7 +24,7 @@ use super::print;
 use super::summary::{self, Home};
 use super::view::{self, InstanceView};
 
-/// List, show and cancel instances.
+/// List, show, explain, draw, hold, retry, signal and cancel instances.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Instance {
     List(List),
@@ -30,7 +32,14 @@ pub(crate) enum Instance {
     Show(Named),
     /// Show everything that happened to an instance, and each attempt with its failure, cost and log.
     History(Named),
+    /// Tell in words what an instance waits for, and how it came to that: which condition decided each edge, why each
+    /// step was skipped, retried, failed or canceled.
+    Why(Named),
     Cancel(Cancel),
+    Retry(Retry),
+    Pause(Pause),
+    Resume(Resume),
+    Signal(Signal),
     Graph(Graph),
 }
 
@@ -49,6 +58,12 @@ pub(crate) struct List {
     /// Only instances that this user started.
     #[arg(long, env = "STEPCELL_USER", hide_env_values = true)]
     user: Option<UserId>,
+    /// Only instances that were started with this correlation id.
+    #[arg(long, env = "STEPCELL_CORRELATION_ID", hide_env_values = true, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// Only instances that steps of this instance started.
+    #[arg(long, env = "STEPCELL_PARENT", hide_env_values = true, value_name = "ID", value_parser = instance_id)]
+    parent: Option<InstanceId>,
     #[command(flatten)]
     page: Paging,
 }
@@ -80,17 +95,6 @@ pub(crate) struct Named {
     id: InstanceId,
 }
 
-/// Cancel an instance: what runs is interrupted, and its pending tasks go.
-#[derive(Debug, Args)]
-pub(crate) struct Cancel {
-    /// The instance's id.
-    #[arg(value_parser = instance_id)]
-    id: InstanceId,
-    /// Why, for whoever reads its history.
-    #[arg(long, env = "STEPCELL_REASON", hide_env_values = true)]
-    reason: String,
-}
-
 /// Draw an instance's workflow, with how far it has come in colours.
 #[derive(Debug, Args)]
 pub(crate) struct Graph {
@@ -115,7 +119,12 @@ impl Instance {
                 let visit = settings.read()?;
                 history::print(settings, visit.store(), id).await?;
             }
-            Self::Cancel(verb) => verb.perform(settings).await?,
+            Self::Why(Named { id }) => why::print(settings, id).await?,
+            Self::Cancel(verb) => return verb.perform(settings).await,
+            Self::Retry(verb) => return verb.perform(settings).await,
+            Self::Pause(verb) => verb.perform(settings).await?,
+            Self::Resume(verb) => return verb.perform(settings).await,
+            Self::Signal(verb) => return verb.perform(settings).await,
             Self::Graph(verb) => verb.perform(settings).await?,
         }
         Ok(Exit::Done)
@@ -130,9 +139,10 @@ impl List {
             statuses: self.status,
             tenant: self.tenant,
             created_by: self.user,
+            correlation_id: self.correlation_id,
+            parent: self.parent,
             limit: self.page.limit(),
             offset: self.page.offset,
-            ..InstanceFilter::default()
         };
         let page = visit.store().list_instances(&filter).await?;
         if settings.output == Output::Json {
@@ -167,18 +177,6 @@ fn row(summary: &InstanceSummary) -> [String; 6] {
         identity.started_at.to_string(),
         print::or_dash(summary.completed_at.as_ref()),
     ]
-}
-
-impl Cancel {
-    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
-        let visit = settings.visit()?;
-        let what = format!("can not cancel {}", self.id);
-        visit.engine.cancel_workflow(self.id, &self.reason).await.context(what)?;
-        let view = InstanceView::load(visit.store(), self.id).await?;
-        summary::print(settings, &view, Home::Database)?;
-        visit.close().await;
-        Ok(())
-    }
 }
 
 impl Graph {
