@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextData, ContextWrites, HookReport};
 use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
 use stepcell_model::failure::Failure;
-use stepcell_model::history::Event;
+use stepcell_model::history::{Event, HistoryEntry};
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::{Active, Phase, WorkflowInstance};
 use stepcell_model::json::Json;
@@ -32,6 +32,7 @@ pub struct Run {
     pub instance: WorkflowInstance,
     pub records: BTreeMap<ExecutionNumber, ExecutionRecord>,
     pub events: Vec<Event>,
+    pub history: Vec<HistoryEntry>,
     pub letters: Vec<Letter>,
     now: Timestamp,
 }
@@ -52,6 +53,10 @@ pub fn writes(values: &[(&str, Value)]) -> ContextWrites {
 
 pub fn report(outcome: AttemptOutcome) -> AttemptReport {
     AttemptReport { outcome, writes: ContextWrites::new(), hook_failure: None, trace: AttemptTrace::default() }
+}
+
+pub fn hook() -> HookReport {
+    HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() }
 }
 
 pub fn fails_for_good() -> AttemptOutcome {
@@ -92,8 +97,15 @@ impl Run {
         };
         let transition = start(&plan, Arc::new(identity), context);
         let instance = WorkflowInstance::created_by(&transition);
-        let mut run =
-            Self { plan, instance, records: BTreeMap::new(), events: Vec::new(), letters: Vec::new(), now: START };
+        let mut run = Self {
+            plan,
+            instance,
+            records: BTreeMap::new(),
+            events: Vec::new(),
+            history: Vec::new(),
+            letters: Vec::new(),
+            now: START,
+        };
         run.instance.committed(transition.seq);
         run.keep(&transition);
         run.check();
@@ -181,8 +193,7 @@ impl Run {
         self.end(step, report(fails_for_good()));
         let execution = self.active(step).number;
         self.tell(Cause::FailureHookStarted { execution }).unwrap();
-        let report = HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() };
-        self.tell(Cause::FailureHookEnded { execution, input: None, report }).unwrap();
+        self.tell(Cause::FailureHookEnded { execution, input: None, report: hook() }).unwrap();
     }
 
     pub fn task(&self, step: &str) -> TaskId {
@@ -204,6 +215,13 @@ impl Run {
 
     fn keep(&mut self, transition: &Transition) {
         self.events.extend(transition.events.iter().cloned());
+        self.history.push(HistoryEntry {
+            position: transition.seq,
+            instance: transition.identity.id,
+            seq: transition.seq,
+            at: transition.at,
+            events: transition.events.clone(),
+        });
         self.letters.extend(transition.letters.iter().cloned());
         for record in &transition.executions {
             let before = self.records.insert(record.number, record.clone());
