@@ -212,6 +212,14 @@ impl Run {
         }
     }
 
+    /// The instance that a step waits for.
+    pub fn child(&self, step: &str) -> InstanceId {
+        match self.active(step).phase {
+            Phase::AwaitingChild { child, .. } => child,
+            ref other => panic!("`{step}` awaits no child but is {other:?}"),
+        }
+    }
+
     pub fn completes(&mut self, step: &str, data: Value) -> Result<(), Refusal> {
         let task = self.task(step);
         self.tell(Cause::TaskCompleted { task, actor: user("ada"), data: data.into(), comment: None })
