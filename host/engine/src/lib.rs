@@ -28,6 +28,7 @@ pub mod step;
 mod tasks;
 mod waiters;
 pub mod webhooks;
+mod why;
 
 pub use self::alone::{Executed, execute_step};
 pub use self::clock::{Clock, SimulatedClock, Sleep, SystemClock};
