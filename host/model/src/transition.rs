@@ -381,7 +381,7 @@ pub fn advance(plan: &Plan, instance: &WorkflowInstance, cause: Cause, now: Time
         Cause::Paused { by } => draft.paused(by)?,
         Cause::Resumed { by } => draft.resumed(by)?,
         Cause::Retried { from, by } => draft.retried(from, by)?,
-        Cause::Canceled { reason, by, compensation } => draft.canceled(reason, by, compensation),
+        Cause::Canceled { reason, by, compensation } => draft.canceled(reason, by, compensation)?,
     }
     draft.settle();
     Ok(draft.finish())

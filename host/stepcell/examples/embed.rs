@@ -32,7 +32,7 @@ impl Step for Book {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let engine = LocalExecutionEngine::open(vec![Arc::new(Book)]).await?;
+    let engine = LocalExecutionEngine::open(|registry| registry.register_step(Arc::new(Book))).await?;
     let expense = WorkflowDefinition::builder("expense", "1.0.0")
         .step("review", HumanStep::titled("Approve {context.amount}"))
         .machine("book", "host:shop/book")

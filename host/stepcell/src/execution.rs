@@ -1,11 +1,10 @@
 //! The two engines of an embedding program: one that forgets, one that does not. They differ in the store alone.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use stepcell_engine::{Step, WorkflowEngine, WorkflowRegistry};
+use stepcell_engine::{EngineError, WorkflowEngine, WorkflowRegistry};
 
-use crate::host::{Host, HostBuilder, HostError};
+use crate::host::{Host, HostError};
 
 macro_rules! execution_engine {
     ($(#[$doc:meta])* $name:ident) => {
@@ -14,10 +13,6 @@ macro_rules! execution_engine {
         pub struct $name(Host);
 
         impl $name {
-            async fn over(host: HostBuilder, steps: Vec<Arc<dyn Step>>) -> Result<Self, HostError> {
-                steps.into_iter().fold(host, HostBuilder::step).open().await.map(Self)
-            }
-
             /// Definitions, components and host-native steps.
             #[must_use]
             pub fn registry(&self) -> &WorkflowRegistry {
@@ -53,7 +48,7 @@ execution_engine! {
     /// use stepcell::{ExecutionEngine as _, HumanStep, LocalExecutionEngine, WorkflowDefinition, WorkflowStatus};
     ///
     /// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-    /// let engine = LocalExecutionEngine::open(vec![]).await?;
+    /// let engine = LocalExecutionEngine::open(|_| Ok(())).await?;
     /// let definition = WorkflowDefinition::builder("ask", "1.0.0").step("review", HumanStep::titled("Look at it")).build()?;
     /// engine.registry().register_definition(definition).await?;
     ///
@@ -68,12 +63,12 @@ execution_engine! {
 }
 
 impl LocalExecutionEngine {
-    /// Opens the engine with the host-native steps that its definitions may run.
+    /// Opens the engine, once `register` has made the program's own steps, gateways and predicates known.
     ///
     /// # Errors
-    /// [`HostError`] if the sandbox can not be set up, or two steps have one name.
-    pub async fn open(steps: Vec<Arc<dyn Step>>) -> Result<Self, HostError> {
-        Self::over(Host::in_memory(), steps).await
+    /// [`HostError`] if the sandbox can not be set up, or `register` refuses.
+    pub async fn open(register: impl FnOnce(&WorkflowRegistry) -> Result<(), EngineError>) -> Result<Self, HostError> {
+        Host::in_memory().open_with(register).await.map(Self)
     }
 }
 
@@ -87,7 +82,7 @@ execution_engine! {
     /// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
     /// # let folder = tempfile::tempdir()?;
     /// # let database = folder.path().join("workflows.db");
-    /// let engine = PersistentExecutionEngine::open(&database, vec![]).await?;
+    /// let engine = PersistentExecutionEngine::open(&database, |_| Ok(())).await?;
     /// assert!(engine.get_running_instances().await?.is_empty());
     /// engine.close().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -98,14 +93,16 @@ execution_engine! {
 }
 
 impl PersistentExecutionEngine {
-    /// Opens the engine on a database, made if there is none, with the host-native steps that its definitions may run.
-    ///
-    /// Steps are given here and not later, because whatever was under way goes on before this returns.
+    /// Opens the engine on a database, made if there is none, once `register` has made the program's own steps, gateways
+    /// and predicates known: whatever was under way goes on before this returns.
     ///
     /// # Errors
-    /// [`HostError`] if the database or the sandbox can not be used, another process drives the database, or two steps
-    /// have one name.
-    pub async fn open(database: impl AsRef<Path>, steps: Vec<Arc<dyn Step>>) -> Result<Self, HostError> {
-        Self::over(Host::on_sqlite(database), steps).await
+    /// [`HostError`] if the database or the sandbox can not be used, another process drives the database, or `register`
+    /// refuses.
+    pub async fn open(
+        database: impl AsRef<Path>,
+        register: impl FnOnce(&WorkflowRegistry) -> Result<(), EngineError>,
+    ) -> Result<Self, HostError> {
+        Host::on_sqlite(database).open_with(register).await.map(Self)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, Step, StepRunner, WorkflowEngine};
+use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
 use stepcell_sandbox::{Sandbox, SandboxConfig, SandboxError};
 use stepcell_store::{MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
@@ -68,20 +68,13 @@ pub struct HostBuilder {
     access: Access,
     cache: Option<PathBuf>,
     engine: EngineOptions,
-    steps: Vec<Arc<dyn Step>>,
 }
 
 impl Host {
     /// A host that keeps everything in memory and forgets it at its end.
     #[must_use]
     pub fn in_memory() -> HostBuilder {
-        HostBuilder {
-            database: None,
-            access: Access::Drive,
-            cache: None,
-            engine: EngineOptions::default(),
-            steps: Vec::new(),
-        }
+        HostBuilder { database: None, access: Access::Drive, cache: None, engine: EngineOptions::default() }
     }
 
     /// A host that keeps everything in a SQLite database, made if there is none.
@@ -163,18 +156,23 @@ impl HostBuilder {
         self
     }
 
-    /// Adds a host-native step; it is registered before the host begins to drive.
-    #[must_use]
-    pub fn step(mut self, step: Arc<dyn Step>) -> Self {
-        self.steps.push(step);
-        self
-    }
-
     /// Opens the host, and begins to drive if it may.
     ///
     /// # Errors
-    /// [`HostError`] if the database, its lock or the sandbox can not be used, or two steps have one name.
+    /// [`HostError`] if the database, its lock or the sandbox can not be used.
     pub async fn open(self) -> Result<Host, HostError> {
+        self.open_with(|_| Ok(())).await
+    }
+
+    /// Opens the host as [`Self::open`] does, once `register` has made the program's own steps, gateways and predicates
+    /// known: whatever was under way goes on before this returns.
+    ///
+    /// # Errors
+    /// [`HostError`] if the database, its lock or the sandbox can not be used, or `register` refuses.
+    pub async fn open_with(
+        self,
+        register: impl FnOnce(&WorkflowRegistry) -> Result<(), EngineError>,
+    ) -> Result<Host, HostError> {
         let lock = match &self.database {
             Some(database) if self.access == Access::Drive => Some(DriverLock::take(database)?),
             Some(_) | None => None,
@@ -184,9 +182,7 @@ impl HostBuilder {
         let sandbox = Arc::new(Sandbox::new(&SandboxConfig { cells, cache_dir: self.cache })?);
         let runner: Arc<dyn StepRunner> = Arc::new(SandboxRunner(Arc::clone(&sandbox)));
         let engine = WorkflowEngine::new(store, runner, self.engine);
-        for step in self.steps {
-            engine.registry().register_step(step)?;
-        }
+        register(engine.registry())?;
         let driving = match self.access {
             Access::Drive => Some(engine.drive().await?),
             Access::Visit | Access::Read => None,

@@ -11,7 +11,7 @@
 //! use stepcell::{ExecutionEngine as _, LocalExecutionEngine, WorkflowDefinition, WorkflowStatus};
 //!
 //! # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-//! let engine = LocalExecutionEngine::open(vec![]).await?;
+//! let engine = LocalExecutionEngine::open(|_| Ok(())).await?;
 //! let definition = WorkflowDefinition::from_text(
 //!     "
 //! schema: stepcell/v1
@@ -43,12 +43,13 @@ pub use self::execution::{LocalExecutionEngine, PersistentExecutionEngine};
 pub use self::host::{Access, Host, HostBuilder, HostError};
 pub use semver::Version;
 pub use stepcell_engine::{
-    EngineError, Executed, ExecutionEngine, HumanTaskRepository, StartRequest, Step, StepExecutionRepository, Versions,
-    WorkflowContext, WorkflowDefinitionRepository, WorkflowEngine, WorkflowInstanceRepository, WorkflowRegistry,
-    execute_step,
+    EngineError, Executed, ExecutionEngine, Gateway, HumanTaskRepository, StartRequest, Step, StepExecutionRepository,
+    Versions, WorkflowContext, WorkflowDefinitionRepository, WorkflowEngine, WorkflowInstanceRepository,
+    WorkflowRegistry, execute_step,
 };
 pub use stepcell_model::definition::{
-    ComponentRef, Edge, GatewayStep, HumanStep, MachineStep, StepDefinition, WorkflowDefinition,
+    ComponentRef, ConditionalGroup, Edge, GatewayStep, HumanStep, MachineStep, ParallelGroup, SequentialGroup,
+    SignalStep, StepDefinition, TimerStep, WebhookStep, WorkflowDefinition, WorkflowStep,
 };
 pub use stepcell_model::failure::Failure;
 pub use stepcell_model::graph::WorkflowGraph;

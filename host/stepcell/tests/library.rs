@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stepcell::{
     Actor, EngineError, ExecutionEngine, Failure, HostError, HumanStep, HumanTaskRepository, InstanceId, Json,
     LocalExecutionEngine, PersistentExecutionEngine, Step, StepExecutionRepository, StepStatus, StepType,
-    WorkflowContext, WorkflowDefinition, WorkflowEngine, WorkflowStatus,
+    WorkflowContext, WorkflowDefinition, WorkflowEngine, WorkflowRegistry, WorkflowStatus,
 };
 
 /// Books what was approved, and notes in the context when it fails.
@@ -42,8 +42,8 @@ impl Step for Book {
     }
 }
 
-fn steps() -> Vec<Arc<dyn Step>> {
-    vec![Arc::new(Book)]
+fn steps(registry: &WorkflowRegistry) -> Result<(), EngineError> {
+    registry.register_step(Arc::new(Book))
 }
 
 async fn register<E: AsRef<WorkflowEngine>>(engine: &E) {
@@ -127,7 +127,7 @@ macro_rules! on_both_engines {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $scenario() {
-                    let engine = super::LocalExecutionEngine::open(super::steps()).await.unwrap();
+                    let engine = super::LocalExecutionEngine::open(super::steps).await.unwrap();
                     super::$scenario(&engine).await;
                     engine.close().await;
                 }
@@ -140,7 +140,7 @@ macro_rules! on_both_engines {
                 async fn $scenario() {
                     let folder = tempfile::tempdir().unwrap();
                     let database = folder.path().join("library.db");
-                    let engine = super::PersistentExecutionEngine::open(&database, super::steps()).await.unwrap();
+                    let engine = super::PersistentExecutionEngine::open(&database, super::steps).await.unwrap();
                     super::$scenario(&engine).await;
                     engine.close().await;
                 }
@@ -155,12 +155,12 @@ on_both_engines!(a_workflow_of_a_person_and_a_host_step_runs, what_is_refused_is
 async fn an_instance_goes_on_after_the_program_was_started_again() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("library.db");
-    let engine = PersistentExecutionEngine::open(&database, steps()).await.unwrap();
+    let engine = PersistentExecutionEngine::open(&database, steps).await.unwrap();
     register(&engine).await;
     let id = start(&engine, json!({ "amount": 12 })).await;
     engine.close().await;
 
-    let engine = PersistentExecutionEngine::open(&database, steps()).await.unwrap();
+    let engine = PersistentExecutionEngine::open(&database, steps).await.unwrap();
     review(&engine, id, json!({ "approved": true })).await;
 
     assert_eq!(engine.get_instance(id).await.unwrap().result, Some(json!({ "receipt": "R-12" }).into()));
@@ -169,7 +169,8 @@ async fn an_instance_goes_on_after_the_program_was_started_again() {
 
 #[tokio::test]
 async fn an_engine_with_two_steps_of_one_name_does_not_open() {
-    let error = LocalExecutionEngine::open(vec![Arc::new(Book), Arc::new(Book)]).await.unwrap_err();
+    let twice = |registry: &WorkflowRegistry| steps(registry).and_then(|()| steps(registry));
+    let error = LocalExecutionEngine::open(twice).await.unwrap_err();
 
     assert!(matches!(error, HostError::Engine(EngineError::ComponentRefused { .. })), "{error}");
 }

@@ -7,5 +7,6 @@ mod examples;
 mod exports;
 mod first_step;
 mod flow;
+mod gateways;
 mod refused;
 mod restart;

@@ -49,7 +49,9 @@ impl Draft<'_> {
         }
         let has_result = leaving.result.is_some();
         let arrival = Arrival { step: leaving.active.step.clone(), execution: from, has_result, item: None };
-        if let Some(waiting) = self.waiting_in_join(&step.name) {
+        if step.incoming > 1
+            && let Some(waiting) = self.waiting_in_join(&step.name)
+        {
             return self.join(waiting, arrival, edge.index, &leaving.active.absorbed_at);
         }
         let absorbed_at = leaving.active.absorbed_at.clone();

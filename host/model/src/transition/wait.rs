@@ -226,13 +226,14 @@ impl Draft<'_> {
 
     /// Does everything whose time has come.
     pub(super) fn time_came(&mut self) -> Result<(), Refusal> {
-        let due: Vec<_> = self.state.control.active.iter().filter(|active| self.is_due(active)).cloned().collect();
+        let due = self.state.control.active.iter().filter(|active| self.is_due(active));
+        let due: Vec<_> = due.map(|active| active.number).collect();
         if due.is_empty() || self.state.control.paused_at.is_some() {
             return Err(Refusal::NothingDue);
         }
-        for active in due {
-            // What came before may have canceled it.
-            if !self.state.status.is_finished() && self.state.control.find_active(active.number).is_some() {
+        for number in due {
+            // What came before may have canceled it, or changed where its branch ends.
+            if let Some(active) = self.state.control.find_active(number).cloned() {
                 self.wake(&active);
             }
         }

@@ -177,7 +177,8 @@ fn of_engine(error: &EngineError) -> Exit {
         }
         EngineError::Store(error) => of_store(error),
         EngineError::Stopping => Exit::Unusable,
-        // What is left names something that is not there or not where this can happen.
+        // What is left names something that is not there or not where this can happen: a callback that was refused, a
+        // message that nobody waits for, an instance that is finished.
         _ => Exit::WrongState,
     }
 }
@@ -195,6 +196,7 @@ fn hint_for(cause: &(dyn Error + 'static)) -> Option<String> {
         EngineError::TaskUnauthorized { .. } => {
             "`--group` names the user's groups, and `--admin` lets them act on any task".to_owned()
         }
+        EngineError::NobodyWaits { .. } => "`stepcell instance why ID` tells what an instance waits for".to_owned(),
         _ => return None,
     };
     Some(hint)
