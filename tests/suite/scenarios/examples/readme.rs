@@ -8,8 +8,8 @@ use stepcell_tests::example::folders;
 use stepcell_tests::scenario::cache_dir;
 use stepcell_tests::stepcell_bin;
 
-/// What stands for the id of the task that the command before told of.
-const TASK: &str = "TASK";
+/// What stands for an id that the command before printed, and what it printed before it.
+const IDS: [(&str, &str); 2] = [("TASK", "stepcell task complete "), ("INSTANCE", "instance  ")];
 
 /// What a command says that does not end with 0.
 const FAILS: &str = "# exit code 2";
@@ -43,9 +43,16 @@ fn run(folder: &Path, command: &str) -> Output {
     bash.env("STEPCELL_CACHE", cache_dir()).env_remove("STEPCELL_DB").output().expect("bash can be run")
 }
 
-/// The id in `stepcell task complete ID`, which a command prints that leaves a task to a person.
-fn task_in(told: &str) -> Option<&str> {
-    told.split_once("task complete ")?.1.split_whitespace().next()
+/// The command with the ids that it wants, from what the command before told.
+fn with_ids(command: &str, told: &str) -> String {
+    let put_in = |command: String, (wanted, before): &(&str, &str)| {
+        if !command.contains(wanted) {
+            return command;
+        }
+        let id = told.split_once(before).and_then(|(_, rest)| rest.split_whitespace().next());
+        command.replace(wanted, id.unwrap_or_else(|| panic!("no id for {wanted} in {told}")))
+    };
+    IDS.iter().fold(command.to_owned(), put_in)
 }
 
 #[test]
@@ -57,8 +64,7 @@ fn the_commands_of_the_readme_lead_where_it_says() {
     for block in blocks() {
         let mut told = String::new();
         for command in block {
-            let task = if command.contains(TASK) { task_in(&told).expect("a task was told of") } else { TASK };
-            let output = run(folder.path(), &command.replace(TASK, task));
+            let output = run(folder.path(), &with_ids(&command, &told));
             told = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat();
             assert_eq!(output.status.code(), Some(if command.contains(FAILS) { 2 } else { 0 }), "{command}\n{told}");
         }
@@ -66,5 +72,5 @@ fn the_commands_of_the_readme_lead_where_it_says() {
         ends.push(end.to_owned());
     }
 
-    assert_eq!(ends, ["completed", "completed", "waiting at step `contract`", "failed at step `ship`"]);
+    assert_eq!(ends, ["completed", "completed", "waiting at step `prepare`", "failed at step `ship`"]);
 }
