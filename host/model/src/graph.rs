@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::definition::WorkflowDefinition;
-use crate::name::StepName;
+use crate::definition::{StepDefinition, WorkflowDefinition};
+use crate::name::{PredicateName, StepName};
 use crate::plan::StepIndex;
 use crate::status::StepType;
 
@@ -73,6 +73,25 @@ pub struct GraphNode {
     pub is_initial: bool,
     /// Whether it ends its branch.
     pub is_terminal: bool,
+    /// The steps inside of it, where it is a group: its members in declared order, then its callback.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<GraphNode>,
+}
+
+impl GraphNode {
+    fn of(name: &StepName, step: &StepDefinition) -> Self {
+        let inside = |(member, step): (&str, &StepDefinition)| Some(Self::of(&name.part(member).ok()?, step));
+        let members = step.members().into_iter().flatten().map(|(member, step)| (member.as_str(), step));
+        let callback = step.callback().map(|step| (StepName::CALLBACK, step));
+        Self {
+            id: name.clone(),
+            label: label_of(name),
+            step_type: step.step_type(),
+            is_initial: false,
+            is_terminal: false,
+            members: members.chain(callback).filter_map(inside).collect(),
+        }
+    }
 }
 
 /// One edge of a graph.
@@ -84,6 +103,9 @@ pub struct GraphEdge {
     pub target: StepName,
     /// The text of its condition.
     pub condition: Option<String>,
+    /// The predicate of the embedding program that must hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<PredicateName>,
     /// Whether it is taken when no other is.
     pub default: bool,
     /// How the source must have ended.
@@ -94,17 +116,16 @@ impl WorkflowDefinition {
     /// The definition's graph.
     #[must_use]
     pub fn graph(&self) -> WorkflowGraph {
-        let node = |(name, step): (&StepName, &crate::definition::StepDefinition)| GraphNode {
-            id: name.clone(),
-            label: label_of(name),
-            step_type: step.step_type(),
+        let node = |(name, step): (&StepName, &StepDefinition)| GraphNode {
             is_initial: *name == self.initial_step,
             is_terminal: self.is_terminal(name),
+            ..GraphNode::of(name, step)
         };
         let edge = |edge: &crate::definition::Edge| GraphEdge {
             source: edge.source.clone(),
             target: edge.target.clone(),
             condition: edge.condition.clone(),
+            predicate: edge.predicate.clone(),
             default: edge.default,
             outcome: edge.outcome,
         };
@@ -165,11 +186,12 @@ impl WorkflowGraph {
     }
 }
 
-/// A step's name for people: `_` and `-` become spaces, words begin with a capital.
+/// A step's name for people, without that of its group: `_` and `-` become spaces, words begin with a capital.
 pub(crate) fn label_of(name: &StepName) -> String {
+    let own = name.as_str().rsplit('/').next().unwrap_or_default();
     let capitalised = |word: &str| {
         let mut letters = word.chars();
         letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
     };
-    name.as_str().split(['_', '-']).filter(|word| !word.is_empty()).map(capitalised).collect::<Vec<_>>().join(" ")
+    own.split(['_', '-']).filter(|word| !word.is_empty()).map(capitalised).collect::<Vec<_>>().join(" ")
 }
