@@ -114,9 +114,23 @@ fn a_child_is_found_by_its_parent_and_its_end_takes_the_parent_on() {
 
     complete_all(&desk);
     desk.run(&["instance", "signal", child, "yes"]).exits(0);
-    let serving = desk.serve();
-    let mut following = desk.follow(&["--output", "json", "--instance", parent]);
-    while following.json()["type"] != "workflow_completed" {}
-    serving.stop_by(rustix::process::Signal::TERM);
     assert_eq!(desk.json(&["instance", "show", parent])["status"], "completed");
+    desk.run(&["check"]).exits(0);
+}
+
+#[test]
+fn a_canceled_instance_takes_those_that_it_started_along_once_somebody_drives() {
+    let desk = Desk::new();
+    desk.write("asking.yaml", ASKING);
+    desk.write("parent.yaml", PARENT);
+    desk.run(&["definition", "apply", "asking.yaml", "parent.yaml"]).exits(0);
+    let started = desk.json(&["start", "parent", "--wait", "--data", r#"{"people": ["ada"]}"#]);
+    let (parent, child) = (started["id"].as_str().unwrap(), started["children"][0]["id"].as_str().unwrap());
+
+    let said = desk.run(&["instance", "cancel", parent, "--reason", "not now"]).exits(0);
+    said.tells("The instances that it started are canceled by whatever process drives").tells("stepcell serve");
+
+    let _serving = desk.serve();
+    let mut following = desk.follow(&["--output", "json", "--instance", child]);
+    while following.json()["type"] != "workflow_canceled" {}
 }
