@@ -1,7 +1,7 @@
 //! A store that a host dies on: after a commit that a test chooses, nothing that the host writes is stored any more.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use stepcell_model::attempt::ContextData;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 /// Where a host dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Death {
+pub(crate) enum Death {
     /// Not here.
     None,
     /// Before this is stored.
@@ -32,35 +32,43 @@ pub enum Death {
 type Choose = Box<dyn FnMut(&Transition) -> Death + Send>;
 
 /// One host's way to a store.
-pub struct StoppingStore {
+pub(crate) struct StoppingStore {
     inner: Arc<dyn WorkflowStore>,
     choose: Mutex<Choose>,
+    /// Whether nothing is stored any more.
+    is_closed: AtomicBool,
+    /// Whether what it died on is stored, where it is to be.
     dead: watch::Sender<bool>,
 }
 
 impl StoppingStore {
     /// A way to `inner` that ends where `choose` says.
-    pub fn new(
-        inner: Arc<dyn WorkflowStore>,
-        choose: impl FnMut(&Transition) -> Death + Send + 'static,
-    ) -> Arc<Self> {
-        Arc::new(Self { inner, choose: Mutex::new(Box::new(choose)), dead: watch::Sender::new(false) })
+    pub(crate) fn new(inner: Arc<dyn WorkflowStore>, choose: impl FnMut(&Transition) -> Death + Send + 'static) -> Arc<Self> {
+        let (choose, dead) = (Mutex::new(Box::new(choose) as Choose), watch::Sender::new(false));
+        Arc::new(Self { inner, choose, is_closed: AtomicBool::new(false), dead })
     }
 
     /// Waits until the host is dead.
-    pub async fn died(&self) {
+    pub(crate) async fn died(&self) {
         self.dead.subscribe().wait_for(|dead| *dead).await.unwrap();
-    }
-
-    pub fn is_dead(&self) -> bool {
-        *self.dead.borrow()
     }
 
     /// Answers as long as the host is alive; never afterwards.
     async fn alive(&self) {
-        if self.is_dead() {
+        if self.is_closed.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Chooses for one commit at a time, so that none is chosen after the one that the host dies on.
+    fn choose(&self, transition: &Transition) -> Option<Death> {
+        let mut choose = self.choose.lock().unwrap();
+        if self.is_closed.load(Ordering::SeqCst) {
+            return None;
+        }
+        let death = choose(transition);
+        self.is_closed.store(death != Death::None, Ordering::SeqCst);
+        Some(death)
     }
 
     async fn die(&self) -> ! {
@@ -72,17 +80,15 @@ impl StoppingStore {
 #[async_trait]
 impl WorkflowStore for StoppingStore {
     async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
-        // One at a time, so that nothing is stored beside what the host dies on.
-        self.alive().await;
-        let death = (self.choose.lock().unwrap())(&transition);
-        match death {
-            Death::None => self.inner.commit(transition).await,
-            Death::Before => self.die().await,
-            Death::After => {
+        match self.choose(&transition) {
+            Some(Death::None) => self.inner.commit(transition).await,
+            Some(Death::Before) => self.die().await,
+            Some(Death::After) => {
                 let stored = self.inner.commit(transition).await;
                 assert!(stored.is_ok(), "{stored:?}");
                 self.die().await
             }
+            None => std::future::pending().await,
         }
     }
 
