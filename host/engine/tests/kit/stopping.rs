@@ -43,7 +43,10 @@ pub(crate) struct StoppingStore {
 
 impl StoppingStore {
     /// A way to `inner` that ends where `choose` says.
-    pub(crate) fn new(inner: Arc<dyn WorkflowStore>, choose: impl FnMut(&Transition) -> Death + Send + 'static) -> Arc<Self> {
+    pub(crate) fn new(
+        inner: Arc<dyn WorkflowStore>,
+        choose: impl FnMut(&Transition) -> Death + Send + 'static,
+    ) -> Arc<Self> {
         let (choose, dead) = (Mutex::new(Box::new(choose) as Choose), watch::Sender::new(false));
         Arc::new(Self { inner, choose, is_closed: AtomicBool::new(false), dead })
     }
