@@ -41,9 +41,20 @@ pub(crate) async fn advance(
 async fn settled_view(hands: &Hands, id: InstanceId) -> anyhow::Result<InstanceView> {
     let engine = hands.engine();
     if let Hands::Driving(_) = hands {
-        settle::here(engine, id).await?;
+        settle_with_parents(engine, id).await?;
     }
     Ok(InstanceView::load(engine.store().as_ref(), id).await?)
+}
+
+/// Waits until an instance settles, and those that wait for it if it is finished then.
+async fn settle_with_parents(engine: &WorkflowEngine, id: InstanceId) -> anyhow::Result<()> {
+    let mut settling = Some(id);
+    while let Some(id) = settling {
+        settle::here(engine, id).await?;
+        let summary = engine.get_instance(id).await?;
+        settling = summary.identity.parent.map(|parent| parent.instance).filter(|_| summary.status.is_finished());
+    }
+    Ok(())
 }
 
 impl Advanced {

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::Args;
 use stepcell::WorkflowStatus;
 use stepcell::engine::CancelRequest;
+use stepcell::lock::DriverLock;
 use stepcell::model::id::InstanceId;
 use stepcell::model::name::{SignalName, StepName, UserId};
 use stepcell::model::transition::Compensation;
@@ -12,6 +13,7 @@ use crate::cli::advance::advance;
 use crate::cli::exit::Exit;
 use crate::cli::input::{JsonSource, instance_id, json_or_null};
 use crate::cli::open::Settings;
+use crate::cli::print::note;
 use crate::cli::summary::{Home, print};
 use crate::cli::view::InstanceView;
 
@@ -110,6 +112,13 @@ impl Cancel {
         visit.engine.cancel_workflow_with(self.id, request).await.context(what)?;
         let view = InstanceView::load(visit.store(), self.id).await?;
         print(settings, &view, Home::Database)?;
+        let has_children = view.children.iter().any(|child| !child.status.is_finished());
+        if has_children && DriverLock::find_holder(&settings.database())?.is_none() {
+            note(
+                "\nThe instances that it started are canceled by whatever process drives this database. None does yet:",
+            );
+            note(format!("  stepcell serve{}", settings.database_flag()));
+        }
         visit.close().await;
         Ok(Exit::Done)
     }
