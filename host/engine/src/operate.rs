@@ -190,7 +190,7 @@ fn not_from(id: InstanceId, from: WorkflowStatus, step: &StepName, why: String) 
     EngineError::InvalidTransition {
         what: format!("instance {id}"),
         from: from.to_string(),
-        to: format!("retry from `{step}`"),
+        to: format!("running from `{step}`"),
         why,
     }
 }

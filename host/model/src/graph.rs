@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use crate::definition::{Outcome, StepDefinition, WorkflowDefinition};
-use crate::name::StepName;
+use crate::name::{PredicateName, StepName};
 use crate::plan::StepIndex;
 use crate::status::StepType;
 
@@ -87,6 +87,9 @@ pub struct GraphEdge {
     pub target: StepName,
     /// The text of its condition.
     pub condition: Option<String>,
+    /// The predicate of the embedding program that must hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<PredicateName>,
     /// Whether it is taken when no other is.
     pub default: bool,
     /// How the source must have ended.
@@ -106,6 +109,7 @@ impl WorkflowDefinition {
             source: edge.source.clone(),
             target: edge.target.clone(),
             condition: edge.condition.clone(),
+            predicate: edge.predicate.clone(),
             default: edge.default,
             outcome: edge.outcome,
         };
@@ -202,10 +206,10 @@ impl WorkflowGraph {
 
 /// A step's name for people: `_` and `-` become spaces, words begin with a capital; a part's is its own alone.
 pub(crate) fn label_of(name: &StepName) -> String {
+    let own = name.as_str().rsplit('/').next().unwrap_or_default();
     let capitalised = |word: &str| {
         let mut letters = word.chars();
         letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
     };
-    let own = name.as_str().rsplit('/').next().unwrap_or_default();
     own.split(['_', '-']).filter(|word| !word.is_empty()).map(capitalised).collect::<Vec<_>>().join(" ")
 }

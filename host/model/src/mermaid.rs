@@ -160,7 +160,8 @@ pub(crate) fn edge_label(edge: &Edge) -> Option<String> {
         Outcome::Failure => Some("failure"),
         Outcome::Timeout => Some("timeout"),
     };
-    let condition = edge.condition.clone().or_else(|| edge.default.then(|| "default".to_owned()));
+    let predicate = || edge.predicate.as_ref().map(ToString::to_string);
+    let condition = edge.condition.clone().or_else(predicate).or_else(|| edge.default.then(|| "default".to_owned()));
     match (outcome, condition) {
         (None, condition) => condition,
         (Some(outcome), None) => Some(outcome.to_owned()),

@@ -141,6 +141,41 @@ fn the_graph_as_json_has_what_a_program_needs_to_draw() {
     );
 }
 
+/// Case 57.
+#[test]
+fn a_group_is_one_node_with_its_members_inside() {
+    let definition = WorkflowDefinition::from_text(
+        "schema: stepcell/v1\nname: w\nversion: 1.0.0\ninitial_step: checks\nsteps:\n  checks:\n    type: parallel\n    \
+         steps:\n      fraud: { type: machine, component: a@1 }\n      both: { type: sequential, steps: { ask: { type: human } } }\n    \
+         callback: { type: machine, component: a@1 }\n",
+    )
+    .unwrap();
+
+    let graph = serde_json::to_value(definition.graph()).unwrap();
+
+    let inside = |id: &str, label: &str, kind: &str| json!({"id": id, "label": label, "type": kind, "is_initial": false, "is_terminal": false});
+    let mut both = inside("checks/both", "Both", "sequential");
+    both["members"] = json!([inside("checks/both/ask", "Ask", "human")]);
+    assert_eq!(graph["nodes"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        graph["nodes"][0]["members"],
+        json!([inside("checks/fraud", "Fraud", "machine"), both, inside("checks/callback", "Callback", "machine")])
+    );
+}
+
+/// Case 41.
+#[test]
+fn an_edge_with_a_predicate_is_labeled_with_its_name() {
+    let definition = WorkflowDefinition::from_text(
+        "schema: stepcell/v1\nname: w\nversion: 1.0.0\ninitial_step: a\nsteps: { a: { type: human }, b: { type: human } }\n\
+         edges: [{ source: a, target: b, predicate: is-open }]\n",
+    )
+    .unwrap();
+
+    assert_eq!(serde_json::to_value(definition.graph()).unwrap()["edges"][0]["predicate"], "is-open");
+    assert!(definition.to_mermaid().contains("a -->|is-open| b"), "{}", definition.to_mermaid());
+}
+
 /// Case 22.
 #[test]
 fn a_diamond_has_two_ways_through() {

@@ -210,7 +210,7 @@ fn letters(run: &Run) -> Vec<&'static str> {
 
 fn child_ended(run: &mut Run, outcome: ChildOutcome) -> Result<(), Refusal> {
     let execution = run.active("w").number;
-    let child = execution.child_id(run.instance.identity.id);
+    let child = run.child("w");
     run.tell(Cause::ChildEnded { execution, child, outcome })
 }
 
@@ -245,7 +245,7 @@ fn a_child_workflow_that_fails_fails_its_step() {
 #[test]
 fn canceling_goes_down_to_the_child_and_an_end_that_nobody_waits_for_is_refused() {
     let mut run = Run::of(waiting("{ type: workflow, workflow: other }"));
-    let child = ExecutionNumber(1).child_id(run.instance.identity.id);
+    let child = run.child("w");
 
     run.cancel("enough");
 

@@ -86,7 +86,7 @@ fn times_callbacks_and_signals_are_told_with_when_they_are_given_up() {
     `w` waits for its callback.
     `w` waits for a signed callback; it is given up at 2027-01-16T08:00:00.000Z.
     `w` waits for the signal `go`; it is given up at 2027-01-16T08:00:00.000Z.
-    `w` waits for instance 01279774-a7b3-50d6-8cbf-985b4b4be6fd of `other` to finish.
+    `w` waits for instance 01a3185c-5000-7127-9774-a7b350d68cbf of `other` to finish.
     ");
 }
 
@@ -389,15 +389,15 @@ fn whoever_was_canceled_is_told_why() {
 fn a_child_is_told_with_its_instance_and_what_it_came_to() {
     let mut run = Run::of(waiting("{ type: workflow, workflow: other }"));
     let execution = run.active("w").number;
-    let child = execution.child_id(run.instance.identity.id);
+    let child = run.child("w");
     let error = json!({"code": "no-money", "message": "none left", "step": null, "details": null});
     let outcome = ChildOutcome::Failed { error: serde_json::from_value(error).unwrap() };
     run.tell(Cause::ChildEnded { execution, child, outcome }).unwrap();
     insta::assert_snapshot!(past(&run), @"
     It was started.
-    `w` started instance 01279774-a7b3-50d6-8cbf-985b4b4be6fd.
-    `w` failed: no-money: the workflow `other` (instance 01279774-a7b3-50d6-8cbf-985b4b4be6fd) did not complete: none left.
-    It failed at `w`: no-money: the workflow `other` (instance 01279774-a7b3-50d6-8cbf-985b4b4be6fd) did not complete: none left; no edge leads on from a failure of `w`.
+    `w` started instance 01a3185c-5000-7127-9774-a7b350d68cbf.
+    `w` failed: no-money: the workflow `other` (instance 01a3185c-5000-7127-9774-a7b350d68cbf) did not complete: none left.
+    It failed at `w`: no-money: the workflow `other` (instance 01a3185c-5000-7127-9774-a7b350d68cbf) did not complete: none left; no edge leads on from a failure of `w`.
     ");
 }
 

@@ -1,9 +1,12 @@
 //! The worked examples run as they are committed: real steps in cells, on SQLite.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod document_review;
 mod expense_approval;
 mod onboarding;
 mod order;
+mod readme;
 mod webhook_triage;
 
 use std::fmt::Write as _;

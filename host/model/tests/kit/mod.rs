@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses another part of the kit")]
 
+mod ledger;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
 use stepcell_model::failure::Failure;
 use stepcell_model::history::{Event, HistoryEntry};
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
-use stepcell_model::instance::{Active, Phase, WorkflowInstance};
+use stepcell_model::instance::{Active, Control, InstanceState, Phase, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::letter::Letter;
 use stepcell_model::name::{ContextKey, UserId};
@@ -24,13 +26,15 @@ use stepcell_model::transition::{Actor, Cause, Compensation, Refusal, Transition
 use stepcell_model::why::{Past, explain};
 use uuid::Uuid;
 
+use self::ledger::Ledger;
+
 /// Up to how many transitions each state is explained; the explanation of a long run takes long.
 const EXPLAINED_LEN_MAX: usize = 40;
 
 /// When every run begins.
 pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
-/// One run of a definition. Each move takes a second.
+/// One run of a definition. Each move takes a second, if not told otherwise.
 pub struct Run {
     pub plan: Plan,
     pub instance: WorkflowInstance,
@@ -38,7 +42,10 @@ pub struct Run {
     pub events: Vec<Event>,
     pub history: Vec<HistoryEntry>,
     pub letters: Vec<Letter>,
-    now: Timestamp,
+    /// How long each move takes.
+    pub pace: Duration,
+    pub now: Timestamp,
+    ledger: Ledger,
 }
 
 pub fn plan_of(definition: WorkflowDefinition) -> Plan {
@@ -108,7 +115,9 @@ impl Run {
             events: Vec::new(),
             history: Vec::new(),
             letters: Vec::new(),
+            pace: Duration::from_secs(1),
             now: START,
+            ledger: Ledger::default(),
         };
         run.instance.committed(transition.seq);
         run.keep(&transition);
@@ -118,7 +127,7 @@ impl Run {
 
     /// Lets something happen, and checks every promise of the transition that follows.
     pub fn tell(&mut self, cause: Cause) -> Result<(), Refusal> {
-        self.now = self.now.after(Duration::from_secs(1));
+        self.now = self.now.after(self.pace);
         let transition = advance(&self.plan, &self.instance, cause, self.now)?;
         assert_eq!(transition.seq, self.instance.seq + 1);
         let context_before = Arc::clone(&self.instance.context);
@@ -210,6 +219,14 @@ impl Run {
         }
     }
 
+    /// The instance that a step waits for.
+    pub fn child(&self, step: &str) -> InstanceId {
+        match self.active(step).phase {
+            Phase::AwaitingChild { child, .. } => child,
+            ref other => panic!("`{step}` awaits no child but is {other:?}"),
+        }
+    }
+
     pub fn completes(&mut self, step: &str, data: Value) -> Result<(), Refusal> {
         let task = self.task(step);
         self.tell(Cause::TaskCompleted { task, actor: user("ada"), data: data.into(), comment: None })
@@ -220,7 +237,29 @@ impl Run {
         self.instance.previous_result(self.active(step)).map(|json| json.tree().clone())
     }
 
+    /// Goes on from nothing but what a store would give back.
+    pub fn reload(&mut self) {
+        let instance = &self.instance;
+        let text = serde_json::to_string(&instance.state.control).unwrap();
+        let control: Control = serde_json::from_str(&text).unwrap();
+        assert_eq!(control, instance.state.control, "what is kept is what was decided");
+        let kept = |number: ExecutionNumber| {
+            let record = self.records.get(&number)?;
+            let given = record.input.as_ref().filter(|_| record.ended_order.is_none());
+            Some((number, record.output.as_ref().or(given)?.clone()))
+        };
+        let mut results: BTreeMap<_, _> = control.referenced_results().into_iter().filter_map(kept).collect();
+        results.insert(ExecutionNumber::INPUT, instance.identity.input.clone());
+        assert_eq!(results, instance.results, "records tell every result that is needed");
+        self.instance = WorkflowInstance {
+            results,
+            state: InstanceState { control, ..instance.state.clone() },
+            ..instance.clone()
+        };
+    }
+
     fn keep(&mut self, transition: &Transition) {
+        self.ledger.take(&self.plan, transition);
         self.events.extend(transition.events.iter().cloned());
         self.history.push(HistoryEntry {
             position: transition.seq,
@@ -284,6 +323,11 @@ impl Run {
         assert!(numbers.is_sorted_by(|a, b| a < b), "active executions stand oldest first, each once: {numbers:?}");
         let ends: BTreeSet<_> = self.records.values().filter_map(|record| record.ended_order).collect();
         assert_eq!(ends, (1..=control.ended).collect(), "every end has its own place");
+        self.ledger.check(&self.plan, &self.instance);
+        if state.status.is_finished() {
+            let ended = self.ledger.ended.iter().map(|number| self.records[number].ended_order);
+            assert!(ended.eq((1..=control.ended).map(Some)), "history tells the ends in their order");
+        }
         assert_eq!(control.executions - control.ended, u32::try_from(numbers.len()).unwrap(), "nothing is lost");
 
         let all_wait = control.active.iter().all(|active| active.phase.is_waiting());

@@ -46,7 +46,12 @@ struct Step {
 
 fn of_failed(view: &InstanceView) -> Step {
     let id = view.summary.identity.id;
-    let commands = vec![format!("stepcell instance why {id}"), format!("stepcell instance retry {id}")];
+    let why = format!("stepcell instance why {id}");
+    let is_undone = view.executions.iter().any(|record| record.step.as_str().ends_with("/compensate"));
+    if is_undone {
+        return Step { waits_for: "What it did was undone. To see why:".to_owned(), commands: vec![why] };
+    }
+    let commands = vec![why, format!("stepcell instance retry {id}")];
     Step { waits_for: "To see why, and to let it go on where it failed:".to_owned(), commands }
 }
 

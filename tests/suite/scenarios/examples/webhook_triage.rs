@@ -18,7 +18,7 @@ async fn an_event_that_is_risky_by_a_tenants_policy_is_put_before_a_person() {
         ["normalise succeeded", "triage succeeded", "route succeeded", "review succeeded", "archive succeeded"];
     assert_eq!(example.scenario.path(id).await, expected);
     let context = example.scenario.context(id).await;
-    assert_eq!((&context["summary"]["event"], &context["approved"]), (&json!("security_advisory"), &json!(true)));
+    assert_eq!((&context["summary"]["event"], &context["approved"]), (&json!("membership"), &json!(true)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
