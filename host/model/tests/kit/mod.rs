@@ -23,9 +23,13 @@ use stepcell_model::record::{CallbackSecret, ExecutionRecord, InstanceIdentity};
 use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::{Actor, Cause, Compensation, Refusal, Transition, advance, start};
+use stepcell_model::why::{Past, explain};
 use uuid::Uuid;
 
 use self::ledger::Ledger;
+
+/// Up to how many transitions each state is explained; the explanation of a long run takes long.
+const EXPLAINED_LEN_MAX: usize = 40;
 
 /// When every run begins.
 pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
@@ -132,6 +136,9 @@ impl Run {
         self.keep(&transition);
         self.check_applied(&transition, &context_before);
         self.check();
+        if self.history.len() <= EXPLAINED_LEN_MAX || self.status().is_finished() {
+            self.check_explained();
+        }
         Ok(())
     }
 
@@ -284,6 +291,29 @@ impl Run {
         for task in pending {
             assert_eq!(self.instance.tasks.get(&task.execution), Some(task));
         }
+    }
+
+    /// Every branch and every end is explained, in sentences.
+    fn check_explained(&self) {
+        let told = explain(&self.plan, &self.instance, &self.history);
+        for active in &self.instance.state.control.active {
+            let is_told = told.now.iter().any(|point| point.execution == Some(active.number));
+            assert!(is_told, "nothing is told of {active:?}");
+        }
+        assert!(!told.now.is_empty());
+        let texts = told.now.iter().map(|point| &point.text).chain(told.past.iter().map(|point| &point.text));
+        for text in texts {
+            assert!(text.len() > 1 && text.ends_with('.') && !text.ends_with(".."), "{text}");
+        }
+        let canceled = self.events.iter().filter(|event| matches!(event, Event::StepCanceled { .. })).count();
+        let reasons = told.past.iter().filter_map(|point| match &point.what {
+            Past::Canceled { reason } => Some(reason),
+            _ => None,
+        });
+        let reasons: Vec<_> = reasons.collect();
+        assert_eq!(reasons.len(), canceled);
+        let is_known = |reason: &&&String| reason.as_str() != "its branch ended";
+        assert_eq!(reasons.iter().filter(is_known).count(), canceled, "{:?}", told.past);
     }
 
     /// What holds of every instance between two transitions.

@@ -224,6 +224,22 @@ mod tests {
     }
 
     #[test]
+    fn what_can_not_happen_as_things_stand_ends_with_3_and_what_was_given_wrong_with_1() {
+        let text = || "x".to_owned();
+        let moved = EngineError::InvalidTransition { what: text(), from: text(), to: text(), why: text() };
+        for error in [
+            moved,
+            EngineError::NobodyWaits { why: text() },
+            EngineError::Repeated,
+            EngineError::CallbackRefused { why: text() },
+        ] {
+            assert_eq!(told(error).0, Exit::WrongState);
+        }
+        assert_eq!(told(EngineError::InvalidData { what: text(), errors: Vec::new() }).0, Exit::BadInput);
+        assert_eq!(told(EngineError::Stopping).0, Exit::Unusable);
+    }
+
+    #[test]
     fn what_was_tried_stands_before_what_stood_in_the_way_and_nothing_is_said_twice() {
         let error = Err::<(), _>(EngineError::Store(StoreError::Full)).context("can not start `expense`").unwrap_err();
 

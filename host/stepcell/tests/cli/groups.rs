@@ -134,3 +134,18 @@ fn a_canceled_instance_takes_those_that_it_started_along_once_somebody_drives() 
     let mut following = desk.follow(&["--output", "json", "--instance", child]);
     while following.json()["type"] != "workflow_canceled" {}
 }
+
+#[test]
+fn an_instance_that_waits_for_another_to_pass_a_timer_is_waited_through() {
+    let desk = Desk::new();
+    let child = "schema: stepcell/v1\nname: asking\nversion: 1.0.0\ninitial_step: t\nsteps: { t: { type: timer, duration: \
+                 20ms } }\n";
+    desk.write("child.yaml", child);
+    desk.write("parent.yaml", PARENT);
+    desk.run(&["definition", "apply", "child.yaml"]).exits(0);
+
+    let done = desk.json(&["run", "parent.yaml", "--db", "stepcell.db", "--data", r#"{"n": 1}"#]);
+
+    assert_eq!((&done["status"], &done["result"]["n"]), (&"completed".into(), &1.into()));
+    assert_eq!(done["children"][0]["status"], "completed");
+}
