@@ -215,7 +215,7 @@ on_every_store! {
         ] {
             let refused = retry(&host, failed, Some(from)).await.unwrap_err();
             assert!(matches!(refused, EngineError::InvalidTransition { .. }), "{refused}");
-            assert_eq!(refused.to_string(), format!("instance {failed} can not go from failed to retry from `{from}`: {why}"));
+            assert_eq!(refused.to_string(), format!("instance {failed} can not go from failed to running from `{from}`: {why}"));
         }
         assert_eq!(host.engine.get_instance(failed).await.unwrap(), before);
 
