@@ -1,5 +1,7 @@
 //! Components that a definition names by path in members, callbacks and compensations, from registration to undoing.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
