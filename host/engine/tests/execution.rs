@@ -75,11 +75,11 @@ on_every_store! {
         let (one, two) = (host.run("w", json!({})).await.identity.id, host.run("w", json!({})).await.identity.id);
         broken.store(false, SeqCst);
 
+        let unknown = engine(&host).retry(two, Some(&"third".parse().unwrap())).await.unwrap_err();
         engine(&host).retry(one, None).await.unwrap();
         engine(&host).retry(two, Some(&"first".parse().unwrap())).await.unwrap();
         assert_eq!(host.settled(one).await.status, WorkflowStatus::Completed);
         assert_eq!(host.settled(two).await.status, WorkflowStatus::Completed);
-        let unknown = engine(&host).retry(two, Some(&"third".parse().unwrap())).await.unwrap_err();
         let finished = engine(&host).retry(one, None).await.unwrap_err();
 
         assert_eq!(host.path(one).await, ["first succeeded", "second failed", "second succeeded"]);

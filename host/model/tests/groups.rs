@@ -156,6 +156,14 @@ fn an_empty_group_is_a_no_op() {
 }
 
 #[test]
+fn the_callback_of_an_empty_group_is_given_no_results_and_not_the_initial_data() {
+    let group = "{ type: parallel, steps: {}, callback: { type: sequential, steps: {} } }";
+    let run = Run::with(with_group(group), json!({"n": 1}));
+
+    assert_eq!(came_to_after(&run), json!([]));
+}
+
+#[test]
 fn a_conditional_group_picks_by_key_and_an_unknown_key_yields_nothing_or_the_default() {
     let group = format!("{{ type: conditional, key: kind, steps: {{ {A}, {B} }} }}");
     let mut run = Run::with(with_group(&group), json!({"kind": "b"}));

@@ -1,7 +1,6 @@
 //! A store that a host dies on: after a commit that a test chooses, nothing that the host writes is stored any more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use stepcell_model::attempt::ContextData;
@@ -16,7 +15,7 @@ use stepcell_model::transition::Transition;
 use stepcell_store::{
     Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, StoreError, TaskFilter, WorkflowStore,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// Where a host dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,18 +33,19 @@ type Choose = Box<dyn FnMut(&Transition) -> Death + Send>;
 /// One host's way to a store.
 pub(crate) struct StoppingStore {
     inner: Arc<dyn WorkflowStore>,
+    /// Held through each commit, so that nothing is under way when the host dies.
     choose: Mutex<Choose>,
-    /// Whether nothing is stored any more.
-    is_closed: AtomicBool,
-    /// Whether what it died on is stored, where it is to be.
     dead: watch::Sender<bool>,
 }
 
 impl StoppingStore {
     /// A way to `inner` that ends where `choose` says.
-    pub(crate) fn new(inner: Arc<dyn WorkflowStore>, choose: impl FnMut(&Transition) -> Death + Send + 'static) -> Arc<Self> {
-        let (choose, dead) = (Mutex::new(Box::new(choose) as Choose), watch::Sender::new(false));
-        Arc::new(Self { inner, choose, is_closed: AtomicBool::new(false), dead })
+    pub(crate) fn new(
+        inner: Arc<dyn WorkflowStore>,
+        choose: impl FnMut(&Transition) -> Death + Send + 'static,
+    ) -> Arc<Self> {
+        let choose: Choose = Box::new(choose);
+        Arc::new(Self { inner, choose: Mutex::new(choose), dead: watch::Sender::new(false) })
     }
 
     /// Waits until the host is dead.
@@ -55,20 +55,9 @@ impl StoppingStore {
 
     /// Answers as long as the host is alive; never afterwards.
     async fn alive(&self) {
-        if self.is_closed.load(Ordering::SeqCst) {
+        if *self.dead.borrow() {
             std::future::pending::<()>().await;
         }
-    }
-
-    /// Chooses for one commit at a time, so that none is chosen after the one that the host dies on.
-    fn choose(&self, transition: &Transition) -> Option<Death> {
-        let mut choose = self.choose.lock().unwrap();
-        if self.is_closed.load(Ordering::SeqCst) {
-            return None;
-        }
-        let death = choose(transition);
-        self.is_closed.store(death != Death::None, Ordering::SeqCst);
-        Some(death)
     }
 
     async fn die(&self) -> ! {
@@ -80,15 +69,16 @@ impl StoppingStore {
 #[async_trait]
 impl WorkflowStore for StoppingStore {
     async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
-        match self.choose(&transition) {
-            Some(Death::None) => self.inner.commit(transition).await,
-            Some(Death::Before) => self.die().await,
-            Some(Death::After) => {
-                let stored = self.inner.commit(transition).await;
-                assert!(stored.is_ok(), "{stored:?}");
+        let mut choose = self.choose.lock().await;
+        self.alive().await;
+        match choose(&transition) {
+            Death::None => self.inner.commit(transition).await,
+            Death::Before => self.die().await,
+            Death::After => {
+                // Where somebody else was first, nothing is stored: that is a death between two commits.
+                let _ = self.inner.commit(transition).await;
                 self.die().await
             }
-            None => std::future::pending().await,
         }
     }
 

@@ -122,9 +122,9 @@ impl<'a> Draft<'a> {
 
     /// What came to an execution: what the step before returned, at the start the instance's initial data.
     pub(super) fn incoming(&self, active: &Active) -> Option<Json> {
-        match active.arrivals.as_slice() {
-            [] => self.result_of(ExecutionNumber::INPUT),
-            _ => self.previous_result(active),
+        match active.is_start() {
+            true => self.result_of(ExecutionNumber::INPUT),
+            false => self.previous_result(active),
         }
     }
 

@@ -61,7 +61,7 @@ fn drive_alike(run: &mut Run, salt: u8, downs: &[u8]) {
             run.tell(Cause::HostRestarted).unwrap();
             continue;
         }
-        happen(run, next);
+        happen(run, &next);
     }
     panic!("no end: {:?}", run.shown());
 }
@@ -75,8 +75,8 @@ fn next_alike(run: &Run, salt: u8) -> Option<(Active, Next)> {
     let place = |active: &&Active| active.number.0.wrapping_mul(u32::from(salt) | 1) % 7;
     let next = active.iter().find(is_under_way).or_else(|| active.iter().filter(moves).min_by_key(place))?;
     let how = outcome_of(next.step.as_str(), salt);
-    let told = next_of(run, next, how).map(Next::Told);
-    Some((next.clone(), told.or_else(|| next.phase.wake_at().map(Next::Until))?))
+    let told = next_of(run, next, how).map(Next::now);
+    Some((next.clone(), told.or_else(|| next.phase.wake_at().map(Next::at))?))
 }
 
 proptest! {

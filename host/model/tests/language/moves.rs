@@ -1,5 +1,7 @@
 //! Everything that can happen to an instance, and the world around it: people, senders, children, operators, time.
 
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses another part of the moves")]
+
 use proptest::prelude::*;
 use serde_json::json;
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport};
@@ -75,10 +77,20 @@ fn cancel() -> impl Strategy<Value = Wild> {
 
 /// Something that can happen next.
 #[derive(Clone, Debug)]
-pub enum Next {
-    Told(Cause),
-    /// Time passes until then.
-    Until(Timestamp),
+pub struct Next {
+    pub cause: Cause,
+    /// Time passes until then before.
+    pub until: Option<Timestamp>,
+}
+
+impl Next {
+    pub const fn now(cause: Cause) -> Self {
+        Self { cause, until: None }
+    }
+
+    pub const fn at(until: Timestamp) -> Self {
+        Self { cause: Cause::TimeCame, until: Some(until) }
+    }
 }
 
 /// Everything that can happen to an instance as it is, by itself or by those whom it waits for.
@@ -86,12 +98,12 @@ pub fn possible(run: &Run, how: How) -> Vec<Next> {
     let control = &run.instance.state.control;
     if control.paused_at.is_some() {
         let under_way = control.active.iter().filter(|active| goes_on_while_paused(&active.phase));
-        let under_way = under_way.filter_map(|active| next_of(run, active, how)).map(Next::Told);
-        return under_way.chain([Next::Told(Cause::Resumed { by: None })]).collect();
+        let under_way = under_way.filter_map(|active| next_of(run, active, how)).map(Next::now);
+        return under_way.chain([Next::now(Cause::Resumed { by: None })]).collect();
     }
-    let told = control.active.iter().filter_map(|active| next_of(run, active, how)).map(Next::Told);
+    let told = control.active.iter().filter_map(|active| next_of(run, active, how)).map(Next::now);
     let waits = control.active.iter().filter(|active| !matches!(active.phase, Phase::Scheduled { .. }));
-    told.chain(waits.filter_map(|active| active.phase.wake_at()).map(Next::Until)).collect()
+    told.chain(waits.filter_map(|active| active.phase.wake_at()).map(Next::at)).collect()
 }
 
 const fn goes_on_while_paused(phase: &Phase) -> bool {
@@ -160,7 +172,7 @@ fn source(run: &Run, step: &StepName) -> MessageSource {
 /// Tells an instance something twice: the second time it is refused, or nothing changes.
 ///
 /// A signal has no id, so a second one is another message; and a retry that fails at once can be retried again.
-pub fn tell(run: &mut Run, cause: Cause) -> Result<(), Refusal> {
+pub fn tell(run: &mut Run, cause: &Cause) -> Result<(), Refusal> {
     run.tell(cause.clone())?;
     let may_repeat = matches!(cause, Cause::Signaled { .. })
         || matches!(cause, Cause::Retried { .. }) && run.status() == WorkflowStatus::Failed;
@@ -173,14 +185,9 @@ pub fn tell(run: &mut Run, cause: Cause) -> Result<(), Refusal> {
 }
 
 /// Lets one of the things happen that can happen next.
-pub fn happen(run: &mut Run, next: Next) {
-    match next {
-        Next::Told(cause) => tell(run, cause).expect("what is possible is not refused"),
-        Next::Until(at) => {
-            run.now = run.now.max(at);
-            tell(run, Cause::TimeCame).expect("something is due");
-        }
-    }
+pub fn happen(run: &mut Run, next: &Next) {
+    run.now = run.now.max(next.until.unwrap_or(run.now));
+    tell(run, &next.cause).expect("what is possible is not refused");
 }
 
 /// Lets something happen outside, which may be refused.
@@ -206,7 +213,7 @@ fn happen_outside(run: &mut Run, wild: Wild) {
         Wild::Retry => Cause::Retried { from: None, by: None },
     };
     let is_lasting = matches!(cause, Cause::Delivered { id: None, .. });
-    let _ = if is_lasting { run.tell(cause) } else { tell(run, cause) };
+    let _ = if is_lasting { run.tell(cause) } else { tell(run, &cause) };
 }
 
 /// Drives a run to its end; after the moves everything goes well, the oldest first.
@@ -223,7 +230,7 @@ pub fn drive(run: &mut Run, moves: &[Move]) {
         let mut next = possible(run, how);
         assert!(!next.is_empty(), "stuck: {:?}", run.shown());
         let next = next.swap_remove(usize::from(which) % next.len());
-        happen(run, next);
+        happen(run, &next);
     }
     panic!("no end after {MOVES_MAX} moves: {:?}", run.shown());
 }

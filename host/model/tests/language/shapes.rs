@@ -84,6 +84,8 @@ pub struct Shape {
     pub steps: Vec<Step>,
     pub first_ways: Vec<Way>,
     pub ways: Vec<Way>,
+    /// A step that ends its branch although edges lead on from it.
+    pub terminal: Option<usize>,
 }
 
 /// How much of the language.
@@ -91,7 +93,7 @@ pub struct Shape {
 pub enum Extent {
     /// All of it.
     Whole,
-    /// What needs no time to pass.
+    /// Without times, and without messages that any step of that name may take.
     Timeless,
 }
 
@@ -130,14 +132,15 @@ fn shape(extent: Extent, edges: Edges) -> impl Strategy<Value = Shape> {
         let steps = prop::collection::vec(step(extent), len);
         let first = (1..len).map(|target| way(0..target, target..target + 1)).collect::<Vec<_>>();
         let ways = prop::collection::vec(way(0..len, 0..len), 0..7);
-        (steps, first, ways).prop_map(move |(steps, first_ways, ways)| {
+        let terminal = prop::option::weighted(0.1, 0..len);
+        (steps, first, ways, terminal).prop_map(move |(steps, first_ways, ways, terminal)| {
             let onward =
                 |way: Way| Way { source: way.source.min(way.target), target: way.source.max(way.target), ..way };
             let ways = match edges {
                 Edges::Any => ways,
                 Edges::Onward => ways.into_iter().map(onward).filter(|way| way.source < way.target).collect(),
             };
-            Shape { steps, first_ways, ways }
+            Shape { steps, first_ways, ways, terminal }
         })
     })
 }
@@ -161,16 +164,15 @@ fn part(extent: Extent) -> impl Strategy<Value = Part> {
 }
 
 fn leaf(extent: Extent) -> BoxedStrategy<Part> {
-    let timer = if extent == Extent::Whole { Body::Timer } else { Body::Human };
-    let body = prop_oneof![
-        8 => Just(Body::Machine),
-        1 => Just(Body::Human),
-        1 => Just(timer),
-        1 => Just(Body::Webhook),
-        1 => Just(Body::Signal),
-        1 => Just(Body::Child),
-    ];
-    with_rules(extent, body.boxed())
+    let always = prop_oneof![8 => Just(Body::Machine), 2 => Just(Body::Human), 1 => Just(Body::Child)];
+    let body = match extent {
+        Extent::Timeless => always.boxed(),
+        Extent::Whole => {
+            let waits = prop_oneof![Just(Body::Timer), Just(Body::Webhook), Just(Body::Signal)];
+            prop_oneof![11 => always, 3 => waits].boxed()
+        }
+    };
+    with_rules(extent, body)
 }
 
 fn with_rules(extent: Extent, body: BoxedStrategy<Body>) -> BoxedStrategy<Part> {
@@ -216,10 +218,25 @@ impl Shape {
     fn definition(&self) -> Option<WorkflowDefinition> {
         let steps: serde_json::Map<_, _> =
             self.steps.iter().enumerate().map(|(index, step)| (format!("s{index}"), step.written())).collect();
-        let edges: Vec<_> = self.first_ways.iter().chain(&self.ways).map(|way| self.edge(way)).collect();
-        let definition = json!({"schema": "stepcell/v1", "name": "test", "version": "1.0.0", "initial_step": "s0",
+        let edges: Vec<_> = self.all_ways().map(|way| self.edge(way)).collect();
+        let mut definition = json!({"schema": "stepcell/v1", "name": "test", "version": "1.0.0", "initial_step": "s0",
             "limits": {"iterations": ITERATIONS}, "steps": steps, "edges": edges});
+        if let Some(terminal) = self.terminal {
+            // Every step without a way out has to be named then.
+            let leaves = |step: &usize| self.all_ways().any(|way| way.source == *step && self.is_success(way));
+            let named = (0..self.steps.len()).filter(|step| *step == terminal || !leaves(step));
+            definition["terminal_steps"] = named.map(|step| format!("s{step}")).collect();
+        }
         WorkflowDefinition::from_text(&definition.to_string()).ok()
+    }
+
+    fn all_ways(&self) -> impl Iterator<Item = &Way> {
+        self.first_ways.iter().chain(&self.ways)
+    }
+
+    /// A gateway can not fail.
+    fn is_success(&self, way: &Way) -> bool {
+        way.outcome == Outcome::Success || matches!(self.steps[way.source].part.body, Body::Gateway(_))
     }
 
     fn edge(&self, way: &Way) -> Value {
@@ -230,8 +247,7 @@ impl Shape {
             Taken::IfFalse => edge["condition"] = json!("false"),
             Taken::ByDefault => edge["default"] = json!(true),
         }
-        // A gateway can not fail.
-        if !matches!(self.steps[way.source].part.body, Body::Gateway(_)) {
+        if !self.is_success(way) {
             edge["outcome"] = json!(way.outcome);
         }
         edge
