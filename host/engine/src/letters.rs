@@ -4,24 +4,26 @@
 //! several at once. A letter is removed once it had its effect, so it may be handed over again after a crash; each of
 //! them is made for that.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use indexmap::IndexMap;
 use stepcell_model::failure::{EngineCode, Failure, InstanceError};
 use stepcell_model::id::InstanceId;
 use stepcell_model::instance::Phase;
 use stepcell_model::letter::{ChildOutcome, ChildStart, Letter};
 use stepcell_model::record::ParentLink;
 use stepcell_model::transition::Cause;
-use stepcell_store::{LetterKey, StoreError};
+use stepcell_store::{LIST_LEN_MAX, LetterKey, StoreError};
 
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::start::StartRequest;
 
 /// How many letters are handed over in one round.
-const ROUND_LEN_MAX: u32 = 200;
+const ROUND_LEN_MAX: usize = 200;
 
 /// To how many instances letters are handed over at once.
 const RECIPIENTS_AT_ONCE_MAX: usize = 16;
@@ -29,60 +31,87 @@ const RECIPIENTS_AT_ONCE_MAX: usize = 16;
 /// How often the loop looks for letters that other processes wrote.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a letter is left alone whose recipient can not be read.
+const POSTPONED_FOR: Duration = Duration::from_secs(10);
+
 /// Hands over letters as long as the engine drives.
 pub(crate) async fn hand_over(inner: Arc<Inner>) -> Result<(), EngineError> {
+    let mut postponed = HashMap::new();
     loop {
-        let letters = inner.store.list_letters(ROUND_LEN_MAX).await?;
+        let now = Instant::now();
+        postponed.retain(|_, until| *until > now);
+        let mut letters = inner.store.list_letters(LIST_LEN_MAX).await?;
+        letters.retain(|(key, _)| !postponed.contains_key(key));
+        letters.truncate(ROUND_LEN_MAX);
         if letters.is_empty() {
-            // Nobody waits for a permit that was given before: it is kept for this one.
+            // A letter that was written since the look has left a permit.
             let _ = tokio::time::timeout(LOOK_INTERVAL, inner.letters.notified()).await;
             continue;
         }
-        let keys: Vec<_> = letters.iter().map(|(key, _)| *key).collect();
         let rounds = futures::stream::iter(by_recipient(letters)).map(|letters| inner.hand_over_all(letters));
-        let results: Vec<_> = rounds.buffer_unordered(RECIPIENTS_AT_ONCE_MAX).collect().await;
-        results.into_iter().collect::<Result<(), _>>()?;
-        inner.store.remove_letters(&keys).await?;
+        let rounds: Vec<_> = rounds.buffer_unordered(RECIPIENTS_AT_ONCE_MAX).collect().await;
+        let mut done = Vec::new();
+        for round in rounds {
+            let round = round?;
+            done.extend(round.done);
+            postponed.extend(round.left.into_iter().map(|key| (key, now + POSTPONED_FOR)));
+        }
+        inner.store.remove_letters(&done).await?;
     }
 }
 
-fn by_recipient(letters: Vec<(LetterKey, Letter)>) -> Vec<Vec<Letter>> {
-    let mut all: Vec<(InstanceId, Vec<Letter>)> = Vec::new();
-    for (_, letter) in letters {
-        let recipient = letter.recipient();
-        match all.iter_mut().find(|(known, _)| *known == recipient) {
-            Some((_, letters)) => letters.push(letter),
-            None => all.push((recipient, vec![letter])),
-        }
+/// What became of the letters to one instance.
+#[derive(Default)]
+struct Round {
+    done: Vec<LetterKey>,
+    left: Vec<LetterKey>,
+}
+
+fn by_recipient(letters: Vec<(LetterKey, Letter)>) -> Vec<Vec<(LetterKey, Letter)>> {
+    let mut all: IndexMap<InstanceId, Vec<_>> = IndexMap::new();
+    for (key, letter) in letters {
+        all.entry(letter.recipient()).or_default().push((key, letter));
     }
-    all.into_iter().map(|(_, letters)| letters).collect()
+    all.into_values().collect()
 }
 
 impl Inner {
-    /// Hands over letters to one instance. Only a store that fails keeps them from being done with.
-    async fn hand_over_all(self: &Arc<Self>, letters: Vec<Letter>) -> Result<(), EngineError> {
-        for letter in letters {
-            let outcome = match letter {
-                Letter::StartChild(start) => self.start_child(start).await,
-                Letter::CancelChild { child, reason, compensation } => {
-                    let cause = Cause::Canceled { reason, by: None, compensation };
-                    self.change(child, |_| Ok(cause.clone())).await
+    /// Hands over letters to one instance. Where its rows do not read, or its definition does not, they are left.
+    async fn hand_over_all(self: &Arc<Self>, letters: Vec<(LetterKey, Letter)>) -> Result<Round, EngineError> {
+        let mut round = Round::default();
+        for (key, letter) in letters {
+            if !round.left.is_empty() {
+                round.left.push(key);
+                continue;
+            }
+            match self.hand_over_one(letter).await {
+                Ok(()) => round.done.push(key),
+                Err(EngineError::Store(error @ StoreError::Damaged { .. })) => {
+                    tracing::error!(%error, "a letter can not be handed over now");
+                    round.left.push(key);
                 }
-                Letter::ChildEnded { parent, child, outcome } => {
-                    let cause = Cause::ChildEnded { execution: parent.execution, child, outcome };
-                    self.change(parent.instance, |_| Ok(cause.clone())).await
+                Err(EngineError::Store(error)) => return Err(error.into()),
+                Err(error) => {
+                    tracing::debug!(%error, "a letter had no effect");
+                    round.done.push(key);
                 }
-            };
-            match outcome {
-                Ok(()) => {}
-                // Rows of one instance that do not read are its own trouble: `check` tells of them.
-                Err(EngineError::Store(error)) if !matches!(error, StoreError::Damaged { .. }) => {
-                    return Err(error.into());
-                }
-                Err(error) => tracing::debug!(%error, "a letter had no effect"),
             }
         }
-        Ok(())
+        Ok(round)
+    }
+
+    async fn hand_over_one(self: &Arc<Self>, letter: Letter) -> Result<(), EngineError> {
+        match letter {
+            Letter::StartChild(start) => self.start_child(start).await,
+            Letter::CancelChild { child, reason, compensation } => {
+                let cause = Cause::Canceled { reason, by: None, compensation };
+                self.change(child, |_| Ok(cause.clone())).await
+            }
+            Letter::ChildEnded { parent, child, outcome } => {
+                let cause = Cause::ChildEnded { execution: parent.execution, child, outcome };
+                self.change(parent.instance, |_| Ok(cause.clone())).await
+            }
+        }
     }
 
     async fn start_child(self: &Arc<Self>, start: ChildStart) -> Result<(), EngineError> {

@@ -405,17 +405,24 @@ impl InstanceState {
 }
 
 impl Active {
+    /// Whether nothing leads to it, as to the initial step. The callback of a group without members is given no results
+    /// either, but that is what its group has.
+    #[must_use]
+    pub const fn is_start(&self) -> bool {
+        self.arrivals.is_empty() && self.place.is_graph()
+    }
+
     /// The executions whose results this one refers to.
     pub fn referenced_results(&self) -> impl Iterator<Item = ExecutionNumber> + '_ {
-        let of_start = self.arrivals.is_empty().then_some(ExecutionNumber::INPUT);
+        let of_start = self.is_start().then_some(ExecutionNumber::INPUT);
         let of_branches = self.arrivals.iter().filter(|arrival| arrival.has_result).map(|arrival| arrival.execution);
         let of_parts = match &self.phase {
             Phase::RunningParts(parts) => parts.ended.as_slice(),
             _ => &[],
         };
         let of_parts = of_parts.iter().filter(|end| end.has_result).map(|end| end.execution);
-        // A group's own number stands for its input, which its parts refer to.
-        let own = matches!(self.phase, Phase::RunningParts(_)).then_some(self.number);
+        // Its own number stands for its input, which its parts refer to and its record keeps.
+        let own = matches!(self.phase, Phase::RunningParts(_) | Phase::AwaitingChild { .. }).then_some(self.number);
         of_start.into_iter().chain(of_branches).chain(of_parts).chain(own)
     }
 }
@@ -425,6 +432,15 @@ impl WorkflowInstance {
     #[must_use]
     pub fn summary(&self) -> InstanceSummary {
         self.state.summary(&self.identity, self.seq)
+    }
+
+    /// What comes to `active`: what the step before returned, at the start the instance's initial data.
+    #[must_use]
+    pub fn incoming(&self, active: &Active) -> Option<Json> {
+        match active.is_start() {
+            true => self.results.get(&ExecutionNumber::INPUT).cloned(),
+            false => self.previous_result(active),
+        }
     }
 
     /// What the step before `active` returned: one branch's result as it is, several as an object by step name.

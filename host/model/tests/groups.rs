@@ -5,7 +5,7 @@
 mod kit;
 
 use serde_json::{Value, json};
-use stepcell_model::definition::WorkflowDefinition;
+use stepcell_model::definition::{WorkflowDefinition, WorkflowLimits};
 use stepcell_model::status::WorkflowStatus;
 
 use crate::kit::Run;
@@ -156,6 +156,14 @@ fn an_empty_group_is_a_no_op() {
 }
 
 #[test]
+fn the_callback_of_an_empty_group_is_given_no_results_and_not_the_initial_data() {
+    let group = "{ type: parallel, steps: {}, callback: { type: sequential, steps: {} } }";
+    let run = Run::with(with_group(group), json!({"n": 1}));
+
+    assert_eq!(came_to_after(&run), json!([]));
+}
+
+#[test]
 fn a_conditional_group_picks_by_key_and_an_unknown_key_yields_nothing_or_the_default() {
     let group = format!("{{ type: conditional, key: kind, steps: {{ {A}, {B} }} }}");
     let mut run = Run::with(with_group(&group), json!({"kind": "b"}));
@@ -168,6 +176,31 @@ fn a_conditional_group_picks_by_key_and_an_unknown_key_yields_nothing_or_the_def
     let group = format!("{{ type: conditional, key: kind, default: a, steps: {{ {A}, {B} }} }}");
     let run = Run::with(with_group(&group), json!({"kind": "x"}));
     assert_eq!(run.shown(), ["g running", "g/a scheduled"]);
+}
+
+#[test]
+fn a_conditional_group_fails_with_the_member_that_it_picked() {
+    let group = format!("{{ type: conditional, key: kind, steps: {{ {A}, {B} }} }}");
+    for member in ["a", "b"] {
+        let mut run = Run::with(with_group(&group), json!({"kind": member}));
+        run.fails(&format!("g/{member}"));
+        assert_eq!(run.path(), [format!("g/{member} failed"), "g failed".to_owned()]);
+    }
+}
+
+#[test]
+fn an_item_that_is_canceled_with_its_instance_is_recorded_before_the_whole() {
+    let each = "{ type: human, for_each: items, title: 'Ask {item.name}', assignee_key: item.name }";
+    let mut run = Run::with(with_group(each), json!({"items": [{"name": "ada"}, {"name": "bob"}]}));
+    let titles: Vec<_> = run.instance.tasks.values().map(|task| task.title.clone()).collect();
+    assert_eq!(titles, ["Ask ada", "Ask bob"]);
+    assert_eq!(run.instance.tasks.values().next().unwrap().assignee.as_ref().unwrap().as_str(), "ada");
+
+    run.cancel("enough");
+
+    assert_eq!(run.path(), ["g/item canceled", "g/item canceled", "g canceled"]);
+    assert_eq!(run.records.values().filter_map(|record| record.item).collect::<Vec<_>>(), [0, 1]);
+    assert!(run.records.values().next().unwrap().input.is_some(), "what the whole was given stays");
 }
 
 #[test]
@@ -194,6 +227,19 @@ fn a_group_runs_for_each_item_too() {
     run.run(&["g/item/a", "g/item/b", "g/item/a", "g/item/b"]);
 
     assert_eq!(came_to_after(&run), json!(["g/item/b", "g/item/b"]));
+}
+
+#[test]
+fn more_executions_at_once_than_an_instance_may_have_fail_it_and_say_what_to_do() {
+    let inner = "x: { type: machine, component: a@1, for_each: items }";
+    let each = format!("{{ type: sequential, for_each: items, steps: {{ {inner} }} }}");
+    let definition = WorkflowDefinition { limits: WorkflowLimits { iterations: 100_000 }, ..with_group(&each) };
+
+    let run = Run::with(definition, json!({"items": vec![0; 60]}));
+
+    assert_eq!(run.status(), WorkflowStatus::Failed);
+    let error = run.instance.state.error.clone().unwrap();
+    assert!(error.message.starts_with("2000 step executions are active at once"), "{}", error.message);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use stepcell_model::definition::builder::DefinitionBuilder;
 use stepcell_model::definition::{Edge, GatewayMode, Outcome, WorkflowDefinition};
 use stepcell_model::json::{JSON_DEPTH_MAX, Json};
 use stepcell_model::status::WorkflowStatus;
+use stepcell_model::transition::Cause;
 
 use crate::kit::{Run, report};
 
@@ -265,4 +266,26 @@ fn what_joins_never_nests_deeper_than_any_document_may() {
 
     assert_eq!(joined(JSON_DEPTH_MAX - 1), (WorkflowStatus::Running, None));
     assert_eq!(joined(JSON_DEPTH_MAX), (WorkflowStatus::Failed, Some("engine.invalid-output".to_owned())));
+}
+
+#[test]
+fn a_step_with_one_way_to_it_runs_for_each_branch_that_comes_while_an_instance_is_paused() {
+    let definition = steps("sae", &["sa", "ae"]).edge_when("s", "s", "result == 'again'").build().unwrap();
+    let mut run = Run::of(definition);
+    run.returns("s", json!("again"));
+    run.run(&["s"]);
+    for _ in 0..2 {
+        let waiting = run.shown().iter().position(|shown| shown == "a scheduled").unwrap();
+        let execution = run.instance.state.control.active[waiting].number;
+        run.tell(Cause::AttemptStarted { execution }).unwrap();
+    }
+    run.tell(Cause::Paused { by: None }).unwrap();
+    for result in ["first", "second"] {
+        run.end("a", report(AttemptOutcome::Succeeded(json!(result).into())));
+    }
+    run.tell(Cause::Resumed { by: None }).unwrap();
+
+    assert_eq!(run.shown(), ["e scheduled", "e scheduled"]);
+    run.returns("e", json!("one"));
+    assert_eq!(run.previous("e"), Some(json!("second")));
 }

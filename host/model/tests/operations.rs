@@ -220,3 +220,64 @@ fn members_and_items_are_undone_like_any_other_execution() {
     run.run(&["book/item/compensate"]);
     assert_eq!(run.status(), WorkflowStatus::Failed);
 }
+
+/// Two timers of the same length that lead to one step.
+fn two_timers(join: &str, from: &str) -> WorkflowDefinition {
+    yaml(&format!(
+        "initial_step: s\nsteps:\n  s: {{ type: machine, component: a@1, compensate: undo@1 }}\n  a: {{ type: machine, \
+         component: a@1, retry: {{ max_attempts: 1 }} }}\n  b: {{ type: machine, component: a@1, retry: {{ max_attempts: 1 \
+         }} }}\n  x: {{ type: timer, duration: 5s }}\n  y: {{ type: timer, duration: 5s }}\n  j: {{ type: machine, \
+         component: a@1, join: {join} }}\nedges:\n  - {{ source: s, target: a }}\n  - {{ source: s, target: b }}\n  - {{ \
+         source: s, target: x }}\n  - {{ source: s, target: y }}\n{from}"
+    ))
+}
+
+#[test]
+fn of_two_branches_whose_times_come_at_once_a_join_of_any_takes_the_first_alone() {
+    let edges = "  - { source: x, target: j }\n  - { source: y, target: j }\n";
+    let mut run = Run::of(two_timers("any", edges));
+    run.run(&["s", "a", "b"]);
+
+    run.pass(10);
+
+    assert_eq!(run.shown(), ["j scheduled"]);
+    assert_eq!(run.previous("j"), Some(json!("s")), "as the first alone brought it");
+    run.run(&["j"]);
+    assert_eq!(run.status(), WorkflowStatus::Completed);
+}
+
+#[test]
+fn a_host_that_went_down_in_several_failure_hooks_fails_the_instance_once() {
+    let edges = "  - { source: x, target: j }\n  - { source: y, target: j }\n";
+    let mut run = Run::of(two_timers("all", edges));
+    run.run(&["s"]);
+    for step in ["a", "b"] {
+        run.begin(step);
+        run.end(step, kit::report(kit::fails_for_good()));
+        let execution = run.active(step).number;
+        run.tell(Cause::FailureHookStarted { execution }).unwrap();
+    }
+
+    run.tell(Cause::HostRestarted).unwrap();
+
+    assert_eq!(run.shown(), ["s/compensate scheduled"]);
+    assert_eq!(run.path()[..3], ["s succeeded", "a failed", "b canceled"]);
+    run.run(&["s/compensate"]);
+    assert_eq!(run.status(), WorkflowStatus::Failed);
+}
+
+#[test]
+fn canceling_again_takes_nothing_from_what_is_undone_unless_that_is_to_end() {
+    let mut run = Run::of(order());
+    run.run(&["reserve", "note", "charge"]);
+    let cancel = |compensation| Cause::Canceled { reason: "no".into(), by: None, compensation };
+    run.tell(cancel(Compensation::Undo)).unwrap();
+
+    let again = run.tell(cancel(Compensation::Undo)).unwrap_err();
+
+    assert!(again.to_string().contains("being undone already"), "{again}");
+    run.run(&["charge/compensate"]);
+    run.tell(cancel(Compensation::None)).unwrap();
+    assert_eq!(run.path().last().unwrap(), "reserve/compensate canceled");
+    assert_eq!(run.status(), WorkflowStatus::Canceled);
+}

@@ -11,7 +11,8 @@ use crate::error::StoreError;
 /// What the executions that `control` refers to stand for, with the instance's own input where that is referred to.
 ///
 /// `result_of` finds what an execution returned or, as long as it has not ended, what it was given. A reference to an
-/// execution with neither is damage, but for a group that runs: it stands for its own input, and there may be none.
+/// execution with neither is damage, but for one that stands for its own input, as a group does that runs: there may be
+/// none.
 pub(crate) fn referenced(
     instance: InstanceId,
     input: &Json,
@@ -23,7 +24,7 @@ pub(crate) fn referenced(
         let result = if number == ExecutionNumber::INPUT { Some(input.clone()) } else { result_of(number) };
         match result {
             Some(result) => drop(results.insert(number, result)),
-            None if runs_parts(control, number) => {}
+            None if stands_for_its_input(control, number) => {}
             None => {
                 return Err(StoreError::damaged(format!(
                     "instance {instance} refers to the result of execution {number}, which has none"
@@ -34,7 +35,8 @@ pub(crate) fn referenced(
     Ok(results)
 }
 
-fn runs_parts(control: &Control, number: ExecutionNumber) -> bool {
+fn stands_for_its_input(control: &Control, number: ExecutionNumber) -> bool {
     let mut unfinished = control.active.iter().chain(&control.frontier);
-    unfinished.any(|active| active.number == number && matches!(active.phase, Phase::RunningParts(_)))
+    let does = |phase: &Phase| matches!(phase, Phase::RunningParts(_) | Phase::AwaitingChild { .. });
+    unfinished.any(|active| active.number == number && does(&active.phase))
 }

@@ -2,8 +2,11 @@
 
 mod contained;
 mod demo;
+mod embedded;
+mod examples;
 mod exports;
 mod first_step;
 mod flow;
+mod gateways;
 mod refused;
 mod restart;

@@ -6,7 +6,6 @@ use stepcell_model::attempt::{ExecutionInfo, StepCall};
 use stepcell_model::definition::Outcome;
 use stepcell_model::expression::{InstanceFacts, Scope};
 use stepcell_model::failure::{EngineCode, Failure};
-use stepcell_model::id::ExecutionNumber;
 use stepcell_model::instance::Active;
 use stepcell_model::json::Json;
 use stepcell_model::name::StepName;
@@ -70,10 +69,7 @@ impl Driver {
 
     /// The value of the step's `input:`; without one, what the step before returned, or the instance's initial data.
     fn input_of(&self, active: &Active) -> Result<Json, Failure> {
-        let previous = match active.arrivals.as_slice() {
-            [] => self.instance.results.get(&ExecutionNumber::INPUT).cloned(),
-            _ => self.instance.previous_result(active),
-        };
+        let previous = self.instance.incoming(active);
         let Some(mapping) = &self.machine_of(active)?.input else {
             return Ok(previous.unwrap_or_else(Json::null));
         };

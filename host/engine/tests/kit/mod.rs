@@ -117,9 +117,11 @@ impl StepRunner for ScriptedRunner {
 
     async fn run(&self, call: StepCall) -> AttemptReport {
         let script = Arc::clone(&self.scripts.lock().unwrap()[&call.component].0);
-        self.calls.lock().unwrap().push((call.info.step.to_string(), call.clone()));
+        // Whoever waits for the call finds what the script did before it answered.
+        let answer = script(call.clone());
+        self.calls.lock().unwrap().push((call.info.step.to_string(), call));
         self.begun.notify_waiters();
-        match script(call) {
+        match answer {
             Answer::Output(output, writes) => report(AttemptOutcome::Succeeded(output.into()), writes),
             Answer::Skip => report(AttemptOutcome::Skipped, Vec::new()),
             Answer::Fail(failure) => report(AttemptOutcome::Failed(failure), Vec::new()),

@@ -21,7 +21,7 @@ impl Draft<'_> {
             Err(failure) => return self.fail_unbegun(active, &failure),
         };
         let identity = &self.instance.identity;
-        let child = active.number.child_id(identity.id);
+        let child = active.number.child_id(identity.id, self.now);
         let depth = identity.parent.map_or(0, |parent| parent.depth) + 1;
         let parent = ParentLink { instance: identity.id, execution: active.number, depth };
         self.letters.push(Letter::StartChild(ChildStart {
@@ -66,7 +66,7 @@ impl Draft<'_> {
         let step = active.step.clone();
         self.events.push(Event::ChildEnded { execution, step: step.clone(), child });
         let PlannedKind::Workflow(planned) = &self.planned(&active).1.kind else { return Ok(()) };
-        let input = self.executions_input(&active);
+        let input = self.given(&active);
         match outcome {
             ChildOutcome::Completed { result } => {
                 let value = result.clone().unwrap_or_else(Json::null);
@@ -100,12 +100,6 @@ impl Draft<'_> {
             }
         }
         Ok(())
-    }
-
-    /// What a waiting execution was recorded to have been given, made anew: its row is not at hand.
-    fn executions_input(&mut self, active: &Active) -> Option<Json> {
-        let PlannedKind::Workflow(planned) = &self.planned(active).1.kind else { return None };
-        self.child_data(active, planned).ok()
     }
 
     /// Tells the instance that waits for this one how it finished.

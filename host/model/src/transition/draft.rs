@@ -122,9 +122,20 @@ impl<'a> Draft<'a> {
 
     /// What came to an execution: what the step before returned, at the start the instance's initial data.
     pub(super) fn incoming(&self, active: &Active) -> Option<Json> {
-        match active.arrivals.as_slice() {
-            [] => self.result_of(ExecutionNumber::INPUT),
-            _ => self.previous_result(active),
+        match active.is_start() {
+            true => self.result_of(ExecutionNumber::INPUT),
+            false => self.previous_result(active),
+        }
+    }
+
+    /// What an execution that waits or runs its parts was given, as it is recorded.
+    pub(super) fn given(&self, active: &Active) -> Option<Json> {
+        match active.phase {
+            Phase::RunningParts(_) | Phase::AwaitingChild { .. } => self.result_of(active.number),
+            Phase::AwaitingTask { .. } | Phase::AwaitingTime { .. } | Phase::AwaitingMessage { .. } => {
+                self.incoming(active)
+            }
+            Phase::Joining | Phase::Scheduled { .. } | Phase::Running | Phase::FailureHook { .. } => None,
         }
     }
 
@@ -219,13 +230,28 @@ impl<'a> Draft<'a> {
 
     /// Ends every active execution as canceled, with its task, and lets its child be canceled.
     pub(super) fn cancel_active(&mut self, why: &str) {
-        for active in self.state.control.active.clone() {
-            self.cancel_one(&active, why);
+        let whole = |active: &&Active| active.place.group().is_none();
+        for active in self.state.control.active.iter().filter(whole).cloned().collect::<Vec<_>>() {
+            self.cancel_with_parts(&active, why);
+        }
+    }
+
+    /// Ends an active execution as canceled, its parts before it.
+    pub(super) fn cancel_with_parts(&mut self, active: &Active, why: &str) {
+        self.cancel_parts(active.number, why);
+        self.cancel_one(active, why);
+    }
+
+    /// Ends the parts of an active execution as canceled, and theirs.
+    pub(super) fn cancel_parts(&mut self, of: ExecutionNumber, why: &str) {
+        let is_part = |active: &&Active| active.place.group() == Some(of);
+        for part in self.state.control.active.iter().filter(is_part).cloned().collect::<Vec<_>>() {
+            self.cancel_with_parts(&part, why);
         }
     }
 
     /// Ends one active execution as canceled.
-    pub(super) fn cancel_one(&mut self, active: &Active, why: &str) {
+    fn cancel_one(&mut self, active: &Active, why: &str) {
         let task = self.pending_task(active.number).map(|task| TaskRecord {
             status: TaskStatus::Canceled,
             completed_at: Some(self.now),
@@ -239,14 +265,7 @@ impl<'a> Draft<'a> {
             let (reason, compensation) = (why.to_owned(), self.children);
             self.letters.push(Letter::CancelChild { child, reason, compensation });
         }
-        let input = match active.phase {
-            Phase::RunningParts(_) => self.result_of(active.number),
-            Phase::AwaitingTask { .. }
-            | Phase::AwaitingTime { .. }
-            | Phase::AwaitingMessage { .. }
-            | Phase::AwaitingChild { .. } => self.incoming(active),
-            Phase::Joining | Phase::Scheduled { .. } | Phase::Running | Phase::FailureHook { .. } => None,
-        };
+        let input = self.given(active);
         self.events.push(Event::StepCanceled { execution: active.number, step: active.step.clone() });
         self.record_end(active, ExecutionEnd { input, task, ..ExecutionEnd::new(StepStatus::Canceled) });
         self.remove_active(active.number);
@@ -296,7 +315,9 @@ impl<'a> Draft<'a> {
         if self.state.status.is_finished() {
             self.state.completed_at = Some(self.now);
             self.state.wake_at = None;
-            self.forget_messages();
+            if self.state.status != WorkflowStatus::Failed {
+                self.forget_messages();
+            }
             self.tell_parent();
         }
         Transition {

@@ -102,15 +102,26 @@ impl Draft<'_> {
     /// A value of the context; in a `for_each`, `item` is what it runs for, and `item.name` a field of that.
     fn value_at(&mut self, active: &Active, key: &str) -> Option<Value> {
         let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
-        let item = active.arrivals.iter().find(|arrival| arrival.item.is_some());
-        if first == StepName::ITEM && item.is_some() {
-            let item = self.previous_result(active)?;
+        if first == StepName::ITEM
+            && let Some(item) = self.item_of(active)
+        {
             return match rest {
                 None => Some(item.tree().clone()),
                 Some(field) => item.tree().get(field).cloned(),
             };
         }
         self.context().get(key).map(|value| value.tree().clone())
+    }
+
+    /// The item that an execution, or the group around it, runs for.
+    fn item_of(&self, active: &Active) -> Option<Json> {
+        let mut around = active;
+        loop {
+            if around.arrivals.iter().any(|arrival| arrival.item.is_some()) {
+                return self.previous_result(around);
+            }
+            around = self.state.control.find_active(around.place.group()?)?;
+        }
     }
 
     /// Replaces each `{context.key}` and `{item}` by its value; one without a value stays, so that the mistake is seen.

@@ -12,6 +12,11 @@ use crate::instance::{Active, Arrival, Phase, Place};
 use crate::name::StepName;
 use crate::plan::{PlannedEdge, PlannedKind, StepIndex};
 
+/// The most executions of one instance that are active at once.
+///
+/// Protects the store: each transition writes the state of all of them anew.
+pub const ACTIVE_MAX: usize = 2_000;
+
 /// A step that is to be active, and what came to it.
 pub(super) struct Activation {
     pub(super) target: StepIndex,
@@ -44,7 +49,9 @@ impl Draft<'_> {
         }
         let has_result = leaving.result.is_some();
         let arrival = Arrival { step: leaving.active.step.clone(), execution: from, has_result, item: None };
-        if let Some(waiting) = self.waiting_in_join(&step.name) {
+        if step.incoming > 1
+            && let Some(waiting) = self.waiting_in_join(&step.name)
+        {
             return self.join(waiting, arrival, edge.index, &leaving.active.absorbed_at);
         }
         let absorbed_at = leaving.active.absorbed_at.clone();
@@ -105,6 +112,14 @@ impl Draft<'_> {
             self.fail_instance_by(EngineCode::Iterations, &active, message);
             return None;
         }
+        if counts && self.state.control.active.len() >= ACTIVE_MAX {
+            let message = format!(
+                "{ACTIVE_MAX} step executions are active at once, the most that one instance may have; let fewer items or \
+                 members run at once with `max_concurrency`"
+            );
+            self.fail_instance_by(EngineCode::Iterations, &active, message);
+            return None;
+        }
         self.state.control.executions += 1;
         let record = self.record_of(&active);
         self.events.push(Event::StepActivated {
@@ -148,11 +163,12 @@ impl Draft<'_> {
     /// If none can, then none can come to the joins either that this one waits for: who reaches those reaches this.
     fn is_awaited_by_moving(&self, waiting: &Active) -> bool {
         let (target, _) = self.planned(waiting);
-        let mut others = self.branches().filter(|other| other.phase != Phase::Joining);
+        let mut others = self.branches().filter(|other| other.phase != Phase::Joining && other.step != waiting.step);
         others.any(|other| self.can_come(other, target))
     }
 
-    /// Whether another branch can still come to the step that an execution waits at.
+    /// Whether another branch can still come to the step that an execution waits at. One that is in that step already
+    /// could only come back through the join itself.
     fn is_awaited(&self, waiting: &Active) -> bool {
         let (target, step) = self.planned(waiting);
         step.incoming > 1

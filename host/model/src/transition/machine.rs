@@ -178,7 +178,10 @@ impl Draft<'_> {
 
     /// Whatever was under way when the host went down has failed, and may be tried again.
     pub(super) fn host_restarted(&mut self) {
-        for active in self.state.control.active.clone() {
+        let numbers: Vec<_> = self.state.control.active.iter().map(|active| active.number).collect();
+        for number in numbers {
+            // What came before may have canceled it, or changed where its branch ends.
+            let Some(active) = self.state.control.find_active(number).cloned() else { continue };
             match &active.phase {
                 Phase::Running => {
                     let failure = Failure::engine(EngineCode::Crashed, "the host went down during this attempt");
@@ -204,9 +207,6 @@ impl Draft<'_> {
                 | Phase::AwaitingMessage { .. }
                 | Phase::AwaitingChild { .. }
                 | Phase::RunningParts(_) => {}
-            }
-            if self.state.status.is_finished() {
-                return;
             }
         }
     }

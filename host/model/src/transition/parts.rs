@@ -176,8 +176,7 @@ impl Draft<'_> {
         let Some(Active { phase: Phase::RunningParts(parts), .. }) = self.active_mut(of) else { return };
         parts.failed += 1;
         let Some((whole, parts)) = self.whole(of) else { return };
-        let possible = (parts.total - parts.failed) as usize;
-        if parts.failure.is_some() || possible >= self.quorum(&whole, &parts) {
+        if parts.failure.is_some() || self.can_still_succeed(&whole, &parts) {
             return self.go_on_with_parts(of);
         }
         let failure = failure.of_part(&part.step);
@@ -188,6 +187,14 @@ impl Draft<'_> {
             parts.failure = Some(failure);
         }
         self.go_on_with_parts(of);
+    }
+
+    fn can_still_succeed(&self, whole: &Active, parts: &Parts) -> bool {
+        match &self.planned(whole).1.kind {
+            // Only one of the members runs.
+            PlannedKind::Group(PlannedGroup { mode: GroupMode::Conditional { .. }, .. }) => parts.failed == 0,
+            _ => (parts.total - parts.failed) as usize >= self.quorum(whole, parts),
+        }
     }
 
     fn quorum(&self, whole: &Active, parts: &Parts) -> usize {
@@ -276,16 +283,6 @@ impl Draft<'_> {
             let input = self.result_of(of);
             self.tell_failed(&whole, failure);
             self.fail(&whole, input, failure);
-        }
-    }
-
-    /// Cancels the parts of a whole, and theirs.
-    fn cancel_parts(&mut self, of: ExecutionNumber, why: &str) {
-        let parts: Vec<_> =
-            self.state.control.active.iter().filter(|active| active.place.group() == Some(of)).cloned().collect();
-        for part in parts {
-            self.cancel_parts(part.number, why);
-            self.cancel_one(&part, why);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Refusal;
 use super::draft::Draft;
 use super::join::Activation;
 use crate::failure::{EngineCode, Failure, FailureCode, InstanceError};
@@ -59,16 +60,26 @@ impl Draft<'_> {
         frontier
     }
 
-    pub(super) fn canceled(&mut self, reason: String, by: Option<UserId>, compensation: Compensation) {
+    /// Cancels the instance. Whoever cancels while something is undone can only ask for that to end, too.
+    pub(super) fn canceled(
+        &mut self,
+        reason: String,
+        by: Option<UserId>,
+        compensation: Compensation,
+    ) -> Result<(), Refusal> {
+        if compensation == Compensation::Undo && self.state.control.undoing.is_some() {
+            let why = "what it did is being undone already; it ends once that is done";
+            return Err(self.wrong_state("cancel", why));
+        }
         let error = InstanceError {
             code: FailureCode::from(EngineCode::Canceled),
             message: reason,
             step: self.state.current_step.clone(),
             details: None,
         };
-        // Whoever cancels while something is undone ends that, too.
         self.state.control.undoing = None;
         self.end(Undoing { end: WorkflowStatus::Canceled, error, by }, compensation);
+        Ok(())
     }
 
     fn end(&mut self, undoing: Undoing, compensation: Compensation) {

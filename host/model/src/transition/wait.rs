@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::draft::{Done, Draft};
 use super::flow::Leaving;
-use super::{KEPT_MESSAGES_MAX, Refusal};
+use super::{KEPT_MESSAGES_LEN_BYTES_MAX, KEPT_MESSAGES_MAX, MESSAGE_LEN_BYTES_MAX, Refusal};
 use crate::attempt::ContextWrites;
 use crate::definition::TimerStep;
 use crate::failure::{EngineCode, Failure};
@@ -15,11 +15,12 @@ use crate::letter::Letter;
 use crate::name::{SignalName, StepName};
 use crate::plan::{MessageSource, PlannedKind, PlannedMessage};
 use crate::record::{KeptMessage, MessageChange, TaskRecord};
+use crate::schema::FieldError;
 use crate::status::TaskStatus;
 use crate::time::{DURATION_MAX, Span, Timestamp};
 
 /// How many ids of deliveries a webhook step remembers, so that one that is repeated has no effect.
-const DELIVERY_IDS_MAX: usize = 32;
+const DELIVERY_IDS_MAX: usize = 8;
 
 impl Draft<'_> {
     pub(super) fn begin_timer(&mut self, active: &Active, timer: &TimerStep) {
@@ -180,6 +181,11 @@ impl Draft<'_> {
     }
 
     fn hand_over(&mut self, step: &StepName, payload: Json, is_meant: impl Fn(&Active) -> bool) -> Result<(), Refusal> {
+        if payload.len_bytes() > MESSAGE_LEN_BYTES_MAX {
+            let message = format!("has {} bytes; at most {MESSAGE_LEN_BYTES_MAX}", payload.len_bytes());
+            let errors = vec![FieldError { pointer: String::new(), message }];
+            return Err(Refusal::InvalidData { step: step.clone(), errors });
+        }
         if let Some(waiting) = self.waits_for_message(is_meant).cloned() {
             let (_, planned) = self.planned(&waiting);
             if let PlannedKind::Message(message) = &planned.kind {
@@ -187,7 +193,9 @@ impl Draft<'_> {
             }
             return Ok(());
         }
-        if self.kept_messages().len() >= KEPT_MESSAGES_MAX {
+        let kept = self.kept_messages();
+        let bytes = kept.iter().map(|message| message.payload.len_bytes()).sum::<usize>() + payload.len_bytes();
+        if kept.len() >= KEPT_MESSAGES_MAX || bytes > KEPT_MESSAGES_LEN_BYTES_MAX {
             return Err(Refusal::TooManyMessages { step: step.clone() });
         }
         self.state.control.messages += 1;
@@ -218,13 +226,14 @@ impl Draft<'_> {
 
     /// Does everything whose time has come.
     pub(super) fn time_came(&mut self) -> Result<(), Refusal> {
-        let due: Vec<_> = self.state.control.active.iter().filter(|active| self.is_due(active)).cloned().collect();
+        let due = self.state.control.active.iter().filter(|active| self.is_due(active));
+        let due: Vec<_> = due.map(|active| active.number).collect();
         if due.is_empty() || self.state.control.paused_at.is_some() {
             return Err(Refusal::NothingDue);
         }
-        for active in due {
-            // What came before may have canceled it.
-            if !self.state.status.is_finished() && self.state.control.find_active(active.number).is_some() {
+        for number in due {
+            // What came before may have canceled it, or changed where its branch ends.
+            if let Some(active) = self.state.control.find_active(number).cloned() {
                 self.wake(&active);
             }
         }
@@ -284,7 +293,7 @@ impl Draft<'_> {
         let message = format!("the step `{}` timed out after {after}: {why}", active.step);
         let failure = Failure::engine(EngineCode::Timeout, message);
         self.tell_failed(active, &failure);
-        let input = self.incoming(active);
+        let input = self.given(active);
         self.fail(active, input, &failure);
     }
 }

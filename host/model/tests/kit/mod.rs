@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses another part of the kit")]
 
+mod ledger;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +12,9 @@ use serde_json::{Value, json};
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextData, ContextWrites, HookReport};
 use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
 use stepcell_model::failure::Failure;
-use stepcell_model::history::Event;
+use stepcell_model::history::{Event, HistoryEntry};
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
-use stepcell_model::instance::{Active, Phase, WorkflowInstance};
+use stepcell_model::instance::{Active, Control, InstanceState, Phase, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::letter::Letter;
 use stepcell_model::name::{ContextKey, UserId};
@@ -21,19 +23,29 @@ use stepcell_model::record::{CallbackSecret, ExecutionRecord, InstanceIdentity};
 use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::{Actor, Cause, Compensation, Refusal, Transition, advance, start};
+use stepcell_model::why::{Past, explain};
 use uuid::Uuid;
+
+use self::ledger::Ledger;
+
+/// Up to how many transitions each state is explained; the explanation of a long run takes long.
+const EXPLAINED_LEN_MAX: usize = 40;
 
 /// When every run begins.
 pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
-/// One run of a definition. Each move takes a second.
+/// One run of a definition. Each move takes a second, if not told otherwise.
 pub struct Run {
     pub plan: Plan,
     pub instance: WorkflowInstance,
     pub records: BTreeMap<ExecutionNumber, ExecutionRecord>,
     pub events: Vec<Event>,
+    pub history: Vec<HistoryEntry>,
     pub letters: Vec<Letter>,
-    now: Timestamp,
+    /// How long each move takes.
+    pub pace: Duration,
+    pub now: Timestamp,
+    ledger: Ledger,
 }
 
 pub fn plan_of(definition: WorkflowDefinition) -> Plan {
@@ -52,6 +64,10 @@ pub fn writes(values: &[(&str, Value)]) -> ContextWrites {
 
 pub fn report(outcome: AttemptOutcome) -> AttemptReport {
     AttemptReport { outcome, writes: ContextWrites::new(), hook_failure: None, trace: AttemptTrace::default() }
+}
+
+pub fn hook() -> HookReport {
+    HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() }
 }
 
 pub fn fails_for_good() -> AttemptOutcome {
@@ -92,8 +108,17 @@ impl Run {
         };
         let transition = start(&plan, Arc::new(identity), context);
         let instance = WorkflowInstance::created_by(&transition);
-        let mut run =
-            Self { plan, instance, records: BTreeMap::new(), events: Vec::new(), letters: Vec::new(), now: START };
+        let mut run = Self {
+            plan,
+            instance,
+            records: BTreeMap::new(),
+            events: Vec::new(),
+            history: Vec::new(),
+            letters: Vec::new(),
+            pace: Duration::from_secs(1),
+            now: START,
+            ledger: Ledger::default(),
+        };
         run.instance.committed(transition.seq);
         run.keep(&transition);
         run.check();
@@ -102,7 +127,7 @@ impl Run {
 
     /// Lets something happen, and checks every promise of the transition that follows.
     pub fn tell(&mut self, cause: Cause) -> Result<(), Refusal> {
-        self.now = self.now.after(Duration::from_secs(1));
+        self.now = self.now.after(self.pace);
         let transition = advance(&self.plan, &self.instance, cause, self.now)?;
         assert_eq!(transition.seq, self.instance.seq + 1);
         let context_before = Arc::clone(&self.instance.context);
@@ -111,6 +136,9 @@ impl Run {
         self.keep(&transition);
         self.check_applied(&transition, &context_before);
         self.check();
+        if self.history.len() <= EXPLAINED_LEN_MAX || self.status().is_finished() {
+            self.check_explained();
+        }
         Ok(())
     }
 
@@ -181,14 +209,21 @@ impl Run {
         self.end(step, report(fails_for_good()));
         let execution = self.active(step).number;
         self.tell(Cause::FailureHookStarted { execution }).unwrap();
-        let report = HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() };
-        self.tell(Cause::FailureHookEnded { execution, input: None, report }).unwrap();
+        self.tell(Cause::FailureHookEnded { execution, input: None, report: hook() }).unwrap();
     }
 
     pub fn task(&self, step: &str) -> TaskId {
         match self.active(step).phase {
             Phase::AwaitingTask { task, .. } => task,
             ref other => panic!("`{step}` awaits no task but is {other:?}"),
+        }
+    }
+
+    /// The instance that a step waits for.
+    pub fn child(&self, step: &str) -> InstanceId {
+        match self.active(step).phase {
+            Phase::AwaitingChild { child, .. } => child,
+            ref other => panic!("`{step}` awaits no child but is {other:?}"),
         }
     }
 
@@ -202,8 +237,37 @@ impl Run {
         self.instance.previous_result(self.active(step)).map(|json| json.tree().clone())
     }
 
+    /// Goes on from nothing but what a store would give back.
+    pub fn reload(&mut self) {
+        let instance = &self.instance;
+        let text = serde_json::to_string(&instance.state.control).unwrap();
+        let control: Control = serde_json::from_str(&text).unwrap();
+        assert_eq!(control, instance.state.control, "what is kept is what was decided");
+        let kept = |number: ExecutionNumber| {
+            let record = self.records.get(&number)?;
+            let given = record.input.as_ref().filter(|_| record.ended_order.is_none());
+            Some((number, record.output.as_ref().or(given)?.clone()))
+        };
+        let mut results: BTreeMap<_, _> = control.referenced_results().into_iter().filter_map(kept).collect();
+        results.insert(ExecutionNumber::INPUT, instance.identity.input.clone());
+        assert_eq!(results, instance.results, "records tell every result that is needed");
+        self.instance = WorkflowInstance {
+            results,
+            state: InstanceState { control, ..instance.state.clone() },
+            ..instance.clone()
+        };
+    }
+
     fn keep(&mut self, transition: &Transition) {
+        self.ledger.take(&self.plan, transition);
         self.events.extend(transition.events.iter().cloned());
+        self.history.push(HistoryEntry {
+            position: transition.seq,
+            instance: transition.identity.id,
+            seq: transition.seq,
+            at: transition.at,
+            events: transition.events.clone(),
+        });
         self.letters.extend(transition.letters.iter().cloned());
         for record in &transition.executions {
             let before = self.records.insert(record.number, record.clone());
@@ -229,6 +293,29 @@ impl Run {
         }
     }
 
+    /// Every branch and every end is explained, in sentences.
+    fn check_explained(&self) {
+        let told = explain(&self.plan, &self.instance, &self.history);
+        for active in &self.instance.state.control.active {
+            let is_told = told.now.iter().any(|point| point.execution == Some(active.number));
+            assert!(is_told, "nothing is told of {active:?}");
+        }
+        assert!(!told.now.is_empty());
+        let texts = told.now.iter().map(|point| &point.text).chain(told.past.iter().map(|point| &point.text));
+        for text in texts {
+            assert!(text.len() > 1 && text.ends_with('.') && !text.ends_with(".."), "{text}");
+        }
+        let canceled = self.events.iter().filter(|event| matches!(event, Event::StepCanceled { .. })).count();
+        let reasons = told.past.iter().filter_map(|point| match &point.what {
+            Past::Canceled { reason } => Some(reason),
+            _ => None,
+        });
+        let reasons: Vec<_> = reasons.collect();
+        assert_eq!(reasons.len(), canceled);
+        let is_known = |reason: &&&String| reason.as_str() != "its branch ended";
+        assert_eq!(reasons.iter().filter(is_known).count(), canceled, "{:?}", told.past);
+    }
+
     /// What holds of every instance between two transitions.
     pub fn check(&self) {
         let (state, control) = (&self.instance.state, &self.instance.state.control);
@@ -236,6 +323,11 @@ impl Run {
         assert!(numbers.is_sorted_by(|a, b| a < b), "active executions stand oldest first, each once: {numbers:?}");
         let ends: BTreeSet<_> = self.records.values().filter_map(|record| record.ended_order).collect();
         assert_eq!(ends, (1..=control.ended).collect(), "every end has its own place");
+        self.ledger.check(&self.plan, &self.instance);
+        if state.status.is_finished() {
+            let ended = self.ledger.ended.iter().map(|number| self.records[number].ended_order);
+            assert!(ended.eq((1..=control.ended).map(Some)), "history tells the ends in their order");
+        }
         assert_eq!(control.executions - control.ended, u32::try_from(numbers.len()).unwrap(), "nothing is lost");
 
         let all_wait = control.active.iter().all(|active| active.phase.is_waiting());

@@ -1,166 +1,53 @@
 //! The transition function against an interpreter that is too plain to be wrong in the same way.
 //!
-//! Both are given one definition and one script: which execution ends next, and how. After every move both must show
-//! the same executions at the same places, the same ends in the same order, and the same status.
+//! Both are given one definition and one script: which execution ends next, and how, and when somebody cancels or
+//! retries the instance. After every move both must show the same executions at the same places, with what came to
+//! each, the same ends in the same order with the same results, and the same status.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod interpreter;
 #[path = "../kit/mod.rs"]
 mod kit;
+#[path = "../language/moves.rs"]
+mod moves;
+mod parts;
+#[path = "../language/shapes.rs"]
+mod shapes;
 
 use proptest::prelude::*;
-use serde_json::json;
-use stepcell_model::attempt::{AttemptOutcome, AttemptTrace, ContextWrites, HookReport};
-use stepcell_model::definition::{GatewayMode, Outcome, WorkflowDefinition};
+use serde_json::{Value, json};
+use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::id::ExecutionNumber;
 use stepcell_model::instance::Phase;
 use stepcell_model::json::Json;
 use stepcell_model::status::{StepStatus, WorkflowStatus};
-use stepcell_model::transition::Cause;
+use stepcell_model::transition::{Cause, Compensation};
 
-use crate::interpreter::{End, Interpreter, Place};
-use crate::kit::{Run, fails_for_good, report, user};
+use crate::interpreter::{End, Interpreter, Kind, Place};
+use crate::kit::Run;
+use crate::moves::{How, next_of};
+use crate::shapes::{Edges, Extent, data, definition};
 
-/// Executions that one instance may have here: enough to turn in a loop a few times.
-const ITERATIONS: u32 = 25;
-
-/// What a step of a generated definition is.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Machine,
-    Human,
-    Gateway(GatewayMode),
-}
-
-/// An edge of a generated definition.
-#[derive(Clone, Copy, Debug)]
-struct Way {
-    source: usize,
-    target: usize,
-    taken: Taken,
-    outcome: Outcome,
-}
-
-/// When an edge is taken.
+/// What a script does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    Always,
-    IfTrue,
-    IfFalse,
-    ByDefault,
-}
-
-/// A definition in numbers: steps, the way by which each but the first is reached from an earlier one, more ways, and
-/// which steps are named as terminal.
-#[derive(Clone, Debug)]
-struct Shape {
-    kinds: Vec<Kind>,
-    first_ways: Vec<Way>,
-    ways: Vec<Way>,
-    terminal: Option<usize>,
-}
-
-fn shape() -> impl Strategy<Value = Shape> {
-    let kind = prop_oneof![
-        4 => Just(Kind::Machine),
-        2 => Just(Kind::Human),
-        1 => Just(Kind::Gateway(GatewayMode::Exclusive)),
-        1 => Just(Kind::Gateway(GatewayMode::Inclusive)),
-        2 => Just(Kind::Gateway(GatewayMode::Parallel)),
-    ];
-    (1..9_usize).prop_flat_map(move |len| {
-        let first = (1..len).map(|target| way(0..target, target..target + 1)).collect::<Vec<_>>();
-        let terminal = prop::option::weighted(0.2, 0..len);
-        (prop::collection::vec(kind.clone(), len), first, prop::collection::vec(way(0..len, 0..len), 0..9), terminal)
-            .prop_map(|(kinds, first_ways, ways, terminal)| Shape { kinds, first_ways, ways, terminal })
-    })
-}
-
-fn way(sources: std::ops::Range<usize>, targets: std::ops::Range<usize>) -> impl Strategy<Value = Way> {
-    let taken = prop_oneof![
-        6 => Just(Taken::Always),
-        2 => Just(Taken::IfTrue),
-        2 => Just(Taken::IfFalse),
-        1 => Just(Taken::ByDefault),
-    ];
-    let outcome = prop_oneof![4 => Just(Outcome::Success), 1 => Just(Outcome::Failure)];
-    (sources, targets, taken, outcome).prop_map(|(source, target, taken, outcome)| Way {
-        source,
-        target,
-        taken,
-        outcome,
-    })
-}
-
-fn name(step: usize) -> String {
-    format!("s{step}")
-}
-
-/// The definition of a shape; none if the shape breaks a rule of definitions, such as a second default edge.
-fn definition_of(shape: &Shape) -> Option<WorkflowDefinition> {
-    let mut builder = WorkflowDefinition::builder("test", "1.0.0").iterations(ITERATIONS);
-    for (step, kind) in shape.kinds.iter().enumerate() {
-        builder = match kind {
-            Kind::Machine => builder.machine(&name(step), "a@1"),
-            Kind::Human => builder.human(&name(step), |_| {}),
-            Kind::Gateway(mode) => builder.gateway(&name(step), *mode),
-        };
-    }
-    for way in shape.first_ways.iter().chain(&shape.ways) {
-        let is_machine = matches!(shape.kinds[way.source], Kind::Machine);
-        builder = builder.edge_with(&name(way.source), &name(way.target), |edge| {
-            // Machine steps alone can fail.
-            let edge = if is_machine { edge.on(way.outcome) } else { edge };
-            match way.taken {
-                Taken::Always => edge,
-                Taken::IfTrue => edge.when("true"),
-                Taken::IfFalse => edge.when("false"),
-                Taken::ByDefault => edge.by_default(),
-            }
-        });
-    }
-    if let Some(terminal) = shape.terminal {
-        // Every step without a way out has to be named then.
-        let leaves = |step: &usize| shape.first_ways.iter().chain(&shape.ways).any(|way| way.source == *step);
-        for step in (0..shape.kinds.len()).filter(|step| *step == terminal || !leaves(step)) {
-            builder = builder.terminal(&name(step));
-        }
-    }
-    builder.build().ok()
-}
-
-/// Lets an execution end in the model, over everything that has to happen for it.
-fn tell(run: &mut Run, number: usize, end: End) {
-    let execution = ExecutionNumber(u32::try_from(number).unwrap());
-    let active = run.instance.state.control.active.iter().find(|active| active.number == execution).unwrap();
-    if let Phase::AwaitingTask { task } = active.phase {
-        let cause = Cause::TaskCompleted { task, actor: user("ada"), data: json!({}).into(), comment: None };
-        return run.tell(cause).unwrap();
-    }
-    let outcome = match end {
-        End::Succeeds => AttemptOutcome::Succeeded(json!(number).into()),
-        End::Skips => AttemptOutcome::Skipped,
-        End::Fails => fails_for_good(),
-    };
-    run.tell(Cause::AttemptStarted { execution }).unwrap();
-    run.tell(Cause::AttemptEnded { execution, input: Json::null(), report: report(outcome) }).unwrap();
-    if end == End::Fails {
-        let report = HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() };
-        run.tell(Cause::FailureHookStarted { execution }).unwrap();
-        run.tell(Cause::FailureHookEnded { execution, input: None, report }).unwrap();
-    }
+enum Move {
+    /// One of the executions that have begun ends.
+    Ends(u8, How),
+    /// Somebody cancels the instance, or what is being undone of it.
+    Canceled(Compensation),
 }
 
 /// What both must agree on.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 struct Shown {
     status: WorkflowStatus,
-    /// Those that have not ended, oldest first, and whether they wait in a join.
-    active: Vec<(usize, String, Joining)>,
-    /// Those that have, in the order of their ends.
-    ended: Vec<(usize, String, StepStatus)>,
+    /// Those that have not ended, oldest first, whether they wait in a join, and what came to them.
+    active: Vec<(usize, String, Joining, Option<Value>)>,
+    /// Those that have, in the order of their ends, with what they returned.
+    ended: Vec<(usize, String, StepStatus, Option<Value>)>,
     failed_at: Option<String>,
+    result: Option<Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,72 +56,131 @@ enum Joining {
     No,
 }
 
+fn script() -> impl Strategy<Value = Vec<Move>> {
+    let how = prop_oneof![8 => Just(How::Well), 2 => Just(How::FailsForGood), 1 => Just(How::Skips)];
+    let cancel = prop_oneof![Just(Compensation::None), Just(Compensation::Undo)];
+    let one = prop_oneof![
+        60 => (any::<u8>(), how).prop_map(|(which, how)| Move::Ends(which, how)),
+        1 => cancel.prop_map(Move::Canceled),
+    ];
+    prop::collection::vec(one, 0..60)
+}
+
+fn tree(json: Option<&Json>) -> Option<Value> {
+    json.map(|json| json.tree().clone())
+}
+
 fn model_shows(run: &Run) -> Shown {
     let state = &run.instance.state;
     let joining = |phase: &Phase| if *phase == Phase::Joining { Joining::Yes } else { Joining::No };
-    let active = state.control.active.iter();
+    let active = state.control.active.iter().map(|one| {
+        let came = tree(run.instance.previous_result(one).as_ref());
+        (one.number.0 as usize, one.step.to_string(), joining(&one.phase), came)
+    });
     let mut records: Vec<_> = run.records.values().filter(|record| record.ended_order.is_some()).collect();
     records.sort_by_key(|record| record.ended_order);
+    let ended =
+        records.iter().map(|one| (one.number.0 as usize, one.step.to_string(), one.status, tree(one.output.as_ref())));
     Shown {
         status: state.status,
-        active: active.map(|one| (one.number.0 as usize, one.step.to_string(), joining(&one.phase))).collect(),
-        ended: records.iter().map(|one| (one.number.0 as usize, one.step.to_string(), one.status)).collect(),
-        failed_at: state.error.as_ref().map(|_| state.current_step.as_ref().unwrap().to_string()),
+        active: active.collect(),
+        ended: ended.collect(),
+        failed_at: state
+            .current_step
+            .as_ref()
+            .filter(|_| state.status == WorkflowStatus::Failed)
+            .map(ToString::to_string),
+        result: tree(state.result.as_ref()),
     }
 }
 
 fn interpreter_shows(interpreter: &Interpreter<'_>) -> Shown {
     let joining = |place| if place == Place::AtItsJoin { Joining::Yes } else { Joining::No };
-    let active = interpreter.active().map(|number| (number, interpreter.of(number)));
-    let ended = interpreter.ends.iter().map(|number| (*number, interpreter.of(*number)));
+    let active = interpreter.active().map(|number| {
+        let one = interpreter.of(number);
+        (number, one.step.clone(), joining(one.place), interpreter.previous(number))
+    });
+    let ended = interpreter.ends.iter().map(|number| match interpreter.of(*number) {
+        one if let Place::Ended(status) = one.place => (*number, one.step.clone(), status, one.result.clone()),
+        one => panic!("execution {number} has not ended: {one:?}"),
+    });
+    let status = interpreter.status();
     Shown {
-        status: interpreter.status(),
-        active: active.map(|(number, one)| (number, one.step.clone(), joining(one.place))).collect(),
-        ended: ended
-            .map(|(number, one)| match one.place {
-                Place::Ended(status) => (number, one.step.clone(), status),
-                _ => panic!("execution {number} has not ended"),
-            })
-            .collect(),
-        failed_at: interpreter.failed_at.clone(),
+        status,
+        active: active.collect(),
+        ended: ended.collect(),
+        failed_at: interpreter.failed_at.clone().filter(|_| status == WorkflowStatus::Failed),
+        result: interpreter.result.clone(),
     }
 }
 
-/// Drives both by one script. Each number says which execution ends next and how; after the numbers, the oldest
-/// succeeds.
-fn agree(definition: &WorkflowDefinition, script: &[u16]) -> Result<(), TestCaseError> {
-    let mut run = Run::of(definition.clone());
-    let mut interpreter = Interpreter::start(definition);
+/// Lets an execution end in the model, over everything that has to happen for it, and says how it ended.
+fn end(run: &mut Run, number: usize, how: How) -> End {
+    let execution = ExecutionNumber(u32::try_from(number).unwrap());
+    while let Some(active) = run.instance.state.control.find_active(execution).cloned() {
+        run.tell(next_of(run, &active, how).unwrap()).unwrap();
+    }
+    let record = &run.records[&execution];
+    match record.status {
+        StepStatus::Succeeded => End::Succeeds(json!({record.step.as_str(): number})),
+        StepStatus::Skipped => End::Skips,
+        _ => End::Fails,
+    }
+}
+
+/// Drives both by one script; after it everything succeeds, the oldest first. A failed instance is retried while
+/// there is a script.
+fn agree(definition: &WorkflowDefinition, script: &[Move]) -> Result<(), TestCaseError> {
+    let mut run = Run::with(definition.clone(), data());
+    let mut interpreter = Interpreter::start(definition, data());
     let mut story = Vec::new();
     for index in 0_usize.. {
         prop_assert_eq!(model_shows(&run), interpreter_shows(&interpreter), "model and rules, after {:?}", story);
-        let begun: Vec<_> = interpreter.active().filter(|n| interpreter.of(*n).place == Place::Inside).collect();
-        if begun.is_empty() {
+        if run.status() == WorkflowStatus::Failed && index < script.len() {
+            let told = run.tell(Cause::Retried { from: None, by: None });
+            let rules = interpreter.retry();
+            prop_assert_eq!(told.is_ok(), rules.is_ok(), "{:?} and {:?}", told, rules);
+            if told.is_ok() {
+                story.push("retried".to_owned());
+                continue;
+            }
+        }
+        if run.status().is_finished() {
             return Ok(());
         }
-        let choice = usize::from(script.get(index).copied().unwrap_or(0));
-        let number = begun[choice / 8 % begun.len()];
-        let is_machine = run.plan.machines().any(|(name, _)| name.as_str() == interpreter.of(number).step);
-        let end = match choice % 8 {
-            1 if is_machine => End::Fails,
-            2 if is_machine => End::Skips,
-            _ => End::Succeeds,
-        };
-        story.push((number, end));
-        tell(&mut run, number, end);
-        interpreter.end(number, end);
+        match script.get(index).copied().unwrap_or(Move::Ends(0, How::Well)) {
+            Move::Canceled(compensation) => {
+                let told = run.tell(Cause::Canceled { reason: "enough".into(), by: None, compensation });
+                let is_refused = interpreter.undoing.is_some() && compensation == Compensation::Undo;
+                prop_assert_eq!(told.is_err(), is_refused);
+                if told.is_ok() {
+                    interpreter.cancel(compensation);
+                }
+                story.push(format!("canceled {compensation:?}"));
+            }
+            Move::Ends(which, how) => {
+                let is_leaf = |number: &usize| {
+                    let one = interpreter.of(*number);
+                    one.place == Place::Inside && matches!(interpreter.kind(&one.step), Kind::Leaf(_))
+                };
+                let begun: Vec<_> = interpreter.active().filter(is_leaf).collect();
+                let number = begun[usize::from(which) % begun.len()];
+                let how = end(&mut run, number, how);
+                story.push(format!("{number} {how:?}"));
+                interpreter.end(number, how);
+            }
+        }
     }
     Ok(())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 384, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_instance_moves_as_the_rules_say_whatever_ends_in_whatever_order(
-        shape in shape().prop_filter_map("no definition", |shape| definition_of(&shape)),
-        script in prop::collection::vec(any::<u16>(), 0..60),
+        definition in definition(Extent::Timeless, Edges::Any), script in script()
     ) {
-        agree(&shape, &script)?;
+        agree(&definition.0, &script)?;
     }
 }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use stepcell_model::attempt::ContextData;
 use stepcell_model::definition::document::Document;
-use stepcell_model::definition::{StepDefinition, WorkflowDefinition};
+use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
+use stepcell_model::graph::GraphNode;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
 use stepcell_model::mermaid::GraphState;
 use stepcell_model::plan::Plan;
+use stepcell_model::predicate::Predicates;
 use stepcell_model::problem::{PROBLEMS_MAX, Problems};
-use stepcell_model::record::InstanceIdentity;
+use stepcell_model::record::{CallbackSecret, InstanceIdentity};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::start;
 use uuid::Uuid;
@@ -62,27 +64,33 @@ fn valid(definition: &WorkflowDefinition) {
 }
 
 fn drawn(definition: &WorkflowDefinition) {
-    let names = || definition.steps.keys().cloned();
-    let state = GraphState { completed: names().collect(), failed: names().collect(), current: names().collect() };
-    let (steps, edges) = (definition.steps.len(), definition.edges.len());
     let graph = definition.graph();
-    assert_eq!((graph.nodes.len(), graph.edges.len()), (steps, edges));
-    assert_eq!(definition.to_mermaid().lines().count(), 1 + steps + edges);
-    assert_eq!(definition.to_mermaid_with(&state).lines().count(), 1 + 4 * steps + edges);
-    assert_eq!(definition.to_dot_with(&state).lines().count(), 2 + steps + edges);
+    assert_eq!((graph.nodes.len(), graph.edges.len()), (definition.steps.len(), definition.edges.len()));
+    let nodes: Vec<_> = graph.nodes.iter().flat_map(GraphNode::with_members).collect();
+    let names = || nodes.iter().map(|node| node.id.clone()).collect();
+    let state = GraphState { completed: names(), failed: names(), current: names(), canceled: names() };
+    // A group takes a line more for its end, and one for each way inside.
+    let lines = 1 + nodes.len() + graph.edges.len();
+    let (plain, coloured) = (definition.to_mermaid(), definition.to_mermaid_with(&state));
+    let has_groups = nodes.iter().any(|node| !node.members.is_empty());
+    assert!(if has_groups { plain.lines().count() > lines } else { plain.lines().count() == lines }, "{plain}");
+    assert_eq!(coloured.lines().count(), plain.lines().count() + 4 * nodes.len());
+    let dot = definition.to_dot_with(&state);
+    assert!(if has_groups { dot.lines().count() > lines } else { dot.lines().count() == 1 + lines }, "{dot}");
 }
 
 fn planned(definition: WorkflowDefinition) {
-    let is_machine = |step: &StepDefinition| matches!(step, StepDefinition::Machine(_));
-    let machines = definition.steps.iter().filter(|(_, step)| is_machine(step));
-    let components: BTreeMap<_, _> = machines.map(|(name, _)| (name.clone(), ComponentDigest::of(b"x"))).collect();
-    let has_machines = !components.is_empty();
+    let digest = |used: ComponentUse<'_>| (used.step, ComponentDigest::of(b"x"));
+    let components: BTreeMap<_, _> = definition.components().into_iter().map(digest).collect();
+    let asks_for_more = !components.is_empty() || !definition.unknown_predicates(&Predicates::default()).is_empty();
     if let Err(problems) = Plan::new(DefinitionId::from_uuid(Uuid::nil()), definition.clone(), &BTreeMap::new()) {
-        assert!(has_machines, "without machine steps nothing is to be resolved: {problems}");
+        assert!(asks_for_more, "nothing is to be resolved: {problems}");
         explained(&problems);
     }
+    let asks_for_predicates = !definition.unknown_predicates(&Predicates::default()).is_empty();
     match Plan::new(DefinitionId::from_uuid(Uuid::nil()), definition, &components) {
         Ok(plan) => started(&plan),
+        Err(problems) if asks_for_predicates => explained(&problems),
         Err(problems) => panic!("a valid definition makes no plan: {problems}"),
     }
 }
@@ -99,6 +107,8 @@ fn started(plan: &Plan) {
         created_by: None,
         correlation_id: None,
         idempotency_key: None,
+        parent: None,
+        callback_secret: CallbackSecret::from_bytes([7; 32]),
         started_at: Timestamp::from_unix_ms(0),
     };
     let transition = start(plan, Arc::new(identity), ContextData::new());
