@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use stepcell::engine::{RegisteredComponent, StartRequest};
+use stepcell::engine::{Clock, RegisteredComponent, StartRequest, SystemClock};
 use stepcell::model::definition::WorkflowDefinition;
 use stepcell::model::history::Event;
 use stepcell::model::id::InstanceId;
-use stepcell::model::name::{ComponentName, WorkflowName};
+use stepcell::model::name::{ComponentName, GroupId, StepName, UserId, WorkflowName};
 use stepcell::model::record::{ExecutionRecord, InstanceSummary};
+use stepcell::model::transition::Actor;
 use stepcell::{EngineError, Host};
 use tempfile::TempDir;
 
@@ -32,10 +33,17 @@ impl Scenario {
     /// # Panics
     /// If it can not be opened.
     pub async fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock)).await
+    }
+
+    /// Opens a host on a new database, for which it is as late as `clock` says.
+    ///
+    /// # Panics
+    /// If it can not be opened.
+    pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let database = folder.path().join("stepcell.db");
-        let host = Host::on_sqlite(database).cache(cache_dir()).concurrency(8).open().await.expect("the host opens");
-        Self { host, folder }
+        let builder = Host::on_sqlite(folder.path().join("stepcell.db")).cache(cache_dir()).concurrency(8).clock(clock);
+        Self { host: builder.open().await.expect("the host opens"), folder }
     }
 
     /// Opens a host on a new database, with the probe registered as `probe`.
@@ -97,6 +105,21 @@ impl Scenario {
     pub async fn run(&self, workflow: &str, data: Value) -> InstanceSummary {
         let id = self.start(workflow, data).await;
         self.settled(id).await
+    }
+
+    /// Completes the pending task of a step, as a user who is in a group of that name, too.
+    ///
+    /// # Errors
+    /// As the engine.
+    ///
+    /// # Panics
+    /// If the names are none.
+    pub async fn complete(&self, id: InstanceId, step: &str, who: &str, data: Value) -> Result<(), EngineError> {
+        let user = UserId::new(who).expect("the test names them well");
+        let group = GroupId::new(who).expect("the test names them well");
+        let actor = Actor { groups: vec![group], ..Actor::user(user) };
+        let step = StepName::new(step).expect("the test names it well");
+        self.host.engine().complete_human_task(id, &step, actor, data.into()).await
     }
 
     /// The executions of an instance in the order of their end.

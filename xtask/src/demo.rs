@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 use crate::{guests, host};
 
 /// The input, from the top of the workspace.
-const DATA: &str = "example-steps/data/github-webhooks.ndjson";
+const DATA: &str = "example-steps/webhook-triage/github-webhooks.ndjson";
 
 /// What SQLite and the engine's lock put beside a database, by what follows its name.
 const DATABASE_SUFFIXES: [&str; 4] = ["", "-wal", "-shm", ".lock"];

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use stepcell_sdk::{MockContext, json, serde_json};
 
-    const DELIVERIES: &str = include_str!("../../data/github-webhooks.ndjson");
+    const DELIVERIES: &str = include_str!("../../webhook-triage/github-webhooks.ndjson");
 
     #[test]
     fn every_real_delivery_is_normalised() {

@@ -1,8 +1,9 @@
 //! Sends an amount to whoever may decide on it: a gateway that compares, where conditions on edges would repeat
 //! themselves.
 //!
-//! The context value `limits` says for each step up to which amount it may decide, as in `{"clerk": 100, "manager":
-//! 5000}`. The smallest limit that suffices wins; a step without a limit takes what is too much for the others.
+//! The setting `limits`, or else the context value of that name, says for each step up to which amount it may decide, as
+//! in `{"clerk": 100, "manager": 5000}`. The smallest limit that suffices wins; a step without a limit takes what is too
+//! much for the others.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +24,20 @@ impl Gateway for RouteByAmount {
     type Input = Input;
 
     fn evaluate(input: Input, targets: &[String], ctx: &ReadContext) -> Result<Vec<String>, Failure> {
-        let limits: BTreeMap<String, u64> = ctx.get("limits")?.unwrap_or_default();
+        let limits = limits(ctx)?;
         let limit_of = |target: &&String| limits.get(*target).copied().unwrap_or(u64::MAX);
         let able = targets.iter().filter(|target| limit_of(target) >= input.amount);
         match able.min_by_key(limit_of) {
             Some(target) => Ok(vec![target.clone()]),
             None => Err(too_much(input.amount, &limits)),
         }
+    }
+}
+
+fn limits(ctx: &ReadContext) -> Result<BTreeMap<String, u64>, Failure> {
+    match ctx.config("limits")? {
+        Some(limits) => Ok(limits),
+        None => Ok(ctx.get("limits")?.unwrap_or_default()),
     }
 }
 
@@ -63,6 +71,13 @@ mod tests {
 
         assert_eq!(failure.code, "amount-too-large");
         assert_eq!(failure.details.unwrap()["limits"]["manager"], 5_000);
+    }
+
+    #[test]
+    fn what_the_definition_says_comes_before_what_the_context_says() {
+        let ctx = MockContext::new().with_config("limits", json!({ "a": 1 })).with_value("limits", json!({ "b": 9 }));
+
+        assert_eq!(ctx.evaluate::<RouteByAmount>(Input { amount: 5 }, &["a", "b"]), Ok(vec!["b".to_owned()]));
     }
 
     #[test]

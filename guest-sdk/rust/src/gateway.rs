@@ -40,7 +40,8 @@ pub trait Gateway {
     /// Names the steps to follow, each one of `targets`: the steps that the gateway's edges lead to, in the order of
     /// the edges.
     ///
-    /// A name that is none of them fails the instance, as an empty answer does; a name given twice counts once.
+    /// A name that is none of them counts as a failed attempt with the code `engine.contract`; a name given twice counts
+    /// once. Where none is named, the default edge is followed, and without one the instance fails.
     ///
     /// # Errors
     /// A failure counts as a failed attempt.

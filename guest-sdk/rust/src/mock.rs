@@ -171,7 +171,7 @@ impl MockContext {
     /// What the gateway returns.
     ///
     /// # Panics
-    /// If it names a step that is none of `targets`: a workflow would fail.
+    /// If it names a step that is none of `targets`: the engine would not take that for an answer.
     pub fn evaluate<G: Gateway>(&self, input: G::Input, targets: &[&str]) -> Result<Vec<String>, Failure> {
         let names: Vec<_> = targets.iter().map(|&name| name.to_owned()).collect();
         let chosen = G::evaluate(input, &names, self)?;

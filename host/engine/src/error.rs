@@ -11,6 +11,21 @@ use stepcell_model::transition::Refusal;
 use stepcell_store::StoreError;
 
 /// Why the engine did not do what it was asked to. Nothing was changed.
+///
+/// # Examples
+/// ```
+/// use stepcell_engine::EngineError;
+///
+/// /// What a program that completes tasks for people makes of it.
+/// fn answer(error: &EngineError) -> &'static str {
+///     match error {
+///         EngineError::TaskAlreadyCompleted { .. } | EngineError::AlreadyCompleted { .. } => "somebody was first",
+///         EngineError::TaskUnauthorized { .. } => "the task is somebody else's",
+///         EngineError::InvalidData { .. } => "the form is not filled in as it should",
+///         _ => "it did not work",
+///     }
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -201,6 +216,15 @@ fn told(errors: &[FieldError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// The status that an operation was to bring an instance to.
+fn led_to(operation: &str) -> WorkflowStatus {
+    match operation {
+        "pause" => WorkflowStatus::Paused,
+        "cancel" => WorkflowStatus::Canceled,
+        _ => WorkflowStatus::Running,
+    }
+}
+
 impl EngineError {
     /// What a refusal of the transition function means to whoever called.
     pub(crate) fn refused(id: InstanceId, refusal: Refusal) -> Self {
@@ -214,7 +238,7 @@ impl EngineError {
             Refusal::WrongState { what, status, why } => Self::InvalidTransition {
                 what: format!("instance {id}"),
                 from: status.to_string(),
-                to: what.to_owned(),
+                to: led_to(what).to_string(),
                 why: why.to_owned(),
             },
             Refusal::NobodyWaits { .. } | Refusal::TooManyMessages { .. } => {

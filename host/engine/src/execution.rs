@@ -78,6 +78,13 @@ pub trait ExecutionEngine: Send + Sync {
     /// [`EngineError::InstanceNotFound`], [`EngineError::AlreadyCompleted`].
     async fn cancel_workflow(&self, instance: InstanceId, reason: &str) -> Result<(), EngineError>;
 
+    /// Lets a failed instance go on: where it failed, or at an earlier step and everything after it.
+    ///
+    /// # Errors
+    /// [`EngineError::InstanceNotFound`]; [`EngineError::AlreadyCompleted`] if it is completed or canceled;
+    /// [`EngineError::InvalidTransition`] if it has not failed yet, or has no such step to go back to.
+    async fn retry(&self, instance: InstanceId, from_step: Option<&StepName>) -> Result<(), EngineError>;
+
     /// An instance as it stands.
     ///
     /// # Errors
@@ -130,6 +137,10 @@ impl<E: AsRef<WorkflowEngine> + Send + Sync> ExecutionEngine for E {
 
     async fn cancel_workflow(&self, instance: InstanceId, reason: &str) -> Result<(), EngineError> {
         WorkflowEngine::cancel_workflow(self.as_ref(), instance, reason).await
+    }
+
+    async fn retry(&self, instance: InstanceId, from_step: Option<&StepName>) -> Result<(), EngineError> {
+        WorkflowEngine::retry(self.as_ref(), instance, from_step, None).await
     }
 
     async fn get_instance(&self, instance: InstanceId) -> Result<InstanceSummary, EngineError> {

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
+use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
+use stepcell_model::component::{ComponentExports, Export, LacksExport};
 use stepcell_model::definition::ComponentRef;
-use stepcell_model::failure::Failure;
+use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::{ComponentName, StepName};
 
 use crate::context::WorkflowContext;
+use crate::gateway::{Gateway, ask};
 use crate::runner::{ComponentFacts, ComponentRefused, StepRunner};
 use crate::step::Step;
 
@@ -18,25 +20,59 @@ use crate::step::Step;
 #[derive(Default)]
 pub(crate) struct HostSteps(RwLock<BTreeMap<ComponentDigest, HostStep>>);
 
-/// A step that is registered, or that a definition names and nobody has registered yet.
+/// A step or gateway that is registered, or that a definition names and nobody has registered yet.
 struct HostStep {
     name: ComponentName,
-    step: Option<Arc<dyn Step>>,
+    code: Option<HostCode>,
+}
+
+/// What a host-native step is made of.
+#[derive(Clone)]
+pub(crate) enum HostCode {
+    /// A step.
+    Step(Arc<dyn Step>),
+    /// A gateway.
+    Gateway(Arc<dyn Gateway>),
+}
+
+impl HostCode {
+    fn name(&self) -> &str {
+        match self {
+            Self::Step(step) => step.name(),
+            Self::Gateway(gateway) => gateway.name(),
+        }
+    }
+
+    /// What it can be used as.
+    pub(crate) const fn exports(&self) -> ComponentExports {
+        match self {
+            Self::Step(_) => ComponentExports::Step,
+            Self::Gateway(_) => ComponentExports::Gateway,
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Step(one), Self::Step(other)) => Arc::ptr_eq(one, other),
+            (Self::Gateway(one), Self::Gateway(other)) => Arc::ptr_eq(one, other),
+            (Self::Step(_), Self::Gateway(_)) | (Self::Gateway(_), Self::Step(_)) => false,
+        }
+    }
 }
 
 impl HostSteps {
-    /// Takes a step in. A name stands for one step as long as the process lives.
-    pub(crate) fn register(&self, step: Arc<dyn Step>) -> Result<(), ComponentRefused> {
-        let name = ComponentName::new(step.name()).map_err(|error| ComponentRefused { reason: error.to_string() })?;
+    /// Takes a step or gateway in. A name stands for one of them as long as the process lives.
+    pub(crate) fn register(&self, code: HostCode) -> Result<(), ComponentRefused> {
+        let name = ComponentName::new(code.name()).map_err(|error| ComponentRefused { reason: error.to_string() })?;
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let place = known.entry(ComponentRef::host_digest(&name)).or_insert(HostStep { name, step: None });
-        match &place.step {
-            Some(there) if !Arc::ptr_eq(there, &step) => {
+        let place = known.entry(ComponentRef::host_digest(&name)).or_insert(HostStep { name, code: None });
+        match &place.code {
+            Some(there) if !there.is(&code) => {
                 let reason = "another step of this process has the name; give one of them another";
                 Err(ComponentRefused { reason: reason.to_owned() })
             }
             Some(_) | None => {
-                place.step = Some(step);
+                place.code = Some(code);
                 Ok(())
             }
         }
@@ -46,26 +82,26 @@ impl HostSteps {
     pub(crate) fn note(&self, name: &ComponentName) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let digest = ComponentRef::host_digest(name);
-        known.entry(digest).or_insert_with(|| HostStep { name: name.clone(), step: None });
+        known.entry(digest).or_insert_with(|| HostStep { name: name.clone(), code: None });
     }
 
     /// The step that a digest stands for, if one is registered.
-    pub(crate) fn find(&self, digest: &ComponentDigest) -> Option<Arc<dyn Step>> {
+    pub(crate) fn find(&self, digest: &ComponentDigest) -> Option<HostCode> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(digest).and_then(|known| known.step.clone())
+        known.get(digest).and_then(|known| known.code.clone())
     }
 
     /// The name of a step that a definition names and nobody has registered.
     pub(crate) fn find_missing(&self, digest: &ComponentDigest) -> Option<ComponentName> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(digest).filter(|known| known.step.is_none()).map(|known| known.name.clone())
+        known.get(digest).filter(|known| known.code.is_none()).map(|known| known.name.clone())
     }
 
     /// The names of those that are registered, in order.
     pub(crate) fn names(&self) -> Vec<ComponentName> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut names: Vec<_> =
-            known.values().filter(|known| known.step.is_some()).map(|known| known.name.clone()).collect();
+            known.values().filter(|known| known.code.is_some()).map(|known| known.name.clone()).collect();
         names.sort();
         names
     }
@@ -93,19 +129,39 @@ impl StepRunner for HostRunner {
 
     async fn run(&self, call: StepCall) -> AttemptReport {
         match self.steps.find(&call.component) {
-            Some(step) => step.attempt(WorkflowContext::of(call)).await,
+            Some(HostCode::Step(step)) => step.attempt(WorkflowContext::of(call)).await,
+            Some(HostCode::Gateway(gateway)) => misused(gateway.name(), Export::Step),
             None => self.cells.run(call).await,
         }
     }
 
     async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
-        self.cells.run_gateway(call, targets).await
+        match self.steps.find(&call.component) {
+            Some(HostCode::Gateway(gateway)) => ask(&*gateway, WorkflowContext::of(call), &targets).await,
+            Some(HostCode::Step(step)) => misused(step.name(), Export::Gateway),
+            None => self.cells.run_gateway(call, targets).await,
+        }
     }
 
     async fn run_failure_hook(&self, call: StepCall, failure: Failure) -> HookReport {
         match self.steps.find(&call.component) {
-            Some(step) => step.failure_hook(WorkflowContext::of(call), failure).await,
+            Some(HostCode::Step(step)) => step.failure_hook(WorkflowContext::of(call), failure).await,
+            // A gateway has no hook.
+            Some(HostCode::Gateway(_)) => {
+                HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() }
+            }
             None => self.cells.run_failure_hook(call, failure).await,
         }
+    }
+}
+
+/// The program was changed under a definition: what it registered under the name is of the other kind now.
+fn misused(name: &str, needed: Export) -> AttemptReport {
+    let message = format!("`host:{name}` {}", LacksExport { needed });
+    AttemptReport {
+        outcome: AttemptOutcome::Failed(Failure::engine(EngineCode::Contract, message)),
+        writes: ContextWrites::new(),
+        hook_failure: None,
+        trace: AttemptTrace::default(),
     }
 }

@@ -9,6 +9,7 @@ use stepcell_model::json::Json;
 use stepcell_model::name::{SignalName, StepName, UserId};
 use stepcell_model::plan::Plan;
 use stepcell_model::record::ExecutionRecord;
+use stepcell_model::status::WorkflowStatus;
 use stepcell_model::transition::{Cause, Compensation, RetryPoint};
 use stepcell_store::LIST_LEN_MAX;
 
@@ -104,6 +105,11 @@ impl WorkflowEngine {
         };
         let instance = self.inner.load(id).await?;
         let plan = self.inner.registry.plan(instance.identity.definition).await?;
+        match instance.state.status {
+            WorkflowStatus::Failed => {}
+            status if status.is_finished() => return Err(EngineError::AlreadyCompleted { id, status }),
+            status => return Err(not_from(id, status, step, "only a failed instance can be retried".to_owned())),
+        }
         check_step(id, &plan, step)?;
         let executions = self.inner.store.list_executions(id).await?;
         let arrivals = self.arrivals_at(id, step, &executions).await?;
@@ -150,7 +156,14 @@ impl WorkflowEngine {
                 }
             }
         }
-        let never = || not_from(id, step, "the instance never came to it; name a step of its history".to_owned());
+        let never = || {
+            not_from(
+                id,
+                WorkflowStatus::Failed,
+                step,
+                "the instance never came to it; name a step of its history".to_owned(),
+            )
+        };
         let (_, from) = last.ok_or_else(never)?;
         let arrival = |number: ExecutionNumber| {
             let record = executions.iter().find(|record| record.number == number)?;
@@ -170,14 +183,14 @@ fn check_step(id: InstanceId, plan: &Plan, step: &StepName) -> Result<(), Engine
         Some(_) => format!("it is a part of `{}`; name that", step.top()),
         None => format!("it is not a step; the steps are {known}"),
     };
-    Err(not_from(id, step, why))
+    Err(not_from(id, WorkflowStatus::Failed, step, why))
 }
 
-fn not_from(id: InstanceId, step: &StepName, why: String) -> EngineError {
+fn not_from(id: InstanceId, from: WorkflowStatus, step: &StepName, why: String) -> EngineError {
     EngineError::InvalidTransition {
         what: format!("instance {id}"),
-        from: "failed".to_owned(),
-        to: format!("retry from `{step}`"),
+        from: from.to_string(),
+        to: format!("running from `{step}`"),
         why,
     }
 }

@@ -5,9 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use semver::Version;
 use stepcell_model::component::Export;
-use stepcell_model::definition::{
-    ComponentRef, Finding, MachineStep, StepDefinition, VersionRequirement, WorkflowDefinition,
-};
+use stepcell_model::definition::{ComponentRef, Finding, StepDefinition, VersionRequirement, WorkflowDefinition};
 use stepcell_model::expression::Scope;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{ComponentName, PredicateName, StepName, WorkflowName};
@@ -18,13 +16,27 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 use stepcell_store::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
 
 use crate::clock::Clock;
-use crate::component_step::ComponentStep;
 use crate::error::EngineError;
 use crate::native::HostSteps;
-use crate::runner::{ComponentRefused, StepRunner};
-use crate::step::Step;
+use crate::runner::StepRunner;
+
+mod host;
 
 /// Registers and finds definitions and components. What it keeps lives in the store; compiled plans are kept in memory.
+///
+/// # Examples
+/// ```
+/// # use stepcell_engine::{EngineError, Versions, WorkflowRegistry};
+/// # use stepcell_model::definition::WorkflowDefinition;
+/// # async fn example(registry: &WorkflowRegistry, approval: WorkflowDefinition) -> Result<(), EngineError> {
+/// let name = approval.name.clone();
+/// registry.register_definition(approval).await?;
+/// assert!(registry.has_definition(&name, None).await?);
+/// let latest = registry.get_definition(&name, None).await?;
+/// assert!(registry.list_definitions(Versions::Active).await?.contains(&latest));
+/// # Ok(())
+/// # }
+/// ```
 pub struct WorkflowRegistry {
     store: Arc<dyn WorkflowStore>,
     runner: Arc<dyn StepRunner>,
@@ -76,47 +88,6 @@ impl WorkflowRegistry {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self { store, runner, steps, clock, plans: RwLock::default(), predicates: RwLock::default() }
-    }
-
-    /// Lets definitions run a step of this process, as `component: host:<name>`.
-    ///
-    /// It is known as long as the process lives, and nowhere else: register it at each start, before the engine drives.
-    /// An attempt of a step that is not registered fails as a fault of the host, and is retried as the policy says.
-    ///
-    /// # Errors
-    /// [`EngineError::ComponentRefused`] if the name is malformed, or another step's.
-    pub fn register_step(&self, step: Arc<dyn Step>) -> Result<(), EngineError> {
-        let what = format!("`host:{}`", step.name());
-        self.steps.register(step).map_err(|ComponentRefused { reason }| EngineError::ComponentRefused { what, reason })
-    }
-
-    /// A step that a definition's text would name, to be run alone; a component is made ready to be run.
-    ///
-    /// # Errors
-    /// [`EngineError::ComponentNotFound`], [`EngineError::ComponentRefused`] if there is none such.
-    pub async fn load_step(&self, wanted: &ComponentRef) -> Result<Arc<dyn Step>, EngineError> {
-        if let ComponentRef::Host(name) = wanted {
-            let found = self.steps.find(&ComponentRef::host_digest(name));
-            let reason = || self.unknown_host_step(name);
-            return found
-                .ok_or_else(|| EngineError::ComponentRefused { what: format!("`{wanted}`"), reason: reason() });
-        }
-        let record = self.get_component(wanted).await?;
-        self.prepare(record.digest).await?;
-        let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
-        Ok(Arc::new(ComponentStep {
-            description: summary.unwrap_or_default().to_owned(),
-            name: record.name,
-            digest: record.digest,
-            runner: Arc::clone(&self.runner),
-        }))
-    }
-
-    fn unknown_host_step(&self, name: &ComponentName) -> String {
-        let known = self.steps.names().iter().map(ToString::to_string).collect::<Vec<_>>();
-        let known =
-            if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
-        format!("no step `{name}` is registered in this process, {known}; register it with `register_step` first")
     }
 
     /// Checks a component against the contract, makes it ready to be run, and registers it.
@@ -296,8 +267,7 @@ impl WorkflowRegistry {
                 newest(&known, version).cloned().ok_or_else(|| unknown_component(name, version, &known))
             }
             ComponentRef::Host(name) => {
-                let digest = ComponentRef::host_digest(name);
-                return Ok(self.steps.find(&digest).map(|_| digest).ok_or_else(|| self.unknown_host_step(name)));
+                return Ok(self.resolve_host(name, needs));
             }
             ComponentRef::File(path) => {
                 Err(format!("`{path}` is a file, which only `run` and `definition apply` read; push it and name it"))
@@ -459,8 +429,8 @@ impl WorkflowRegistry {
     }
 
     fn keep(&self, plan: Plan) -> Arc<Plan> {
-        for step in plan.definition.steps.values() {
-            if let StepDefinition::Machine(MachineStep { component: ComponentRef::Host(name), .. }) = step {
+        for used in plan.definition.components() {
+            if let ComponentRef::Host(name) = used.component {
                 self.steps.note(name);
             }
         }

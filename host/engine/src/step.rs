@@ -4,21 +4,15 @@
 //! for it all the same: each attempt has a snapshot of its own, writes go with the outcome, a panic costs the attempt
 //! alone, and time is limited. What it does not hold is memory and CPU: those limits need a cell.
 
-use std::any::Any;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::FutureExt as _;
-use stepcell_model::attempt::{
-    AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, HookReport, OUTPUT_BYTES_MAX, Receipt,
-};
-use stepcell_model::failure::{EngineCode, Failure};
-use stepcell_model::json::{JSON_DEPTH_MAX, Json};
-use tokio::time::Instant;
+use stepcell_model::attempt::{AttemptOutcome, AttemptReport, ContextWrites, HookReport};
+use stepcell_model::failure::Failure;
+use stepcell_model::json::Json;
 
 use crate::context::WorkflowContext;
+use crate::deadline::{Deadline, checked_output};
 
 /// A step: what a component exports, as a Rust trait.
 ///
@@ -29,7 +23,7 @@ use crate::context::WorkflowContext;
 /// # Examples
 /// ```
 /// use async_trait::async_trait;
-/// use serde_json::json;
+/// use serde_json::{Value, json};
 /// use stepcell_engine::{Step, WorkflowContext};
 /// use stepcell_model::failure::Failure;
 /// use stepcell_model::json::Json;
@@ -43,9 +37,9 @@ use crate::context::WorkflowContext;
 ///     }
 ///
 ///     async fn execute(&self, context: &mut WorkflowContext) -> Result<Json, Failure> {
-///         let prices = context.get("prices").and_then(|prices| prices.as_array());
+///         let prices = context.get("prices").and_then(Value::as_array);
 ///         let prices = prices.ok_or_else(|| Failure::new("no-prices", "`prices` is no list."))?;
-///         let total: i64 = prices.iter().filter_map(|price| price.as_i64()).sum();
+///         let total: i64 = prices.iter().filter_map(Value::as_i64).sum();
 ///         context.set("total", json!(total))?;
 ///         Ok(json!(total).into())
 ///     }
@@ -142,73 +136,4 @@ async fn failure_hook<S: Step + ?Sized>(step: &S, mut context: WorkflowContext, 
     let trace = deadline.trace(&context, &AttemptOutcome::Skipped);
     let writes = if failure.is_none() { context.take_writes() } else { ContextWrites::new() };
     HookReport { writes, failure, trace }
-}
-
-/// When an attempt is stopped, and why.
-struct Deadline {
-    began: Instant,
-    limit: Duration,
-    code: EngineCode,
-}
-
-impl Deadline {
-    fn of(limits: &CellLimits) -> Self {
-        let wall = limits.wall_max.min(CellLimits::TOP.wall_max);
-        let (limit, code) = match limits.timeout {
-            Some(timeout) if timeout < wall => (timeout, EngineCode::Timeout),
-            Some(_) | None => (wall, EngineCode::Wall),
-        };
-        Self { began: Instant::now(), limit, code }
-    }
-
-    /// Ends work when the time is up, and makes a panic of it a failure like a trap of a component.
-    async fn bound<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let work = AssertUnwindSafe(work).catch_unwind();
-        match tokio::time::timeout_at(self.began + self.limit, work).await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(panic)) => Err(Failure::engine(EngineCode::Trap, format!("The step panicked: {}.", said(&*panic)))),
-            Err(_) => Err(self.failure()),
-        }
-    }
-
-    fn failure(&self) -> Failure {
-        let ms = self.limit.as_millis();
-        let message = if self.code == EngineCode::Timeout {
-            format!("The step ran longer than its timeout of {ms} ms.")
-        } else {
-            format!("The attempt ran longer than its limit of {ms} ms.")
-        };
-        Failure::engine(self.code, message)
-    }
-
-    fn trace(&self, context: &WorkflowContext, outcome: &AttemptOutcome) -> AttemptTrace {
-        let output_bytes = match outcome {
-            AttemptOutcome::Succeeded(output) => output.len_bytes(),
-            AttemptOutcome::Skipped | AttemptOutcome::Failed(_) => 0,
-        };
-        let receipt = Receipt {
-            wall_us: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            bytes_out: (output_bytes + context.written_bytes()) as u64,
-            ..Receipt::default()
-        };
-        AttemptTrace { receipt, ..AttemptTrace::default() }
-    }
-}
-
-fn checked_output(output: Json) -> Result<Json, Failure> {
-    if output.len_bytes() > OUTPUT_BYTES_MAX {
-        let message = format!("The output has {} bytes, and may have {OUTPUT_BYTES_MAX}.", output.len_bytes());
-        return Err(Failure::engine(EngineCode::Output, message));
-    }
-    if output.depth() > JSON_DEPTH_MAX {
-        let message = format!("The output nests deeper than {JSON_DEPTH_MAX}; flatten the value.");
-        return Err(Failure::engine(EngineCode::InvalidOutput, message));
-    }
-    Ok(output)
-}
-
-/// The text that a panic was raised with.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it does not say why")
 }

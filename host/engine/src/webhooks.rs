@@ -18,16 +18,13 @@ use stepcell_model::name::{KEY_LEN_BYTES_MAX, StepName};
 use stepcell_model::plan::{MessageSource, Plan, PlannedKind};
 use stepcell_model::record::InstanceIdentity;
 use stepcell_model::time::Timestamp;
-use stepcell_model::transition::Cause;
+use stepcell_model::transition::{Cause, MESSAGE_LEN_BYTES_MAX};
 
 use crate::engine::WorkflowEngine;
 use crate::error::EngineError;
 
 /// How old or how far ahead the timestamp of a signed delivery may be. Protects against deliveries that are replayed.
 pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
-
-/// The longest body of a delivery, in bytes. What a step may return is bounded alike.
-pub const CALLBACK_LEN_BYTES_MAX: usize = 1 << 20;
 
 /// Where a webhook step of an instance is called back.
 #[derive(Clone, PartialEq, Eq)]
@@ -148,8 +145,8 @@ impl WorkflowEngine {
         if mac(b"token", &[&expected]).verify_slice(&mac(b"token", &[&given]).finalize().into_bytes()).is_err() {
             return Err(refused("the token is wrong"));
         }
-        if delivery.body.len() > CALLBACK_LEN_BYTES_MAX {
-            let why = format!("the body has {} bytes; at most {CALLBACK_LEN_BYTES_MAX}", delivery.body.len());
+        if delivery.body.len() > MESSAGE_LEN_BYTES_MAX {
+            let why = format!("the body has {} bytes; at most {MESSAGE_LEN_BYTES_MAX}", delivery.body.len());
             return Err(EngineError::CallbackRefused { why });
         }
         if delivery.id.as_ref().is_some_and(|id| !(1..=KEY_LEN_BYTES_MAX).contains(&id.len())) {

@@ -5,6 +5,8 @@
 mod kit;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::json;
 use stepcell_engine::{EngineError, Executed, ExecutionEngine, WorkflowContext};
@@ -12,7 +14,7 @@ use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::id::InstanceId;
 use stepcell_model::status::WorkflowStatus;
 
-use crate::kit::{Answer, TestHost, done, returns, user, writes};
+use crate::kit::{Answer, TestHost, done, fails, returns, user, writes};
 
 /// Registers `w`: `ask`, a person, then `tell`, which returns what they said.
 async fn asks(host: &TestHost) {
@@ -57,6 +59,34 @@ on_every_store! {
         assert_eq!(engine(&host).get_instance(id).await.unwrap().status, WorkflowStatus::Canceled);
         assert!(matches!(again, EngineError::AlreadyCompleted { .. }), "{again}");
         assert!(matches!(unknown, EngineError::InstanceNotFound { .. }), "{unknown}");
+    }
+
+    async fn a_failed_instance_goes_on_where_it_failed_or_from_a_named_step(host: TestHost) {
+        let broken = Arc::new(AtomicBool::new(true));
+        let is_broken = Arc::clone(&broken);
+        host.step("first", |_| returns("first")).await;
+        host.step("second", move |_| if is_broken.load(SeqCst) { fails("broken", "not yet") } else { returns("second") })
+            .await;
+        let definition = WorkflowDefinition::builder("w", "1.0.0")
+            .machine("first", "first@1")
+            .machine("second", "second@1")
+            .edge("first", "second");
+        host.register(definition.build().unwrap()).await;
+        let (one, two) = (host.run("w", json!({})).await.identity.id, host.run("w", json!({})).await.identity.id);
+        broken.store(false, SeqCst);
+
+        let unknown = engine(&host).retry(two, Some(&"third".parse().unwrap())).await.unwrap_err();
+        engine(&host).retry(one, None).await.unwrap();
+        engine(&host).retry(two, Some(&"first".parse().unwrap())).await.unwrap();
+        assert_eq!(host.settled(one).await.status, WorkflowStatus::Completed);
+        assert_eq!(host.settled(two).await.status, WorkflowStatus::Completed);
+        let finished = engine(&host).retry(one, None).await.unwrap_err();
+
+        assert_eq!(host.path(one).await, ["first succeeded", "second failed", "second succeeded"]);
+        let path = host.path(two).await;
+        assert_eq!(path, ["first succeeded", "second failed", "first succeeded", "second succeeded"]);
+        assert!(matches!(unknown, EngineError::InvalidTransition { .. }), "{unknown}");
+        assert!(matches!(finished, EngineError::AlreadyCompleted { .. }), "{finished}");
     }
 
     async fn running_instances_are_those_of_which_something_can_move(host: TestHost) {

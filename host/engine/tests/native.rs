@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use stepcell_engine::{EngineError, Executed, StartRequest, Step, WorkflowContext, execute_step};
+use stepcell_engine::{EngineError, Executed, Gateway, StartRequest, Step, WorkflowContext, execute_step};
 use stepcell_model::attempt::CellLimits;
-use stepcell_model::definition::{MachineStep, RetryPolicy, WorkflowDefinition};
+use stepcell_model::definition::{GatewayStep, MachineStep, RetryPolicy, WorkflowDefinition};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::Json;
-use stepcell_model::name::{TenantId, UserId};
+use stepcell_model::name::{StepName, TenantId, UserId};
 use stepcell_model::record::ExecutionRecord;
 use stepcell_model::status::{StepStatus, WorkflowStatus};
 
@@ -81,6 +81,25 @@ impl Step for Endless {
     async fn execute(&self, context: &mut WorkflowContext) -> Result<Json, Failure> {
         context.set("begun", true)?;
         std::future::pending().await
+    }
+}
+
+/// A gateway that names what the context has under `way`.
+struct Way;
+
+#[async_trait]
+impl Gateway for Way {
+    fn name(&self) -> &str {
+        "way"
+    }
+
+    async fn evaluate(&self, context: &WorkflowContext, targets: &[StepName]) -> Result<Vec<String>, Failure> {
+        match context.get("way").and_then(Value::as_str) {
+            Some("all") => Ok(targets.iter().map(ToString::to_string).collect()),
+            Some("panic") => panic!("no way"),
+            Some(way) => Ok(vec![way.to_owned()]),
+            None => Err(Failure::new("lost", "`way` is not there.")),
+        }
     }
 }
 
@@ -375,6 +394,71 @@ on_every_store! {
 
         assert_eq!(host.settled(id).await.result, Some(json!("paid").into()));
         assert!(told.contains("engine.host") && told.contains("no step `pay` is registered in this process"), "{told}");
+    }
+
+    async fn a_host_gateway_names_the_steps_that_follow(host: TestHost) {
+        host.engine.registry().register_gateway(Arc::new(Way)).unwrap();
+        host.step("go", |_| done()).await;
+        let way = GatewayStep { retry: RetryPolicy::never(), ..GatewayStep::of_component("host:way".parse().unwrap()) };
+        let definition = WorkflowDefinition::builder("w", "1.0.0")
+            .step("choose", way)
+            .machine("left", "go@1")
+            .machine("right", "go@1")
+            .edge("choose", "left")
+            .edge("choose", "right");
+        host.register(definition.build().unwrap()).await;
+
+        for (way, path) in [
+            (json!({"way": "left"}), vec!["choose succeeded", "left succeeded"]),
+            (json!({"way": "all"}), vec!["choose succeeded", "left succeeded", "right succeeded"]),
+            (json!({"way": "nowhere"}), vec!["choose failed"]),
+            (json!({"way": "panic"}), vec!["choose failed"]),
+            (json!({}), vec!["choose failed"]),
+        ] {
+            let id = host.run("w", way.clone()).await.identity.id;
+            let mut taken = host.path(id).await;
+            taken.sort();
+            assert_eq!(taken, path, "{way}");
+        }
+    }
+
+    async fn a_host_step_is_no_gateway_and_a_gateway_is_no_step(host: TestHost) {
+        let registry = host.engine.registry();
+        registry.register_gateway(Arc::new(Way)).unwrap();
+        registry.register_step(Arc::new(native("work", |_| json_of(json!(1))))).unwrap();
+        let definition = WorkflowDefinition::builder("w", "1.0.0")
+            .step("choose", GatewayStep::of_component("host:work".parse().unwrap()))
+            .machine("do", "host:way")
+            .edge("choose", "do");
+
+        let error = registry.register_definition(definition.build().unwrap()).await.unwrap_err().to_string();
+
+        assert!(error.contains("`host:work` exports `step` and no `gateway`"), "{error}");
+        assert!(error.contains("`host:way` exports `gateway` and no `step`"), "{error}");
+        assert!(registry.load_step(&"host:way".parse().unwrap()).await.is_err());
+        assert!(registry.register_step(Arc::new(native("way", |_| json_of(json!(1))))).is_err());
+    }
+
+    async fn a_host_step_runs_as_a_member_of_a_group_and_to_undo_what_was_done(host: TestHost) {
+        let registry = host.engine.registry();
+        registry.register_step(Arc::new(native("book", |_| json_of(json!("booked"))))).unwrap();
+        registry.register_step(Arc::new(native("undo", |context| Ok(context.set("undone", 1).map(|()| Json::null())?)))).unwrap();
+        registry.register_step(Arc::new(native("fail", |_| Err(Failure::new("broken", "It broke."))))).unwrap();
+        let body = "
+initial_step: trip
+steps:
+  trip:
+    type: sequential
+    steps:
+      flight: { type: machine, component: host:book, compensate: host:undo }
+      hotel: { type: machine, component: host:fail }
+";
+        host.register_yaml("w", body).await;
+
+        let instance = host.run("w", json!({})).await;
+
+        assert_eq!(instance.status, WorkflowStatus::Failed);
+        assert_eq!(host.context(instance.identity.id).await["undone"], 1);
     }
 
     async fn a_component_is_run_alone_like_any_step(host: TestHost) {

@@ -142,10 +142,15 @@ on_every_store! {
             let EngineError::InvalidTransition { from, to, .. } = &error else { panic!("{error}") };
             assert_eq!((from.as_str(), to.as_str()), ("waiting", status.as_str()));
         }
+        let runs = instances.update_status(id, WorkflowStatus::Running, None).await.unwrap_err();
+        let paused = instances.update_status(id, WorkflowStatus::Paused, None).await.unwrap().unwrap();
+        let resumed = instances.update_status(id, WorkflowStatus::Running, None).await.unwrap().unwrap();
         let canceled = instances.update_status(id, WorkflowStatus::Canceled, Some("too late")).await.unwrap().unwrap();
         let again = instances.update_status(id, WorkflowStatus::Canceled, None).await.unwrap_err();
         let nobody = InstanceId::from_uuid(uuid::Uuid::nil());
 
+        assert!(matches!(runs, EngineError::InvalidTransition { .. }), "{runs}");
+        assert_eq!((paused.status, resumed.status), (WorkflowStatus::Paused, WorkflowStatus::Waiting));
         assert_eq!((canceled.status, canceled.error.unwrap().message.as_str()), (WorkflowStatus::Canceled, "too late"));
         assert!(matches!(again, EngineError::AlreadyCompleted { .. }), "{again}");
         assert!(instances.update_status(nobody, WorkflowStatus::Canceled, None).await.unwrap().is_none());
@@ -250,6 +255,19 @@ on_every_store! {
         assert_eq!(instance.error.unwrap().message, "the task of step `review` was canceled");
         assert!(matches!(again, EngineError::TaskAlreadyCompleted { status: TaskStatus::Canceled, .. }), "{again}");
         assert!(tasks.cancel_task(stepcell_model::id::TaskId::from_uuid(uuid::Uuid::nil())).await.unwrap().is_none());
+    }
+
+    async fn cancelling_the_task_of_a_groups_only_member_cancels_the_instance(host: TestHost) {
+        host.register_yaml(
+            "w",
+            "initial_step: group\nsteps: { group: { type: sequential, steps: { ask: { type: human }, then: { type: human } } } }",
+        )
+        .await;
+        let task = only_task(&host, "w", json!({})).await;
+
+        HumanTaskRepository::new(&host.engine).cancel_task(task.id).await.unwrap();
+
+        assert_eq!(host.engine.get_instance(task.instance).await.unwrap().status, WorkflowStatus::Canceled);
     }
 
     async fn cancelling_a_task_is_refused_where_other_branches_would_go_with_it(host: TestHost) {

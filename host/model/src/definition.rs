@@ -175,6 +175,15 @@ impl Outcome {
 
 impl Edge {
     /// An edge that is taken whenever its source succeeds.
+    ///
+    /// # Examples
+    /// ```
+    /// use stepcell_model::definition::Edge;
+    ///
+    /// let edge = Edge::new("review".parse()?, "approve".parse()?).when("context.get('score') >= 80");
+    /// assert_eq!(edge.condition.as_deref(), Some("context.get('score') >= 80"));
+    /// # Ok::<(), stepcell_model::name::MalformedName>(())
+    /// ```
     #[must_use]
     pub const fn new(source: StepName, target: StepName) -> Self {
         Self { source, target, condition: None, predicate: None, default: false, outcome: Outcome::Success }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::definition::WorkflowDefinition;
-use crate::name::StepName;
+use crate::definition::{Outcome, StepDefinition, WorkflowDefinition};
+use crate::name::{PredicateName, StepName};
 use crate::plan::StepIndex;
 use crate::status::StepType;
 
@@ -73,6 +73,9 @@ pub struct GraphNode {
     pub is_initial: bool,
     /// Whether it ends its branch.
     pub is_terminal: bool,
+    /// What it is made of: the members of a group and its callback, or what runs for each item. None for other steps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<GraphNode>,
 }
 
 /// One edge of a graph.
@@ -84,31 +87,67 @@ pub struct GraphEdge {
     pub target: StepName,
     /// The text of its condition.
     pub condition: Option<String>,
+    /// The predicate of the embedding program that must hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<PredicateName>,
     /// Whether it is taken when no other is.
     pub default: bool,
     /// How the source must have ended.
-    pub outcome: crate::definition::Outcome,
+    pub outcome: Outcome,
 }
 
 impl WorkflowDefinition {
     /// The definition's graph.
     #[must_use]
     pub fn graph(&self) -> WorkflowGraph {
-        let node = |(name, step): (&StepName, &crate::definition::StepDefinition)| GraphNode {
-            id: name.clone(),
-            label: label_of(name),
-            step_type: step.step_type(),
+        let node = |(name, step): (&StepName, &StepDefinition)| GraphNode {
             is_initial: *name == self.initial_step,
             is_terminal: self.is_terminal(name),
+            ..GraphNode::of(name.clone(), step)
         };
         let edge = |edge: &crate::definition::Edge| GraphEdge {
             source: edge.source.clone(),
             target: edge.target.clone(),
             condition: edge.condition.clone(),
+            predicate: edge.predicate.clone(),
             default: edge.default,
             outcome: edge.outcome,
         };
         WorkflowGraph { nodes: self.steps.iter().map(node).collect(), edges: self.edges.iter().map(edge).collect() }
+    }
+}
+
+impl GraphNode {
+    /// A step with everything that it is made of, as one that edges neither begin nor end at.
+    fn of(name: StepName, step: &StepDefinition) -> Self {
+        if step.for_each().is_none() {
+            return Self::of_one(name, step);
+        }
+        let item = name.part(StepName::ITEM).ok().map(|item| Self::of_one(item, step));
+        Self { step_type: StepType::ForEach, members: item.into_iter().collect(), ..Self::leaf(name, step) }
+    }
+
+    fn of_one(name: StepName, step: &StepDefinition) -> Self {
+        let member = |(member, step): (&str, &StepDefinition)| Some(Self::of(name.part(member).ok()?, step));
+        let own = step.members().into_iter().flatten().map(|(name, step)| (name.as_str(), step));
+        let callback = step.callback().map(|step| (StepName::CALLBACK, step));
+        let members = own.chain(callback).filter_map(member).collect();
+        Self { members, ..Self::leaf(name, step) }
+    }
+
+    fn leaf(name: StepName, step: &StepDefinition) -> Self {
+        let (label, step_type) = (label_of(&name), step.step_type());
+        Self { id: name, label, step_type, is_initial: false, is_terminal: false, members: Vec::new() }
+    }
+
+    /// The node and everything that it is made of, a whole before its parts.
+    pub fn with_members(&self) -> impl Iterator<Item = &Self> {
+        let mut open = vec![self];
+        std::iter::from_fn(move || {
+            let next = open.pop()?;
+            open.extend(next.members.iter().rev());
+            Some(next)
+        })
     }
 }
 
@@ -165,11 +204,12 @@ impl WorkflowGraph {
     }
 }
 
-/// A step's name for people: `_` and `-` become spaces, words begin with a capital.
+/// A step's name for people: `_` and `-` become spaces, words begin with a capital; a part's is its own alone.
 pub(crate) fn label_of(name: &StepName) -> String {
+    let own = name.as_str().rsplit('/').next().unwrap_or_default();
     let capitalised = |word: &str| {
         let mut letters = word.chars();
         letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
     };
-    name.as_str().split(['_', '-']).filter(|word| !word.is_empty()).map(capitalised).collect::<Vec<_>>().join(" ")
+    own.split(['_', '-']).filter(|word| !word.is_empty()).map(capitalised).collect::<Vec<_>>().join(" ")
 }

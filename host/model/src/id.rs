@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::time::Timestamp;
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -83,10 +85,16 @@ impl ExecutionNumber {
         ExecutionId(Uuid::new_v5(&instance.0, format!("execution/{}", self.0).as_bytes()))
     }
 
-    /// The id of the instance that this execution starts, if its step is a workflow.
+    /// The id of the instance that this execution starts at a time, if its step is a workflow.
+    ///
+    /// It sorts by that time like any other; the rest of it follows from the execution.
     #[must_use]
-    pub fn child_id(self, instance: InstanceId) -> InstanceId {
-        InstanceId(Uuid::new_v5(&instance.0, format!("child/{}", self.0).as_bytes()))
+    pub fn child_id(self, instance: InstanceId, at: Timestamp) -> InstanceId {
+        let name = Uuid::new_v5(&instance.0, format!("child/{}", self.0).as_bytes());
+        let mut rest = [0; 10];
+        rest.copy_from_slice(&name.as_bytes()[..10]);
+        let ms = u64::try_from(at.unix_ms()).unwrap_or(0);
+        InstanceId(uuid::Builder::from_unix_timestamp_millis(ms, &rest).into_uuid())
     }
 
     /// The id of the human task that this execution creates, if its step is a human one.

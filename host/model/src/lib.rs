@@ -8,6 +8,7 @@
 pub mod attempt;
 pub mod component;
 pub mod definition;
+mod dot;
 pub mod event_type;
 pub mod expression;
 pub mod failure;
@@ -28,3 +29,4 @@ pub mod staged;
 pub mod status;
 pub mod time;
 pub mod transition;
+pub mod why;

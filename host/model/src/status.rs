@@ -57,6 +57,14 @@ pub struct UnknownWord {
 
 words! {
     /// Where an instance stands.
+    ///
+    /// # Examples
+    /// ```
+    /// use stepcell_model::status::WorkflowStatus;
+    ///
+    /// assert_eq!("canceled".parse(), Ok(WorkflowStatus::Canceled));
+    /// assert!(WorkflowStatus::Canceled.is_finished());
+    /// ```
     WorkflowStatus {
         /// Stored, and nothing has started it yet.
         Pending = "pending",
@@ -85,6 +93,13 @@ impl WorkflowStatus {
 
 words! {
     /// Where an execution of a step stands.
+    ///
+    /// # Examples
+    /// ```
+    /// use stepcell_model::status::StepStatus;
+    ///
+    /// assert_eq!(StepStatus::Skipped.to_string(), "skipped");
+    /// ```
     StepStatus {
         /// It waits in a join for other branches.
         Pending = "pending",
@@ -107,6 +122,14 @@ words! {
 
 words! {
     /// What kind of step it is.
+    ///
+    /// # Examples
+    /// ```
+    /// use stepcell_model::status::StepType;
+    ///
+    /// assert_eq!("human".parse(), Ok(StepType::Human));
+    /// assert!("person".parse::<StepType>().is_err());
+    /// ```
     StepType {
         /// A component that the host runs by itself.
         Machine = "machine",

@@ -65,9 +65,10 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        DateTime::parse_from_rfc3339(&text)
-            .map(|time| time.to_utc().into())
-            .map_err(|error| serde::de::Error::custom(format!("`{text}` is no RFC 3339 time: {error}")))
+        DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc().into()).map_err(|error| {
+            let text = crate::problem::shorten(&text, 80);
+            serde::de::Error::custom(format!("`{text}` is no RFC 3339 time such as `2026-12-24T18:00:00Z`: {error}"))
+        })
     }
 }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use self::draft::Draft;
 pub use self::flow::JOINED_LEN_BYTES_MAX;
+pub use self::join::ACTIVE_MAX;
 use self::join::Activation;
 pub use self::machine::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX};
 pub use self::parts::ITEMS_MAX;
@@ -64,6 +65,12 @@ pub struct Transition {
 
 /// How many messages an instance keeps for steps that were not reached yet. Protects the store.
 pub const KEPT_MESSAGES_MAX: usize = 100;
+
+/// How many bytes those messages have together. Protects memory: they are loaded with their instance.
+pub const KEPT_MESSAGES_LEN_BYTES_MAX: usize = 4 << 20;
+
+/// How many bytes one message has. What a step may return is bounded alike.
+pub const MESSAGE_LEN_BYTES_MAX: usize = 1 << 20;
 
 /// Something that happened and that an instance must react to.
 #[derive(Clone, Debug)]

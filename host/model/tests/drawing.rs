@@ -66,6 +66,7 @@ fn a_diagram_with_state_styles_each_step_that_an_instance_came_to() {
         completed: vec![name("read_score"), name("way")],
         failed: vec![name("approve")],
         current: vec![name("look_at_it")],
+        canceled: Vec::new(),
     };
 
     let text = scoring().to_mermaid_with(&state);
@@ -140,6 +141,41 @@ fn the_graph_as_json_has_what_a_program_needs_to_draw() {
     );
 }
 
+/// Case 57.
+#[test]
+fn a_group_is_one_node_with_its_members_inside() {
+    let definition = WorkflowDefinition::from_text(
+        "schema: stepcell/v1\nname: w\nversion: 1.0.0\ninitial_step: checks\nsteps:\n  checks:\n    type: parallel\n    \
+         steps:\n      fraud: { type: machine, component: a@1 }\n      both: { type: sequential, steps: { ask: { type: human } } }\n    \
+         callback: { type: machine, component: a@1 }\n",
+    )
+    .unwrap();
+
+    let graph = serde_json::to_value(definition.graph()).unwrap();
+
+    let inside = |id: &str, label: &str, kind: &str| json!({"id": id, "label": label, "type": kind, "is_initial": false, "is_terminal": false});
+    let mut both = inside("checks/both", "Both", "sequential");
+    both["members"] = json!([inside("checks/both/ask", "Ask", "human")]);
+    assert_eq!(graph["nodes"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        graph["nodes"][0]["members"],
+        json!([inside("checks/fraud", "Fraud", "machine"), both, inside("checks/callback", "Callback", "machine")])
+    );
+}
+
+/// Case 41.
+#[test]
+fn an_edge_with_a_predicate_is_labeled_with_its_name() {
+    let definition = WorkflowDefinition::from_text(
+        "schema: stepcell/v1\nname: w\nversion: 1.0.0\ninitial_step: a\nsteps: { a: { type: human }, b: { type: human } }\n\
+         edges: [{ source: a, target: b, predicate: is-open }]\n",
+    )
+    .unwrap();
+
+    assert_eq!(serde_json::to_value(definition.graph()).unwrap()["edges"][0]["predicate"], "is-open");
+    assert!(definition.to_mermaid().contains("a -->|is-open| b"), "{}", definition.to_mermaid());
+}
+
 /// Case 22.
 #[test]
 fn a_diamond_has_two_ways_through() {
@@ -180,4 +216,142 @@ fn the_depth_of_a_step_is_its_fewest_edges_and_minus_one_where_no_way_leads() {
     for (from, to, depth) in [("a", "a", 0), ("a", "c", 1), ("a", "d", 2), ("d", "a", -1)] {
         assert_eq!(graph.depth(&name(from), &name(to)), depth, "{from} to {to}");
     }
+}
+
+/// A group of every kind, one in another, and a step for each item.
+fn nested() -> WorkflowDefinition {
+    WorkflowDefinition::from_text(
+        "schema: stepcell/v1
+name: nested
+version: 1.0.0
+initial_step: checks
+steps:
+  checks:
+    type: parallel
+    steps:
+      fraud: { type: machine, component: a@1 }
+      review:
+        type: sequential
+        steps: { look: { type: human }, say: { type: machine, component: a@1 } }
+    callback: { type: machine, component: a@1 }
+  rooms: { type: machine, component: a@1, for_each: rooms, compensate: a@1 }
+  way: { type: conditional, key: way, steps: {} }
+edges:
+  - { source: checks, target: rooms }
+  - { source: rooms, target: way, condition: context.ok }
+",
+    )
+    .unwrap()
+}
+
+/// Case 57.
+#[test]
+fn a_group_is_drawn_as_one_node_with_its_members_inside() {
+    insta::assert_snapshot!(nested().to_mermaid(), @"
+    graph TD
+        subgraph checks[START: Checks]
+            checks_fraud[Fraud]
+            subgraph checks_review[Review]
+                checks_review_look{{Look}}
+                checks_review_say[Say]
+                checks_review_look --> checks_review_say
+            end
+            checks_callback[Callback]
+            checks_fraud --> checks_callback
+            checks_review --> checks_callback
+        end
+        subgraph rooms[Rooms]
+            rooms_item[Item]
+        end
+        way[[END: Way]]
+        checks --> rooms
+        rooms -->|context.ok| way
+    ");
+    insta::assert_snapshot!(nested().to_dot_with(&GraphState::default()), @r#"
+    digraph "nested" {
+        compound=true;
+        subgraph "cluster_checks" {
+            label="START: Checks";
+            "checks/fraud" [label="Fraud", shape=box];
+            subgraph "cluster_checks/review" {
+                label="Review";
+                "checks/review/look" [label="Look", shape=hexagon];
+                "checks/review/say" [label="Say", shape=box];
+                "checks/review/look" -> "checks/review/say";
+            }
+            "checks/callback" [label="Callback", shape=box];
+            "checks/fraud" -> "checks/callback";
+            "checks/review/say" -> "checks/callback" [ltail="cluster_checks/review"];
+        }
+        subgraph "cluster_rooms" {
+            label="Rooms";
+            "rooms/item" [label="Item", shape=box];
+        }
+        "way" [label="END: Way", shape=box3d];
+        "checks/callback" -> "rooms/item" [ltail="cluster_checks", lhead="cluster_rooms"];
+        "rooms/item" -> "way" [label="context.ok", ltail="cluster_rooms"];
+    }
+    "#);
+}
+
+#[test]
+fn the_graph_as_json_shows_what_a_step_is_made_of_and_nothing_where_it_is_made_of_nothing() {
+    let graph = serde_json::to_value(nested().graph()).unwrap();
+
+    let checks = &graph["nodes"][0];
+    assert_eq!((&checks["type"], checks["members"].as_array().unwrap().len()), (&json!("parallel"), 3));
+    assert_eq!(
+        checks["members"][1]["members"][0],
+        json!({
+            "id": "checks/review/look", "label": "Look", "type": "human", "is_initial": false, "is_terminal": false
+        })
+    );
+    assert_eq!(checks["members"][2]["id"], "checks/callback");
+    assert_eq!(
+        (&graph["nodes"][1]["type"], &graph["nodes"][1]["members"][0]["type"]),
+        (&json!("for_each"), &json!("machine"))
+    );
+    assert_eq!(graph["nodes"][2].get("members"), None);
+}
+
+/// Case 106.
+#[test]
+fn members_are_coloured_like_any_step_and_what_is_not_drawn_is_not_styled() {
+    let state = GraphState {
+        completed: vec![name("checks/fraud"), name("rooms/item/compensate")],
+        current: vec![name("checks"), name("checks/review/look")],
+        canceled: vec![name("rooms")],
+        ..GraphState::default()
+    };
+
+    let text = nested().to_mermaid_with(&state);
+
+    assert_eq!(
+        text.strip_prefix(&nested().to_mermaid()).unwrap(),
+        "    style checks_fraud fill:#90EE90
+    style checks fill:#FFD700
+    style checks_review_look fill:#FFD700
+    style rooms fill:#D3D3D3
+"
+    );
+    let dot = nested().to_dot_with(&state);
+    assert!(dot.contains("label=\"START: Checks\"; style=filled; fillcolor=\"#FFD700\";\n"), "{dot}");
+    assert!(
+        dot.contains("\"checks/fraud\" [label=\"Fraud\", shape=box, style=filled, fillcolor=\"#90EE90\"];"),
+        "{dot}"
+    );
+}
+
+#[test]
+fn members_are_drawn_under_names_that_no_other_step_has() {
+    let definition = WorkflowDefinition::from_text(
+        "schema: stepcell/v1\nname: test\nversion: 1.0.0\ninitial_step: g_a\nsteps:\n  g_a: { type: gateway, mode: exclusive }\n  g: { type: \
+         sequential, steps: { a: { type: human }, b-: { type: human } } }\nedges: [{ source: g_a, target: g }]\n",
+    )
+    .unwrap();
+
+    let text = definition.to_mermaid();
+
+    assert!(text.contains("    g_a{START: G A}\n"), "{text}");
+    assert!(text.contains("        g_a_{{A}}\n        g_b_{{B}}\n        g_a_ --> g_b_\n"), "{text}");
 }

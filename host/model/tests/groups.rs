@@ -5,7 +5,7 @@
 mod kit;
 
 use serde_json::{Value, json};
-use stepcell_model::definition::WorkflowDefinition;
+use stepcell_model::definition::{WorkflowDefinition, WorkflowLimits};
 use stepcell_model::status::WorkflowStatus;
 
 use crate::kit::Run;
@@ -227,6 +227,19 @@ fn a_group_runs_for_each_item_too() {
     run.run(&["g/item/a", "g/item/b", "g/item/a", "g/item/b"]);
 
     assert_eq!(came_to_after(&run), json!(["g/item/b", "g/item/b"]));
+}
+
+#[test]
+fn more_executions_at_once_than_an_instance_may_have_fail_it_and_say_what_to_do() {
+    let inner = "x: { type: machine, component: a@1, for_each: items }";
+    let each = format!("{{ type: sequential, for_each: items, steps: {{ {inner} }} }}");
+    let definition = WorkflowDefinition { limits: WorkflowLimits { iterations: 100_000 }, ..with_group(&each) };
+
+    let run = Run::with(definition, json!({"items": vec![0; 60]}));
+
+    assert_eq!(run.status(), WorkflowStatus::Failed);
+    let error = run.instance.state.error.clone().unwrap();
+    assert!(error.message.starts_with("2000 step executions are active at once"), "{}", error.message);
 }
 
 #[test]

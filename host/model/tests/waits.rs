@@ -12,7 +12,7 @@ use stepcell_model::json::Json;
 use stepcell_model::letter::{ChildOutcome, Letter};
 use stepcell_model::name::{SignalName, StepName};
 use stepcell_model::status::WorkflowStatus;
-use stepcell_model::transition::{Cause, Refusal};
+use stepcell_model::transition::{Cause, KEPT_MESSAGES_MAX, MESSAGE_LEN_BYTES_MAX, Refusal};
 
 use crate::kit::Run;
 
@@ -150,6 +150,22 @@ fn a_signal_that_nobody_waits_for_is_refused_with_those_that_are_known() {
 }
 
 #[test]
+fn messages_that_are_kept_are_bounded_in_number_and_in_size() {
+    let mut run = Run::of(yaml(
+        "initial_step: a\nsteps: { a: { type: machine, component: a@1 }, w: { type: signal, signal: go } }\nedges: [{ \
+         source: a, target: w }]\n",
+    ));
+    for number in 0..KEPT_MESSAGES_MAX {
+        signal(&mut run, "go", json!(number)).unwrap();
+    }
+    assert!(matches!(signal(&mut run, "go", json!(1)), Err(Refusal::TooManyMessages { .. })));
+
+    let mut run = Run::of(waiting("{ type: signal, signal: go }"));
+    let large = json!("x".repeat(MESSAGE_LEN_BYTES_MAX));
+    assert!(matches!(signal(&mut run, "go", large), Err(Refusal::InvalidData { .. })));
+}
+
+#[test]
 fn what_waits_too_long_takes_its_timeout_edge() {
     for step in ["type: webhook", "type: signal", "type: human", "type: workflow, workflow: other"] {
         let mut run = Run::of(yaml(&format!(
@@ -194,7 +210,7 @@ fn letters(run: &Run) -> Vec<&'static str> {
 
 fn child_ended(run: &mut Run, outcome: ChildOutcome) -> Result<(), Refusal> {
     let execution = run.active("w").number;
-    let child = execution.child_id(run.instance.identity.id);
+    let child = run.child("w");
     run.tell(Cause::ChildEnded { execution, child, outcome })
 }
 
@@ -229,7 +245,7 @@ fn a_child_workflow_that_fails_fails_its_step() {
 #[test]
 fn canceling_goes_down_to_the_child_and_an_end_that_nobody_waits_for_is_refused() {
     let mut run = Run::of(waiting("{ type: workflow, workflow: other }"));
-    let child = ExecutionNumber(1).child_id(run.instance.identity.id);
+    let child = run.child("w");
 
     run.cancel("enough");
 

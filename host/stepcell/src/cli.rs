@@ -3,6 +3,7 @@
 //! JSON on stdout is a contract, and so are the exit codes, which stand in [`exit`] alone. What is said to people
 //! beside the result (progress, notes, hints, logs) goes to stderr. Nothing here decides what a workflow means.
 
+mod advance;
 mod attempts;
 mod check;
 mod component;
@@ -13,6 +14,7 @@ mod events;
 mod exit;
 mod input;
 mod instance;
+mod next;
 mod open;
 mod print;
 mod progress;
@@ -25,6 +27,7 @@ mod stops;
 mod summary;
 mod task;
 mod view;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -61,6 +64,8 @@ enum Verb {
     Instance(instance::Instance),
     #[command(subcommand)]
     Task(task::Task),
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     #[command(subcommand)]
     Definition(definition::Definition),
     #[command(subcommand)]
@@ -118,6 +123,7 @@ impl Verb {
             Self::Serve(verb) => verb.perform(settings).await,
             Self::Instance(verb) => verb.perform(settings).await,
             Self::Task(verb) => verb.perform(settings).await,
+            Self::Webhook(verb) => verb.perform(settings).await,
             Self::Definition(verb) => verb.perform(settings).await,
             Self::Component(verb) => verb.perform(settings).await,
             Self::Events(verb) => verb.perform(settings).await,

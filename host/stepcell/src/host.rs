@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stepcell_engine::{Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine};
+use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
 use stepcell_sandbox::{Sandbox, SandboxConfig, SandboxError};
 use stepcell_store::{MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
@@ -118,6 +118,12 @@ impl Host {
     }
 }
 
+impl AsRef<WorkflowEngine> for Host {
+    fn as_ref(&self) -> &WorkflowEngine {
+        &self.engine
+    }
+}
+
 /// A store for the engine, and the same once more where it must be closed in order.
 type OpenStore = (Arc<dyn WorkflowStore>, Option<Arc<SqliteStore>>);
 
@@ -143,11 +149,30 @@ impl HostBuilder {
         self
     }
 
+    /// Sets what tells the time; without this it is the machine's clock. A simulated one lets tests pass days at once.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.engine.clock = clock;
+        self
+    }
+
     /// Opens the host, and begins to drive if it may.
     ///
     /// # Errors
     /// [`HostError`] if the database, its lock or the sandbox can not be used.
     pub async fn open(self) -> Result<Host, HostError> {
+        self.open_with(|_| Ok(())).await
+    }
+
+    /// Opens the host as [`Self::open`] does, once `register` has made the program's own steps, gateways and predicates
+    /// known: whatever was under way goes on before this returns.
+    ///
+    /// # Errors
+    /// [`HostError`] if the database, its lock or the sandbox can not be used, or `register` refuses.
+    pub async fn open_with(
+        self,
+        register: impl FnOnce(&WorkflowRegistry) -> Result<(), EngineError>,
+    ) -> Result<Host, HostError> {
         let lock = match &self.database {
             Some(database) if self.access == Access::Drive => Some(DriverLock::take(database)?),
             Some(_) | None => None,
@@ -157,6 +182,7 @@ impl HostBuilder {
         let sandbox = Arc::new(Sandbox::new(&SandboxConfig { cells, cache_dir: self.cache })?);
         let runner: Arc<dyn StepRunner> = Arc::new(SandboxRunner(Arc::clone(&sandbox)));
         let engine = WorkflowEngine::new(store, runner, self.engine);
+        register(engine.registry())?;
         let driving = match self.access {
             Access::Drive => Some(engine.drive().await?),
             Access::Visit | Access::Read => None,

@@ -12,7 +12,7 @@ const WEBHOOKS: usize = 40;
 
 fn demo(folder: &Path) -> String {
     let webhooks =
-        std::fs::read_to_string(root().join("example-steps/data/github-webhooks.ndjson")).expect("they ship");
+        std::fs::read_to_string(root().join("example-steps/webhook-triage/github-webhooks.ndjson")).expect("they ship");
     let data = folder.join("webhooks.ndjson");
     let few: String = webhooks.lines().take(WEBHOOKS).map(|line| format!("{line}\n")).collect();
     std::fs::write(&data, few).expect("the folder can be written");

@@ -2,8 +2,12 @@
 
 mod contained;
 mod demo;
+mod embedded;
+mod examples;
 mod exports;
 mod first_step;
 mod flow;
+mod gateways;
+mod parts;
 mod refused;
 mod restart;

@@ -7,6 +7,7 @@
 mod manifest;
 mod names;
 mod places;
+mod seed;
 mod shape;
 mod tokens;
 mod tree;
@@ -138,4 +139,16 @@ fn nothing_names_one_machine() {
         places::one_machines_place,
         "name paths from the top of the workspace, and packages by name alone: where they come from is each machine's own setting",
     );
+}
+
+#[test]
+fn each_name_of_the_seed_is_shown_by_a_test() {
+    let files = tree::files();
+    let source = |path: &str| files.iter().find(|file| file.path == path).map(|file| file.text.as_str());
+    let page = source(seed::PAGE).expect("the page is in the workspace");
+
+    let findings = seed::unshown(page, source);
+
+    let way_out = "name a test that shows the row, as `path::name`, or take the row out";
+    assert!(findings.is_empty(), "{}: {findings:#?}\nThe way out: {way_out}", seed::PAGE);
 }

@@ -86,13 +86,14 @@ impl WorkflowInstanceRepository {
     }
 
     /// Brings an instance to a status that somebody may bring it to, and says how it stands then; none if there is no
-    /// such instance. `reason` is kept with it.
+    /// such instance.
     ///
-    /// Only the engine moves instances, so most statuses are refused: `canceled` cancels the instance.
+    /// Only the engine moves instances: `canceled` cancels one with `reason`, `paused` holds it, `running` lets one go on
+    /// that was held. The rest is refused.
     ///
     /// # Errors
-    /// [`EngineError::InvalidTransition`] with what to call instead, for a status that only its steps bring an instance to;
-    /// [`EngineError::AlreadyCompleted`] if it is finished.
+    /// [`EngineError::InvalidTransition`] with what to call instead, for a status that only its steps bring an instance to,
+    /// or if it is held already or not held; [`EngineError::AlreadyCompleted`] if it is finished.
     pub async fn update_status(
         &self,
         id: InstanceId,
@@ -100,26 +101,17 @@ impl WorkflowInstanceRepository {
         reason: Option<&str>,
     ) -> Result<Option<InstanceSummary>, EngineError> {
         let Some(instance) = self.0.store().find_instance(id).await? else { return Ok(None) };
-        let why = match status {
-            WorkflowStatus::Canceled => {
-                self.0.cancel_workflow(id, reason.unwrap_or("canceled")).await?;
-                return self.0.get_instance(id).await.map(Some);
-            }
-            WorkflowStatus::Pending => "an instance is never pending again; start another one with `start_workflow`",
-            WorkflowStatus::Running => "an instance runs by itself as soon as something of it can move",
-            WorkflowStatus::Waiting => "an instance waits by itself when every branch of it does",
-            WorkflowStatus::Paused => "nothing pauses an instance yet; cancel it with `cancel_workflow`",
-            WorkflowStatus::Completed => {
-                "an instance completes with its last branch; complete its tasks with `complete_task`"
-            }
-            WorkflowStatus::Failed => "an instance fails with a step of it; end it with `cancel_workflow`",
-        };
-        Err(EngineError::InvalidTransition {
-            what: format!("instance {id}"),
-            from: instance.status.to_string(),
-            to: status.to_string(),
-            why: why.to_owned(),
-        })
+        match status {
+            WorkflowStatus::Canceled => self.0.cancel_workflow(id, reason.unwrap_or("canceled")).await?,
+            WorkflowStatus::Paused => self.0.pause(id, None).await?,
+            WorkflowStatus::Running if instance.status == WorkflowStatus::Paused => self.0.resume(id, None).await?,
+            WorkflowStatus::Running
+            | WorkflowStatus::Pending
+            | WorkflowStatus::Waiting
+            | WorkflowStatus::Completed
+            | WorkflowStatus::Failed => return Err(only_by_steps(&instance, status)),
+        }
+        self.0.get_instance(id).await.map(Some)
     }
 
     async fn list(&self, filter: InstanceFilter) -> Result<Page<InstanceSummary>, EngineError> {
@@ -130,4 +122,24 @@ impl WorkflowInstanceRepository {
 /// The longest page of those with one status, or with any.
 fn with(status: Option<WorkflowStatus>) -> InstanceFilter {
     InstanceFilter { statuses: status.into_iter().collect(), limit: PageLimit::MAX, ..InstanceFilter::default() }
+}
+
+/// Says why nobody brings an instance to a status, and what to call instead.
+fn only_by_steps(instance: &InstanceSummary, to: WorkflowStatus) -> EngineError {
+    let why = match to {
+        WorkflowStatus::Running if instance.status == WorkflowStatus::Failed => "try it again with `retry`",
+        WorkflowStatus::Running => "an instance runs by itself as soon as something of it can move",
+        WorkflowStatus::Pending => "an instance is never pending again; start another one with `start_workflow`",
+        WorkflowStatus::Waiting => "an instance waits by itself when every branch of it does",
+        WorkflowStatus::Failed => "an instance fails with a step of it; end it with `cancel_workflow`",
+        WorkflowStatus::Completed | WorkflowStatus::Paused | WorkflowStatus::Canceled => {
+            "an instance completes with its last branch; complete its tasks with `complete_task`"
+        }
+    };
+    EngineError::InvalidTransition {
+        what: format!("instance {}", instance.identity.id),
+        from: instance.status.to_string(),
+        to: to.to_string(),
+        why: why.to_owned(),
+    }
 }

@@ -1,7 +1,7 @@
 //! The tasks of people.
 
 use stepcell_model::id::{InstanceId, TaskId};
-use stepcell_model::instance::{Phase, WorkflowInstance};
+use stepcell_model::instance::{Active, Phase, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::name::{GroupId, UserId};
 use stepcell_model::record::TaskRecord;
@@ -125,7 +125,11 @@ fn cancels(instance: &WorkflowInstance, task: &TaskRecord) -> Result<Cause, Engi
     {
         return Err(EngineError::TaskNotFound { what: format!("pending task {}", task.id) });
     }
-    if active.len() > 1 {
+    // The groups that the task is a part of wait for it and for nothing else.
+    let is_beside =
+        |other: &&Active| other.step != task.step && !task.step.as_str().starts_with(&format!("{}/", other.step));
+    let waits_twice = active.iter().filter(|active| active.step == task.step).count() > 1;
+    if waits_twice || active.iter().any(|other| is_beside(&other)) {
         return Err(EngineError::InvalidTransition {
             what: format!("task {}", task.id),
             from: TaskStatus::Pending.to_string(),

@@ -117,9 +117,11 @@ impl StepRunner for ScriptedRunner {
 
     async fn run(&self, call: StepCall) -> AttemptReport {
         let script = Arc::clone(&self.scripts.lock().unwrap()[&call.component].0);
-        self.calls.lock().unwrap().push((call.info.step.to_string(), call.clone()));
+        // Whoever waits for the call finds what the script did before it answered.
+        let answer = script(call.clone());
+        self.calls.lock().unwrap().push((call.info.step.to_string(), call));
         self.begun.notify_waiters();
-        match script(call) {
+        match answer {
             Answer::Output(output, writes) => report(AttemptOutcome::Succeeded(output.into()), writes),
             Answer::Skip => report(AttemptOutcome::Skipped, Vec::new()),
             Answer::Fail(failure) => report(AttemptOutcome::Failed(failure), Vec::new()),
@@ -191,6 +193,14 @@ pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
 impl TestHost {
     pub async fn on(backend: Backend) -> Self {
+        Self::on_wrapped(backend, |store| store).await
+    }
+
+    /// A host whose store is what `wrap` makes of the one that it would have.
+    pub async fn on_wrapped(
+        backend: Backend,
+        wrap: impl FnOnce(Arc<dyn WorkflowStore>) -> Arc<dyn WorkflowStore>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, folder): (Arc<dyn WorkflowStore>, _) = match backend {
             Backend::Memory => (Arc::new(MemoryStore::new()), None),
@@ -200,7 +210,7 @@ impl TestHost {
             }
         };
         let clock = Arc::new(SimulatedClock::at(START));
-        Self::over(store, folder, Arc::new(ScriptedRunner::default()), clock).await
+        Self::over(wrap(store), folder, Arc::new(ScriptedRunner::default()), clock).await
     }
 
     async fn over(
@@ -216,11 +226,37 @@ impl TestHost {
     }
 
     /// The host goes down where it stands, and a new one comes up on the same store.
-    pub async fn crash_and_restart(mut self) -> Self {
+    pub async fn crash_and_restart(self) -> Self {
+        let store = Arc::clone(&self.store);
+        self.crash_and_restart_on(store, |_| {}).await
+    }
+
+    /// The same, with another way to the same store; `prepare` is what happens while the host is down.
+    pub async fn crash_and_restart_on(
+        mut self,
+        store: Arc<dyn WorkflowStore>,
+        prepare: impl FnOnce(&SimulatedClock),
+    ) -> Self {
         drop(self.driving.take());
         self.engine.abandon();
-        let (store, runner, clock) = (Arc::clone(&self.store), Arc::clone(&self.runner), Arc::clone(&self.clock));
+        prepare(&self.clock);
+        let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
         Self::over(store, self._folder.take(), runner, clock).await
+    }
+
+    /// Waits until no instance is being moved.
+    pub async fn cools(&self) {
+        let cool = async {
+            while self.driving.as_ref().expect("it drives").hot_len() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), cool).await.expect("nothing moves any more");
+    }
+
+    /// The store, as the engine sees it.
+    pub fn store(&self) -> Arc<dyn WorkflowStore> {
+        Arc::clone(&self.store)
     }
 
     /// An engine of another process on the same SQLite database: it changes instances and moves none.
@@ -266,6 +302,13 @@ impl TestHost {
     pub async fn register_yaml(&self, name: &str, body: &str) {
         let text = format!("schema: stepcell/v1\nname: {name}\nversion: 1.0.0\n{body}");
         self.register(WorkflowDefinition::from_text(&text).unwrap_or_else(|problems| panic!("{problems}"))).await;
+    }
+
+    /// Registers components that return the name of the step that they run as.
+    pub async fn named(&self, steps: &[&str]) {
+        for step in steps {
+            self.step(step, |call| returns(call.info.step.as_str())).await;
+        }
     }
 
     pub async fn start(&self, workflow: &str, data: Value) -> InstanceId {
@@ -339,6 +382,12 @@ impl TestHost {
     pub async fn context(&self, id: InstanceId) -> Value {
         let context = self.store.load_context(id).await.unwrap();
         Value::Object(context.into_iter().map(|(key, value)| (key.to_string(), value.tree().clone())).collect())
+    }
+
+    /// Lets somebody complete the oldest pending task of a step.
+    pub async fn completes(&self, id: InstanceId, step: &str, data: Value) {
+        let step = StepName::new(step).unwrap();
+        self.engine.complete_human_task(id, &step, user("ada"), data.into()).await.unwrap();
     }
 
     pub async fn tasks(&self, id: InstanceId) -> Vec<TaskRecord> {

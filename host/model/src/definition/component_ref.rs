@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use semver::Version;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::ComponentDigest;
@@ -128,10 +129,22 @@ impl Serialize for VersionRequirement {
 
 impl<'de> Deserialize<'de> for VersionRequirement {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|()| {
-            serde::de::Error::custom(format!("`{text}` is no version; write `1.0.3`, or its beginning as in `1`"))
-        })
+        deserializer.deserialize_str(VersionVisitor)
+    }
+}
+
+struct VersionVisitor;
+
+impl Visitor<'_> for VersionVisitor {
+    type Value = VersionRequirement;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a version in quotes, such as \"1.0.3\", or its beginning as in \"1\"")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<VersionRequirement, E> {
+        text.parse()
+            .map_err(|()| E::custom(format!("`{text}` is no version; write `1.0.3`, or its beginning as in `1`")))
     }
 }
 

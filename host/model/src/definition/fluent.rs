@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use super::{ComponentRef, GatewayMode, GatewayStep, HumanStep, MachineStep, RetryPolicy, StepDefinition, StepLimits};
+use super::{
+    CompleteWhen, ComponentRef, ConditionalGroup, GatewayMode, GatewayStep, HumanStep, MachineStep, ParallelGroup,
+    RetryPolicy, SequentialGroup, SignalStep, StepDefinition, StepLimits, TimerStep, WebhookStep, WorkflowStep,
+};
 use crate::json::Json;
-use crate::name::{ContextKey, GroupId, UserId};
+use crate::name::{ContextKey, GroupId, StepName, UserId};
 use crate::time::Span;
 
 impl MachineStep {
@@ -144,22 +147,105 @@ impl GatewayStep {
     }
 }
 
-impl From<MachineStep> for StepDefinition {
-    fn from(step: MachineStep) -> Self {
-        Self::Machine(step)
+impl SequentialGroup {
+    /// A group without members.
+    ///
+    /// # Examples
+    /// ```
+    /// use stepcell_model::definition::{ComponentRef, SequentialGroup, WorkflowDefinition};
+    ///
+    /// let check = |name: &str| format!("acme/{name}@1").parse::<ComponentRef>();
+    /// let validation = SequentialGroup::new()
+    ///     .with("format".parse()?, check("format")?)
+    ///     .with("content".parse()?, check("content")?);
+    /// let definition = WorkflowDefinition::builder("w", "1.0.0").step("validation", validation).build()?;
+    /// assert_eq!(definition.components().len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same group with one more member, which is given what the one before returned.
+    #[must_use]
+    pub fn with(mut self, name: StepName, step: impl Into<StepDefinition>) -> Self {
+        self.steps.insert(name, step.into());
+        self
     }
 }
 
-impl From<HumanStep> for StepDefinition {
-    fn from(step: HumanStep) -> Self {
-        Self::Human(step)
+impl ParallelGroup {
+    /// A group without members.
+    ///
+    /// # Examples
+    /// ```
+    /// use stepcell_model::definition::{ComponentRef, ParallelGroup, WorkflowDefinition};
+    ///
+    /// let step = |name: &str| format!("acme/{name}@1").parse::<ComponentRef>();
+    /// let notifications = ParallelGroup::new()
+    ///     .with("email".parse()?, step("email")?)
+    ///     .with("slack".parse()?, step("slack")?)
+    ///     .with_callback(step("log")?);
+    /// let definition = WorkflowDefinition::builder("w", "1.0.0").step("notify", notifications).build()?;
+    /// assert_eq!(definition.components().len(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same group with one more member.
+    #[must_use]
+    pub fn with(mut self, name: StepName, step: impl Into<StepDefinition>) -> Self {
+        self.steps.insert(name, step.into());
+        self
+    }
+
+    /// The same group with a step that is given the list of results, and whose result is the group's.
+    #[must_use]
+    pub fn with_callback(self, step: impl Into<StepDefinition>) -> Self {
+        Self { callback: Some(Box::new(step.into())), ..self }
+    }
+
+    /// The same group, which succeeds once so many members have.
+    #[must_use]
+    pub fn complete_when(self, complete_when: CompleteWhen) -> Self {
+        Self { complete_when, ..self }
+    }
+
+    /// The same group, of which so many members run at once.
+    #[must_use]
+    pub fn at_most(self, members: u32) -> Self {
+        Self { max_concurrency: Some(members), ..self }
     }
 }
 
-impl From<GatewayStep> for StepDefinition {
-    fn from(step: GatewayStep) -> Self {
-        Self::Gateway(step)
-    }
+/// Makes each kind of step a step.
+macro_rules! kinds {
+    ($($step:ident => $kind:ident),+ $(,)?) => {
+        $(
+            impl From<$step> for StepDefinition {
+                fn from(step: $step) -> Self {
+                    Self::$kind(step)
+                }
+            }
+        )+
+    };
+}
+
+kinds! {
+    MachineStep => Machine,
+    HumanStep => Human,
+    GatewayStep => Gateway,
+    TimerStep => Timer,
+    WebhookStep => Webhook,
+    SignalStep => Signal,
+    SequentialGroup => Sequential,
+    ParallelGroup => Parallel,
+    ConditionalGroup => Conditional,
+    WorkflowStep => Workflow,
 }
 
 impl From<ComponentRef> for StepDefinition {
@@ -221,5 +307,26 @@ mod tests {
             let text = format!(r#"{{"type": "gateway", "mode": "{mode}", "description": "Decides."}}"#);
             assert_eq!(step, serde_json::from_str(&text).unwrap());
         }
+    }
+
+    #[test]
+    fn groups_built_in_rust_are_those_written_in_yaml() {
+        let step = |name: &str| format!("acme/{name}@1").parse::<ComponentRef>().unwrap();
+        let name = |name: &str| name.parse::<StepName>().unwrap();
+        let both = ParallelGroup::new()
+            .with(name("email"), step("email"))
+            .with(name("slack"), step("slack"))
+            .with_callback(step("log"))
+            .complete_when(CompleteWhen::Any)
+            .at_most(1);
+        let line = SequentialGroup::new().with(name("first"), step("first")).with(name("both"), both);
+        let text = "{schema: stepcell/v1, name: w, version: 1.0.0, initial_step: line, steps: {line: {type: sequential, \
+             steps: {first: {type: machine, component: acme/first@1}, both: {type: parallel, complete_when: any, \
+             max_concurrency: 1, callback: {type: machine, component: acme/log@1}, steps: {email: {type: machine, \
+             component: acme/email@1}, slack: {type: machine, component: acme/slack@1}}}}}}}";
+
+        let built = WorkflowDefinition::builder("w", "1.0.0").step("line", line).build().unwrap();
+
+        assert_eq!(built, WorkflowDefinition::from_text(text).unwrap());
     }
 }

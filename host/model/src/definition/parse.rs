@@ -46,7 +46,8 @@ impl LocatedDefinition {
         let definition = reader.definition(document.value());
         let mut findings = reader.findings;
         if let Some(definition) = &definition {
-            findings.extend(definition.findings_of(reader.extent));
+            let more = definition.findings_beside(&findings, reader.extent);
+            findings.extend(more);
         }
         match definition {
             Some(definition) if findings.is_empty() => Ok(Self { definition, document }),

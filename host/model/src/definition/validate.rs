@@ -22,12 +22,12 @@ impl WorkflowDefinition {
     /// Everything that is wrong, with the places as paths.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        self.findings_of(Extent::Whole)
+        self.findings_beside(&[], Extent::Whole)
     }
 
-    /// Everything that is wrong with what could be read of it.
-    pub(super) fn findings_of(&self, extent: Extent) -> Vec<Finding> {
-        let mut check = Check { definition: self, findings: Vec::new() };
+    /// Everything that is wrong with what could be read of it, beside what could not.
+    pub(super) fn findings_beside(&self, unread: &[Finding], extent: Extent) -> Vec<Finding> {
+        let mut check = Check { definition: self, unread, findings: Vec::new() };
         check.sizes();
         check.names();
         check.schema("input_schema", self.input_schema.as_ref(), &[]);
@@ -64,6 +64,8 @@ pub(super) enum Extent {
 
 struct Check<'a> {
     definition: &'a WorkflowDefinition,
+    /// What could not be read, and so is missing from the definition though it was written.
+    unread: &'a [Finding],
     findings: Vec<Finding>,
 }
 
@@ -78,6 +80,11 @@ fn step_path(step: &StepName, rest: &[&str]) -> Vec<PathPart> {
 impl Check<'_> {
     fn find(&mut self, path: Vec<PathPart>, message: impl Into<String>) {
         self.findings.push(Finding { path, message: message.into() });
+    }
+
+    /// Whether all of what stands at `path` could be read, so that what is missing there is missing.
+    fn is_read(&self, path: &[PathPart]) -> bool {
+        !self.unread.iter().any(|finding| finding.path.starts_with(path))
     }
 
     fn sizes(&mut self) {
@@ -170,7 +177,7 @@ impl Check<'_> {
             && (edge.condition.is_some() || edge.predicate.is_some())
         {
             let message = format!("the component of `{}` decides, so its edges have no conditions", edge.source);
-            self.find(path("condition"), message);
+            self.find(path(if edge.condition.is_some() { "condition" } else { "predicate" }), message);
         }
     }
 

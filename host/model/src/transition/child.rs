@@ -21,7 +21,7 @@ impl Draft<'_> {
             Err(failure) => return self.fail_unbegun(active, &failure),
         };
         let identity = &self.instance.identity;
-        let child = active.number.child_id(identity.id);
+        let child = active.number.child_id(identity.id, self.now);
         let depth = identity.parent.map_or(0, |parent| parent.depth) + 1;
         let parent = ParentLink { instance: identity.id, execution: active.number, depth };
         self.letters.push(Letter::StartChild(ChildStart {

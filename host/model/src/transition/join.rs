@@ -12,6 +12,11 @@ use crate::instance::{Active, Arrival, Phase, Place};
 use crate::name::StepName;
 use crate::plan::{PlannedEdge, PlannedKind, StepIndex};
 
+/// The most executions of one instance that are active at once.
+///
+/// Protects the store: each transition writes the state of all of them anew.
+pub const ACTIVE_MAX: usize = 2_000;
+
 /// A step that is to be active, and what came to it.
 pub(super) struct Activation {
     pub(super) target: StepIndex,
@@ -103,6 +108,14 @@ impl Draft<'_> {
         if counts && self.state.control.executions >= max {
             let message = format!(
                 "the instance ran {max} step executions, its limit; raise `limits.iterations`, or end the loop"
+            );
+            self.fail_instance_by(EngineCode::Iterations, &active, message);
+            return None;
+        }
+        if counts && self.state.control.active.len() >= ACTIVE_MAX {
+            let message = format!(
+                "{ACTIVE_MAX} step executions are active at once, the most that one instance may have; let fewer items or \
+                 members run at once with `max_concurrency`"
             );
             self.fail_instance_by(EngineCode::Iterations, &active, message);
             return None;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::draft::{Done, Draft};
 use super::flow::Leaving;
-use super::{KEPT_MESSAGES_MAX, Refusal};
+use super::{KEPT_MESSAGES_LEN_BYTES_MAX, KEPT_MESSAGES_MAX, MESSAGE_LEN_BYTES_MAX, Refusal};
 use crate::attempt::ContextWrites;
 use crate::definition::TimerStep;
 use crate::failure::{EngineCode, Failure};
@@ -15,11 +15,12 @@ use crate::letter::Letter;
 use crate::name::{SignalName, StepName};
 use crate::plan::{MessageSource, PlannedKind, PlannedMessage};
 use crate::record::{KeptMessage, MessageChange, TaskRecord};
+use crate::schema::FieldError;
 use crate::status::TaskStatus;
 use crate::time::{DURATION_MAX, Span, Timestamp};
 
 /// How many ids of deliveries a webhook step remembers, so that one that is repeated has no effect.
-const DELIVERY_IDS_MAX: usize = 32;
+const DELIVERY_IDS_MAX: usize = 8;
 
 impl Draft<'_> {
     pub(super) fn begin_timer(&mut self, active: &Active, timer: &TimerStep) {
@@ -180,6 +181,11 @@ impl Draft<'_> {
     }
 
     fn hand_over(&mut self, step: &StepName, payload: Json, is_meant: impl Fn(&Active) -> bool) -> Result<(), Refusal> {
+        if payload.len_bytes() > MESSAGE_LEN_BYTES_MAX {
+            let message = format!("has {} bytes; at most {MESSAGE_LEN_BYTES_MAX}", payload.len_bytes());
+            let errors = vec![FieldError { pointer: String::new(), message }];
+            return Err(Refusal::InvalidData { step: step.clone(), errors });
+        }
         if let Some(waiting) = self.waits_for_message(is_meant).cloned() {
             let (_, planned) = self.planned(&waiting);
             if let PlannedKind::Message(message) = &planned.kind {
@@ -187,7 +193,9 @@ impl Draft<'_> {
             }
             return Ok(());
         }
-        if self.kept_messages().len() >= KEPT_MESSAGES_MAX {
+        let kept = self.kept_messages();
+        let bytes = kept.iter().map(|message| message.payload.len_bytes()).sum::<usize>() + payload.len_bytes();
+        if kept.len() >= KEPT_MESSAGES_MAX || bytes > KEPT_MESSAGES_LEN_BYTES_MAX {
             return Err(Refusal::TooManyMessages { step: step.clone() });
         }
         self.state.control.messages += 1;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextData, ContextWrites, HookReport};
 use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
 use stepcell_model::failure::Failure;
-use stepcell_model::history::Event;
+use stepcell_model::history::{Event, HistoryEntry};
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::{Active, Control, InstanceState, Phase, WorkflowInstance};
 use stepcell_model::json::Json;
@@ -23,9 +23,13 @@ use stepcell_model::record::{CallbackSecret, ExecutionRecord, InstanceIdentity};
 use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::{Actor, Cause, Compensation, Refusal, Transition, advance, start};
+use stepcell_model::why::{Past, explain};
 use uuid::Uuid;
 
 use self::ledger::Ledger;
+
+/// Up to how many transitions each state is explained; the explanation of a long run takes long.
+const EXPLAINED_LEN_MAX: usize = 40;
 
 /// When every run begins.
 pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
@@ -36,6 +40,7 @@ pub struct Run {
     pub instance: WorkflowInstance,
     pub records: BTreeMap<ExecutionNumber, ExecutionRecord>,
     pub events: Vec<Event>,
+    pub history: Vec<HistoryEntry>,
     pub letters: Vec<Letter>,
     /// How long each move takes.
     pub pace: Duration,
@@ -59,6 +64,10 @@ pub fn writes(values: &[(&str, Value)]) -> ContextWrites {
 
 pub fn report(outcome: AttemptOutcome) -> AttemptReport {
     AttemptReport { outcome, writes: ContextWrites::new(), hook_failure: None, trace: AttemptTrace::default() }
+}
+
+pub fn hook() -> HookReport {
+    HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() }
 }
 
 pub fn fails_for_good() -> AttemptOutcome {
@@ -104,6 +113,7 @@ impl Run {
             instance,
             records: BTreeMap::new(),
             events: Vec::new(),
+            history: Vec::new(),
             letters: Vec::new(),
             pace: Duration::from_secs(1),
             now: START,
@@ -126,6 +136,9 @@ impl Run {
         self.keep(&transition);
         self.check_applied(&transition, &context_before);
         self.check();
+        if self.history.len() <= EXPLAINED_LEN_MAX || self.status().is_finished() {
+            self.check_explained();
+        }
         Ok(())
     }
 
@@ -196,14 +209,21 @@ impl Run {
         self.end(step, report(fails_for_good()));
         let execution = self.active(step).number;
         self.tell(Cause::FailureHookStarted { execution }).unwrap();
-        let report = HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() };
-        self.tell(Cause::FailureHookEnded { execution, input: None, report }).unwrap();
+        self.tell(Cause::FailureHookEnded { execution, input: None, report: hook() }).unwrap();
     }
 
     pub fn task(&self, step: &str) -> TaskId {
         match self.active(step).phase {
             Phase::AwaitingTask { task, .. } => task,
             ref other => panic!("`{step}` awaits no task but is {other:?}"),
+        }
+    }
+
+    /// The instance that a step waits for.
+    pub fn child(&self, step: &str) -> InstanceId {
+        match self.active(step).phase {
+            Phase::AwaitingChild { child, .. } => child,
+            ref other => panic!("`{step}` awaits no child but is {other:?}"),
         }
     }
 
@@ -241,6 +261,13 @@ impl Run {
     fn keep(&mut self, transition: &Transition) {
         self.ledger.take(&self.plan, transition);
         self.events.extend(transition.events.iter().cloned());
+        self.history.push(HistoryEntry {
+            position: transition.seq,
+            instance: transition.identity.id,
+            seq: transition.seq,
+            at: transition.at,
+            events: transition.events.clone(),
+        });
         self.letters.extend(transition.letters.iter().cloned());
         for record in &transition.executions {
             let before = self.records.insert(record.number, record.clone());
@@ -264,6 +291,29 @@ impl Run {
         for task in pending {
             assert_eq!(self.instance.tasks.get(&task.execution), Some(task));
         }
+    }
+
+    /// Every branch and every end is explained, in sentences.
+    fn check_explained(&self) {
+        let told = explain(&self.plan, &self.instance, &self.history);
+        for active in &self.instance.state.control.active {
+            let is_told = told.now.iter().any(|point| point.execution == Some(active.number));
+            assert!(is_told, "nothing is told of {active:?}");
+        }
+        assert!(!told.now.is_empty());
+        let texts = told.now.iter().map(|point| &point.text).chain(told.past.iter().map(|point| &point.text));
+        for text in texts {
+            assert!(text.len() > 1 && text.ends_with('.') && !text.ends_with(".."), "{text}");
+        }
+        let canceled = self.events.iter().filter(|event| matches!(event, Event::StepCanceled { .. })).count();
+        let reasons = told.past.iter().filter_map(|point| match &point.what {
+            Past::Canceled { reason } => Some(reason),
+            _ => None,
+        });
+        let reasons: Vec<_> = reasons.collect();
+        assert_eq!(reasons.len(), canceled);
+        let is_known = |reason: &&&String| reason.as_str() != "its branch ended";
+        assert_eq!(reasons.iter().filter(is_known).count(), canceled, "{:?}", told.past);
     }
 
     /// What holds of every instance between two transitions.

@@ -165,6 +165,8 @@ mod tests {
             ended_order: Some(number),
             assigned_to: None,
             completed_by: None,
+            part_of: None,
+            item: None,
         }
     }
 

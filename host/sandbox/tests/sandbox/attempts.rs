@@ -156,6 +156,8 @@ async fn a_step_knows_who_runs_it_and_what_ran_before() {
         ended_order: Some(1),
         assigned_to: None,
         completed_by: None,
+        part_of: None,
+        item: None,
     };
 
     let info = probe

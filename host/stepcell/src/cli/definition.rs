@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
-use stepcell::model::definition::WorkflowDefinition;
-use stepcell::model::name::WorkflowName;
+use stepcell::model::definition::{Visited, WorkflowDefinition};
+use stepcell::model::name::{StepName, WorkflowName};
 use stepcell::model::problem::Problems;
 use stepcell::model::record::DefinitionRecord;
 use stepcell::store::Inserted;
@@ -18,6 +18,9 @@ use super::open::{Output, Settings, cannot_open};
 use super::print::{self, note, plain};
 use super::register::{self, DefinitionFile};
 use super::view;
+
+/// How much of a digest is shown to people: `sha256:` and what tells it from others.
+const DIGEST_CHARS: usize = 19;
 
 /// Register, check, show and retire workflow definitions.
 #[derive(Debug, Subcommand)]
@@ -213,16 +216,34 @@ impl Named {
             text.push_str(&format!("purpose   {}\n", plain(description)));
         }
         text.push_str(&format!("created   {}\n\n", record.created_at));
-        let rows = definition.steps.iter().map(|(name, step)| {
-            let digest = record.components.iter().find(|(of, _)| of == name).map(|(_, digest)| digest.to_string());
-            let to = definition.edges.iter().filter(|edge| edge.source == *name).map(|edge| edge.target.to_string());
-            let digest = digest.map(|digest| digest.chars().take(19).collect::<String>());
-            let to = to.collect::<Vec<_>>().join(", ");
-            [name.to_string(), step.step_type().to_string(), print::or_dash(digest.as_ref()), to]
-        });
+        let rows = rows_of(&definition, &record);
         text.push_str(&print::table(["STEP", "TYPE", "COMPONENT", "LEADS TO"], rows));
         print::text(&text)
     }
+}
+
+/// A row for each step, members and callbacks of groups among them, and for each component that undoes one.
+fn rows_of(definition: &WorkflowDefinition, record: &DefinitionRecord) -> Vec<[String; 4]> {
+    let digest_of = |step: &StepName| {
+        let (_, digest) = record.components.iter().find(|(of, _)| of == step)?;
+        Some(digest.to_string().chars().take(DIGEST_CHARS).collect::<String>())
+    };
+    let mut rows = Vec::new();
+    definition.visit_steps(&mut |Visited { name, step, .. }| {
+        let each = step.for_each().map(|(key, _)| format!(", for each of {key}")).unwrap_or_default();
+        let to = definition.edges.iter().filter(|edge| edge.source == name).map(|edge| edge.target.to_string());
+        let to = to.collect::<Vec<_>>().join(", ");
+        rows.push([
+            name.to_string(),
+            format!("{}{each}", step.step_type()),
+            print::or_dash(digest_of(&name).as_ref()),
+            to,
+        ]);
+        if let Some(digest) = name.part(StepName::COMPENSATE).ok().and_then(|undo| digest_of(&undo)) {
+            rows.push([format!("{name}/{}", StepName::COMPENSATE), "machine".to_owned(), digest, String::new()]);
+        }
+    });
+    rows
 }
 
 impl Validate {
@@ -257,9 +278,9 @@ impl Validate {
         let problems = if database.exists() {
             file.problems(&host).await?
         } else {
-            if file.names_registered_components() {
+            if file.names_what_is_registered() {
                 note(format!(
-                    "there is no database `{}`: components that are named by version were not looked up",
+                    "there is no database `{}`: components that are named by version, and workflows, were not looked up",
                     database.display()
                 ));
             }

@@ -67,7 +67,7 @@ pub(crate) struct Demo {
         env = "STEPCELL_DEMO_DATA",
         hide_env_values = true,
         value_name = "FILE",
-        default_value = "example-steps/data/github-webhooks.ndjson"
+        default_value = "example-steps/webhook-triage/github-webhooks.ndjson"
     )]
     data: PathBuf,
 }

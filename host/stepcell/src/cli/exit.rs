@@ -177,7 +177,8 @@ fn of_engine(error: &EngineError) -> Exit {
         }
         EngineError::Store(error) => of_store(error),
         EngineError::Stopping => Exit::Unusable,
-        // What is left names something that is not there or not where this can happen.
+        // What is left names something that is not there or not where this can happen: a callback that was refused, a
+        // message that nobody waits for, an instance that is finished.
         _ => Exit::WrongState,
     }
 }
@@ -195,6 +196,7 @@ fn hint_for(cause: &(dyn Error + 'static)) -> Option<String> {
         EngineError::TaskUnauthorized { .. } => {
             "`--group` names the user's groups, and `--admin` lets them act on any task".to_owned()
         }
+        EngineError::NobodyWaits { .. } => "`stepcell instance why ID` tells what an instance waits for".to_owned(),
         _ => return None,
     };
     Some(hint)
@@ -219,6 +221,22 @@ mod tests {
         assert_eq!(told(EngineError::Store(newer())).0, Exit::Unusable);
         assert_eq!(told(HostError::Store(newer())).0, Exit::Unusable);
         assert_eq!(told(EngineError::Store(StoreError::Full)).0, Exit::Unusable);
+    }
+
+    #[test]
+    fn what_can_not_happen_as_things_stand_ends_with_3_and_what_was_given_wrong_with_1() {
+        let text = || "x".to_owned();
+        let moved = EngineError::InvalidTransition { what: text(), from: text(), to: text(), why: text() };
+        for error in [
+            moved,
+            EngineError::NobodyWaits { why: text() },
+            EngineError::Repeated,
+            EngineError::CallbackRefused { why: text() },
+        ] {
+            assert_eq!(told(error).0, Exit::WrongState);
+        }
+        assert_eq!(told(EngineError::InvalidData { what: text(), errors: Vec::new() }).0, Exit::BadInput);
+        assert_eq!(told(EngineError::Stopping).0, Exit::Unusable);
     }
 
     #[test]

@@ -1,23 +1,20 @@
 //! `instance`: what runs and ran, and what became of it.
 
+mod graph;
 mod history;
+mod operate;
+mod why;
 
 pub(crate) use self::history::log_of;
+use self::operate::{Cancel, Pause, Resume, Retry, Signal};
 
-use std::collections::BTreeMap;
-
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use stepcell::WorkflowStatus;
 use stepcell::engine::EngineError;
-use stepcell::model::definition::WorkflowDefinition;
 use stepcell::model::id::InstanceId;
-use stepcell::model::instance::WorkflowInstance;
-use stepcell::model::mermaid::GraphState;
-use stepcell::model::name::{StepName, TenantId, UserId, WorkflowName};
-use stepcell::model::record::{ExecutionRecord, InstanceSummary};
+use stepcell::model::name::{TenantId, UserId, WorkflowName};
+use stepcell::model::record::InstanceSummary;
 use stepcell::store::{InstanceFilter, PageLimit, WorkflowStore};
-use stepcell::{StepStatus, WorkflowStatus};
 
 use super::definition::{GraphFormat, definition_of};
 use super::exit::{Exit, Refused};
@@ -27,7 +24,7 @@ use super::print;
 use super::summary::{self, Home};
 use super::view::{self, InstanceView};
 
-/// List, show and cancel instances.
+/// List, show, explain, draw, hold, retry, signal and cancel instances.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Instance {
     List(List),
@@ -35,7 +32,14 @@ pub(crate) enum Instance {
     Show(Named),
     /// Show everything that happened to an instance, and each attempt with its failure, cost and log.
     History(Named),
+    /// Tell in words what an instance waits for, and how it came to that: which condition decided each edge, why each
+    /// step was skipped, retried, failed or canceled.
+    Why(Named),
     Cancel(Cancel),
+    Retry(Retry),
+    Pause(Pause),
+    Resume(Resume),
+    Signal(Signal),
     Graph(Graph),
 }
 
@@ -54,6 +58,12 @@ pub(crate) struct List {
     /// Only instances that this user started.
     #[arg(long, env = "STEPCELL_USER", hide_env_values = true)]
     user: Option<UserId>,
+    /// Only instances that were started with this correlation id.
+    #[arg(long, env = "STEPCELL_CORRELATION_ID", hide_env_values = true, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// Only instances that steps of this instance started.
+    #[arg(long, env = "STEPCELL_PARENT", hide_env_values = true, value_name = "ID", value_parser = instance_id)]
+    parent: Option<InstanceId>,
     #[command(flatten)]
     page: Paging,
 }
@@ -85,17 +95,6 @@ pub(crate) struct Named {
     id: InstanceId,
 }
 
-/// Cancel an instance: what runs is interrupted, and its pending tasks go.
-#[derive(Debug, Args)]
-pub(crate) struct Cancel {
-    /// The instance's id.
-    #[arg(value_parser = instance_id)]
-    id: InstanceId,
-    /// Why, for whoever reads its history.
-    #[arg(long, env = "STEPCELL_REASON", hide_env_values = true)]
-    reason: String,
-}
-
 /// Draw an instance's workflow, with how far it has come in colours.
 #[derive(Debug, Args)]
 pub(crate) struct Graph {
@@ -120,7 +119,12 @@ impl Instance {
                 let visit = settings.read()?;
                 history::print(settings, visit.store(), id).await?;
             }
-            Self::Cancel(verb) => verb.perform(settings).await?,
+            Self::Why(Named { id }) => why::print(settings, id).await?,
+            Self::Cancel(verb) => return verb.perform(settings).await,
+            Self::Retry(verb) => return verb.perform(settings).await,
+            Self::Pause(verb) => verb.perform(settings).await?,
+            Self::Resume(verb) => return verb.perform(settings).await,
+            Self::Signal(verb) => return verb.perform(settings).await,
             Self::Graph(verb) => verb.perform(settings).await?,
         }
         Ok(Exit::Done)
@@ -135,9 +139,10 @@ impl List {
             statuses: self.status,
             tenant: self.tenant,
             created_by: self.user,
+            correlation_id: self.correlation_id,
+            parent: self.parent,
             limit: self.page.limit(),
             offset: self.page.offset,
-            ..InstanceFilter::default()
         };
         let page = visit.store().list_instances(&filter).await?;
         if settings.output == Output::Json {
@@ -174,18 +179,6 @@ fn row(summary: &InstanceSummary) -> [String; 6] {
     ]
 }
 
-impl Cancel {
-    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
-        let visit = settings.visit()?;
-        let what = format!("can not cancel {}", self.id);
-        visit.engine.cancel_workflow(self.id, &self.reason).await.context(what)?;
-        let view = InstanceView::load(visit.store(), self.id).await?;
-        summary::print(settings, &view, Home::Database)?;
-        visit.close().await;
-        Ok(())
-    }
-}
-
 impl Graph {
     async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         let visit = settings.read()?;
@@ -194,47 +187,13 @@ impl Graph {
         let instance = store.load_instance(self.id).await?.ok_or(missing)?;
         let record = store.find_definition_by_id(instance.identity.definition).await?;
         let definition = definition_of(&record.ok_or_else(|| Refused::unusable("the instance's definition is gone"))?)?;
-        let state = state_of(&instance, &store.list_executions(self.id).await?);
+        let state = graph::state_of(&instance, &store.list_executions(self.id).await?);
         match self.format {
             GraphFormat::Mermaid => print::text(&definition.to_mermaid_with(&state)),
             GraphFormat::Dot => print::text(&definition.to_dot_with(&state)),
-            GraphFormat::Json => print::json(&graph_json(&definition, &state)?),
+            GraphFormat::Json => print::json(&graph::to_json(&definition, &state)?),
         }
     }
-}
-
-/// How far each step has come: what its last execution came to, unless it is active again.
-fn state_of(instance: &WorkflowInstance, executions: &[ExecutionRecord]) -> GraphState {
-    let mut last = BTreeMap::new();
-    for record in executions {
-        let known = last.entry(&record.step).or_insert(record);
-        if record.number > known.number {
-            *known = record;
-        }
-    }
-    let current: Vec<StepName> = instance.state.control.active.iter().map(|active| active.step.clone()).collect();
-    let ended = |wanted: &[StepStatus]| {
-        let fits = |record: &&&ExecutionRecord| wanted.contains(&record.status) && !current.contains(&record.step);
-        last.values().filter(fits).map(|record| record.step.clone()).collect()
-    };
-    let completed = ended(&[StepStatus::Succeeded, StepStatus::Skipped]);
-    let failed = ended(&[StepStatus::Failed]);
-    GraphState { completed, failed, current }
-}
-
-fn graph_json(definition: &WorkflowDefinition, state: &GraphState) -> anyhow::Result<Value> {
-    let mut graph = serde_json::to_value(definition.graph())?;
-    for node in graph["nodes"].as_array_mut().into_iter().flatten() {
-        let is_in = |steps: &[StepName]| steps.iter().any(|step| node["id"] == *step.as_str());
-        let word = match () {
-            () if is_in(&state.current) => Some("current"),
-            () if is_in(&state.failed) => Some("failed"),
-            () if is_in(&state.completed) => Some("completed"),
-            () => None,
-        };
-        node["state"] = json!(word);
-    }
-    Ok(graph)
 }
 
 /// The whole history of an instance, page by page.

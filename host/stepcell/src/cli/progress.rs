@@ -52,6 +52,7 @@ fn in_words(event: &Event) -> Option<String> {
         Event::StepRetryScheduled { step, attempt, retry_at, .. } => {
             Some(format!("step `{step}`: attempt {attempt} failed, the next one begins at {retry_at}"))
         }
+        Event::ChildStarted { step, child, .. } => Some(format!("step `{step}`, instance {child}")),
         _ => None,
     }
 }

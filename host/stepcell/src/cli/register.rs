@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use stepcell::Host;
 use stepcell::engine::RegisteredDefinition;
 use stepcell::model::component::Export;
-use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition};
+use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition, StepDefinition};
 use stepcell::model::id::ComponentDigest;
 use stepcell::model::json::Json;
 use stepcell::model::name::ComponentName;
@@ -54,9 +54,12 @@ impl DefinitionFile {
         Ok(Self { path: path.to_owned(), located: LocatedDefinition::parse(text)? })
     }
 
-    /// Whether a step names a component that must be registered.
-    pub(crate) fn names_registered_components(&self) -> bool {
-        self.located.definition.components().iter().any(|used| path_of(used.component).is_none())
+    /// Whether a step names a component or a workflow that must be registered.
+    pub(crate) fn names_what_is_registered(&self) -> bool {
+        let definition = &self.located.definition;
+        let mut names_workflow = false;
+        definition.visit_steps(&mut |visited| names_workflow |= matches!(visited.step, StepDefinition::Workflow(_)));
+        names_workflow || definition.components().iter().any(|used| path_of(used.component).is_none())
     }
 
     /// Everything that is wrong with the components that the definition names by path.

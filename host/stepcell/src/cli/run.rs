@@ -43,7 +43,7 @@ impl Run {
             None => (Host::in_memory(), Home::Memory, "can not set up the engine".to_owned()),
         };
         let host = settings.with_cache(builder).access(Access::Drive).open().await.context(what)?;
-        let needs_database = home == Home::Memory && file.names_registered_components();
+        let needs_database = home == Home::Memory && file.names_what_is_registered();
         let outcome = run(&host, file, request).await;
         let log = match (&outcome, home) {
             (Ok(view), Home::Memory) if view.summary.status == WorkflowStatus::Failed => {
@@ -62,12 +62,12 @@ impl Run {
     }
 }
 
-/// Says where components are that a definition names by version.
+/// Says where components and workflows are that a definition names.
 fn with_hint(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Refused>() {
-        Ok(refused) => {
-            refused.hint("components that are named by version are looked up in a database: `--db FILE`").into()
-        }
+        Ok(refused) => refused
+            .hint("components that are named by version, and workflows, are looked up in a database: `--db FILE`")
+            .into(),
         Err(other) => other,
     }
 }

@@ -1,15 +1,15 @@
-//! An instance for people: where it stands, what its steps did, and what to do next.
+//! An instance for people: where it stands, and what its steps did.
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
-use stepcell::model::record::{ExecutionRecord, TaskRecord};
-use stepcell::model::status::TaskStatus;
+use serde_json::Value;
+use stepcell::model::record::ExecutionRecord;
 use stepcell::{StepStatus, WorkflowStatus};
 
 use super::exit::Exit;
+use super::next;
 use super::open::{Output, Settings};
-use super::print::{self, note, or_dash, plain, shell_word, short_json, shortened};
+use super::print::{self, note, or_dash, plain, short_json, shortened};
 use super::view::InstanceView;
 
 /// Where an instance lives.
@@ -27,7 +27,7 @@ pub(crate) fn print(settings: &Settings, view: &InstanceView, home: Home) -> any
         Output::Json => print::json(&view.to_json()),
         Output::Table => {
             print::text(&text(view))?;
-            next_commands(settings, view, home).iter().for_each(note);
+            next::commands(settings, view, home).iter().for_each(note);
             Ok(())
         }
     }
@@ -61,6 +61,7 @@ fn text(view: &InstanceView) -> String {
         line("data", shortened(&Value::Object(context.collect()).to_string()));
     }
     for (label, value) in [
+        ("parent", identity.parent.map(|parent| parent.instance.to_string())),
         ("tenant", identity.tenant.as_ref().map(ToString::to_string)),
         ("user", identity.created_by.as_ref().map(ToString::to_string)),
         ("started", Some(identity.started_at.to_string())),
@@ -97,8 +98,9 @@ fn row(record: &ExecutionRecord) -> [String; 6] {
         },
     };
     let took = record.completed_at.map(|at| took_ms(at.since(record.started_at).as_millis()));
+    let item = record.item.map(|item| format!(" ({})", item + 1)).unwrap_or_default();
     [
-        record.step.to_string(),
+        format!("{}{item}", record.step),
         record.step_type.to_string(),
         record.status.to_string(),
         if record.attempts == 0 { "-".to_owned() } else { record.attempts.to_string() },
@@ -117,84 +119,9 @@ pub(crate) fn took_ms(ms: u128) -> String {
     }
 }
 
-/// The exact commands that take an instance on from where it stands.
-fn next_commands(settings: &Settings, view: &InstanceView, home: Home) -> Vec<String> {
-    let pending: Vec<_> = view.tasks.iter().filter(|task| task.status == TaskStatus::Pending).collect();
-    if view.summary.status.is_finished() || pending.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![String::new()];
-    for task in &pending {
-        lines.push(format!("waits for {}: {}", whom(task), plain(&task.title)));
-        if home == Home::Database {
-            lines.push(format!("  {}", complete_command(settings, task)));
-        }
-    }
-    if home == Home::Memory {
-        lines.push("This instance was kept in memory and is gone; `run … --db FILE` keeps one.".to_owned());
-    }
-    lines
-}
-
-fn whom(task: &TaskRecord) -> String {
-    match (&task.assignee, &task.group) {
-        (Some(user), _) => plain(user.as_str()),
-        (None, Some(group)) => format!("a member of {}", plain(group.as_str())),
-        (None, None) => "anybody".to_owned(),
-    }
-}
-
-/// The command that completes a task, with an answer to fill in.
-pub(crate) fn complete_command(settings: &Settings, task: &TaskRecord) -> String {
-    let user = task.assignee.as_ref().map_or_else(|| "YOU".to_owned(), |user| shell_word(user.as_str()));
-    let group = match (&task.assignee, &task.group) {
-        (None, Some(group)) => format!(" --group {}", shell_word(group.as_str())),
-        _ => String::new(),
-    };
-    let data = task.form_schema.as_ref().map_or_else(|| Value::Object(Map::new()), |schema| answer_to(schema.tree()));
-    let data = shell_word(&data.to_string());
-    format!("stepcell task complete {} --user {user}{group} --data {data}{}", task.id, settings.database_flag())
-}
-
-/// An answer of the form that a schema asks for, to be filled in.
-fn answer_to(schema: &Value) -> Value {
-    let properties = schema["properties"].as_object();
-    let required: Option<Vec<&str>> =
-        schema["required"].as_array().map(|names| names.iter().filter_map(Value::as_str).collect());
-    let is_asked = |name: &String| required.as_ref().is_none_or(|required| required.contains(&name.as_str()));
-    let fields = properties.into_iter().flatten().filter(|(name, _)| is_asked(name));
-    Value::Object(fields.map(|(name, property)| (name.clone(), value_for(property))).collect())
-}
-
-fn value_for(property: &Value) -> Value {
-    if let Some(first) = property["enum"].as_array().and_then(|values| values.first()) {
-        return first.clone();
-    }
-    match property["type"].as_str() {
-        Some("boolean") => Value::Bool(true),
-        Some("integer" | "number") => property.get("minimum").cloned().unwrap_or_else(|| Value::from(0)),
-        Some("array") => Value::Array(Vec::new()),
-        Some("object") => answer_to(property),
-        Some("string") => Value::from("…"),
-        _ => Value::Null,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_suggested_answer_has_every_required_field_of_the_form() {
-        let schema = serde_json::json!({
-            "required": ["approved", "level"],
-            "properties": {
-                "approved": { "type": "boolean" }, "level": { "enum": ["low", "high"] }, "note": { "type": "string" },
-            },
-        });
-
-        assert_eq!(answer_to(&schema).to_string(), r#"{"approved":true,"level":"low"}"#);
-    }
 
     #[test]
     fn lengths_of_time_read_in_the_unit_that_fits() {

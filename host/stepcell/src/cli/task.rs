@@ -10,14 +10,14 @@ use stepcell::model::time::Timestamp;
 use stepcell::model::transition::{Actor, Standing};
 use stepcell::store::TaskFilter;
 
+use super::advance::advance;
 use super::exit::Exit;
 use super::input::{JsonSource, instance_id, task_id};
 use super::instance::{Paging, note_rest};
-use super::open::{Hands, Output, Settings};
+use super::next::complete_command;
+use super::open::{Output, Settings};
 use super::print::{self, note, or_dash, plain};
-use super::settle;
-use super::summary::{Home, complete_command, print, print_settled};
-use super::view::{self, InstanceView};
+use super::view;
 
 /// List, show, claim, complete and reassign the tasks of people.
 #[derive(Debug, Subcommand)]
@@ -223,32 +223,11 @@ fn print_task(settings: &Settings, task: &TaskRecord) -> anyhow::Result<()> {
 impl Complete {
     async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
         let data = self.data.read("--data")?;
-        let hands = settings.drive_or_visit().await?;
-        let what = format!("can not complete task {}", self.id);
-        let done = hands.engine().complete_task(self.id, self.who.actor(), data, self.comment).await.context(what);
-        let outcome = match done {
-            Ok(()) => settled_view(&hands, self.id).await,
-            Err(error) => Err(error),
-        };
-        let driver = match &hands {
-            Hands::Driving(_) => None,
-            Hands::Visiting(_, holder) => Some(holder.clone()),
-        };
-        hands.close().await;
-        let view = outcome?;
-        let Some(driver) = driver else { return print_settled(settings, &view, Home::Database) };
-        print(settings, &view, Home::Database)?;
-        note(format!("\nThe task is completed; another process goes on with the instance ({}).", plain(&driver)));
-        Ok(Exit::Done)
+        let advanced = advance(settings, async |engine| {
+            let what = format!("can not complete task {}", self.id);
+            engine.complete_task(self.id, self.who.actor(), data, self.comment).await.context(what)?;
+            Ok(engine.get_task(self.id).await?.instance)
+        });
+        advanced.await?.print(settings, "The task is completed")
     }
-}
-
-/// The instance of a task: once it has settled, where this process drives; as it stands, where another does.
-async fn settled_view(hands: &Hands, task: TaskId) -> anyhow::Result<InstanceView> {
-    let engine = hands.engine();
-    let instance = engine.get_task(task).await?.instance;
-    if let Hands::Driving(_) = hands {
-        settle::here(engine, instance).await?;
-    }
-    Ok(InstanceView::load(engine.store().as_ref(), instance).await?)
 }

@@ -2,15 +2,20 @@
 //!
 //! Fields stand in a fixed order, what is not there is `null`, and new fields come last.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use stepcell::engine::EngineError;
 use stepcell::model::attempt::ContextData;
 use stepcell::model::component::ComponentExports;
+use stepcell::model::definition::{StepDefinition, WorkflowDefinition};
 use stepcell::model::id::InstanceId;
+use stepcell::model::name::{SignalName, StepName};
 use stepcell::model::record::{
     ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, InstanceSummary, TaskRecord,
 };
-use stepcell::store::{Inserted, PageLimit, TaskFilter, WorkflowStore};
+use stepcell::store::{Inserted, InstanceFilter, PageLimit, TaskFilter, WorkflowStore};
+use stepcell::{StepStatus, StepType};
 
 /// How often an instance that moves meanwhile is read again, before what was read last is shown.
 const LOOKS_MAX: u32 = 5;
@@ -22,6 +27,10 @@ pub(crate) struct InstanceView {
     pub(crate) context: ContextData,
     pub(crate) executions: Vec<ExecutionRecord>,
     pub(crate) tasks: Vec<TaskRecord>,
+    /// The instances that its steps started, in the order of their starts; the first thousand of them.
+    pub(crate) children: Vec<InstanceSummary>,
+    /// What its steps wait for that wait for a signal.
+    pub(crate) signals: BTreeMap<StepName, SignalName>,
 }
 
 impl InstanceView {
@@ -38,7 +47,9 @@ impl InstanceView {
             let tasks = store.list_tasks(&filter).await?.items;
             let after = find().await?;
             if after.seq == summary.seq || looks == LOOKS_MAX {
-                return Ok(Self { summary: after, context, executions, tasks });
+                let children = children_of(store, id).await?;
+                let signals = signals_of(store, &after.identity, &executions).await?;
+                return Ok(Self { summary: after, context, executions, tasks, children, signals });
             }
             summary = after;
         }
@@ -65,8 +76,63 @@ impl InstanceView {
             "history": self.executions.iter().map(execution).collect::<Vec<_>>(),
             "tasks": tasks.collect::<Vec<_>>(),
             "correlation_id": identity.correlation_id,
+            "parent_id": identity.parent.map(|parent| parent.instance),
+            "children": self.children.iter().map(child).collect::<Vec<_>>(),
         })
     }
+}
+
+async fn children_of(store: &dyn WorkflowStore, id: InstanceId) -> Result<Vec<InstanceSummary>, EngineError> {
+    let filter = InstanceFilter { parent: Some(id), limit: PageLimit::MAX, ..InstanceFilter::default() };
+    let mut children = store.list_instances(&filter).await?.items;
+    children.sort_by_key(|child| child.identity.parent.map(|parent| parent.execution));
+    Ok(children)
+}
+
+/// The signals that executions wait for, which only the definition names.
+async fn signals_of(
+    store: &dyn WorkflowStore,
+    identity: &InstanceIdentity,
+    executions: &[ExecutionRecord],
+) -> Result<BTreeMap<StepName, SignalName>, EngineError> {
+    let waits =
+        |record: &&ExecutionRecord| record.step_type == StepType::Signal && record.status == StepStatus::Waiting;
+    let waiting: Vec<_> = executions.iter().filter(waits).map(|record| &record.step).collect();
+    if waiting.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let record = store.find_definition_by_id(identity.definition).await?;
+    let definition = record.and_then(|record| serde_json::from_str::<WorkflowDefinition>(record.document.text()).ok());
+    let mut named = BTreeMap::new();
+    if let Some(definition) = &definition {
+        definition.visit_steps(&mut |visited| {
+            if let StepDefinition::Signal(signal) = visited.step {
+                named.insert(visited.name.to_string(), signal.signal.clone());
+            }
+        });
+    }
+    let signal_of = |step: &StepName| {
+        let named = named.get(&as_written(step)).cloned().flatten();
+        named.unwrap_or_else(|| SignalName::of_step(step))
+    };
+    Ok(waiting.into_iter().map(|step| (step.clone(), signal_of(step))).collect())
+}
+
+/// The name that a definition has for a step, which knows no items.
+fn as_written(step: &StepName) -> String {
+    let mut parts = step.as_str().split('/');
+    let first = parts.next().into_iter();
+    first.chain(parts.filter(|part| *part != StepName::ITEM)).collect::<Vec<_>>().join("/")
+}
+
+/// An instance that a step started.
+fn child(summary: &InstanceSummary) -> Value {
+    json!({
+        "id": summary.identity.id,
+        "execution": summary.identity.parent.map(|parent| parent.execution),
+        "workflow_name": summary.identity.workflow_name,
+        "status": summary.status,
+    })
 }
 
 /// An instance as lists show it: without its data, its history and its tasks.
@@ -86,6 +152,7 @@ pub(crate) fn summary(summary: &InstanceSummary) -> Value {
         "started_at": summary.identity.started_at,
         "completed_at": summary.completed_at,
         "correlation_id": summary.identity.correlation_id,
+        "parent_id": summary.identity.parent.map(|parent| parent.instance),
     })
 }
 
@@ -101,6 +168,9 @@ fn execution(record: &ExecutionRecord) -> Value {
         "error": record.failure,
         "started_at": record.started_at,
         "completed_at": record.completed_at,
+        "execution": record.number,
+        "part_of": record.part_of,
+        "item": record.item,
     })
 }
 

@@ -24,7 +24,7 @@ fn every_mistake_of_a_definition_is_told_at_its_line_and_column() {
 
     insta::assert_snapshot!(said.stderr, @"
     broken.yaml:4:15: initial_step: `reveiw` is not a step; the steps are review, pay
-    broken.yaml:6:19: steps.review.type: `humn` is no type of step; it is one of machine, human, gateway; did you mean `human`?
+    broken.yaml:6:19: steps.review.type: `humn` is no type of step; it is one of machine, human, gateway, timer, webhook, signal, sequential, parallel, conditional, workflow; did you mean `human`?
     broken.yaml:7:71: steps.pay.retry.max_attempts: must be from 1 to 100
     broken.yaml:9:31: edges[0].target: edge 0: `pya` is not a step; the steps are review, pay
     broken.yaml:10:47: edges[1].condition: edge 1 from `review` to `pay`: the bracket `(` has no partner
@@ -67,7 +67,7 @@ fn components_that_are_missing_or_none_are_told_where_the_definition_names_them(
     pay.yaml:7:34: steps.b.component: `./text.wasm`: the file is no WebAssembly: it does not begin with `\0asm`; push the `.wasm` file that the build made
     pay.yaml:8:34: steps.c.component: component `acme/c` is not registered; push it with `stepcell component push`
     error: `pay.yaml` has 3 problems
-    hint: components that are named by version are looked up in a database: `--db FILE`
+    hint: components that are named by version, and workflows, are looked up in a database: `--db FILE`
     "#);
 }
 
@@ -125,5 +125,103 @@ fn the_schema_of_definitions_names_every_field() {
 
     for field in ["name", "version", "initial_step", "steps", "edges", "limits"] {
         assert!(schema["properties"].get(field).is_some(), "{field}");
+    }
+}
+
+/// Groups in groups, a step for each item, and everything that waits.
+const WHOLE_LANGUAGE: &str = "\
+schema: stepcell/v1
+name: whole
+version: 1.0.0
+initial_step: checks
+steps:
+  checks:
+    type: parallel
+    complete_when: 2
+    steps:
+      fraud: { type: human }
+      both: { type: sequential, steps: { one: { type: human }, two: { type: human } } }
+      way: { type: conditional, key: way, steps: { left: { type: human } } }
+  ask: { type: human, for_each: people, assignee_key: item }
+  rest: { type: timer, duration: 1h }
+  receipt: { type: webhook, signed: true, timeout: 7d }
+  word: { type: signal, signal: go }
+  child: { type: workflow, workflow: other }
+edges:
+  - { source: checks, target: ask }
+  - { source: ask, target: rest }
+  - { source: rest, target: receipt }
+  - { source: receipt, target: word }
+  - { source: receipt, target: child, outcome: timeout }
+  - { source: word, target: child }
+";
+
+#[test]
+fn a_definition_of_the_whole_language_is_checked_registered_shown_and_drawn() {
+    let desk = Desk::new();
+    desk.write("whole.yaml", WHOLE_LANGUAGE);
+    desk.write("other.yaml", &APPROVAL.replace("name: approval", "name: other"));
+
+    desk.run(&["definition", "validate", "whole.yaml"])
+        .exits(0)
+        .tells("named by version, and workflows, were not looked");
+    desk.run(&["definition", "apply", "whole.yaml"])
+        .exits(1)
+        .tells("whole.yaml:17:38: steps.child.workflow: there is no");
+    desk.run(&["run", "whole.yaml"]).exits(1).tells("are looked up in a database: `--db FILE`");
+    desk.run(&["definition", "apply", "other.yaml", "whole.yaml"]).exits(0);
+    desk.run(&["definition", "validate", "whole.yaml"]).exits(0);
+    let shown = desk.run(&["definition", "show", "whole"]).exits(0).stdout;
+    let rows: Vec<_> = shown.lines().skip_while(|line| !line.starts_with("STEP")).map(columns).collect();
+    assert_eq!(
+        rows[1..],
+        [
+            "checks|parallel|-|ask",
+            "checks/fraud|human|-",
+            "checks/both|sequential|-",
+            "checks/both/one|human|-",
+            "checks/both/two|human|-",
+            "checks/way|conditional|-",
+            "checks/way/left|human|-",
+            "ask|human, for each of people|-|rest",
+            "rest|timer|-|receipt",
+            "receipt|webhook|-|word, child",
+            "word|signal|-|child",
+            "child|workflow|-",
+        ]
+    );
+    let graph = desk.json(&["definition", "graph", "whole", "--format", "json"]);
+    assert_eq!(graph["nodes"][0]["members"][1]["members"][1]["id"], "checks/both/two");
+    let mermaid = desk.run(&["definition", "graph", "whole.yaml"]).exits(0).stdout;
+    assert!(mermaid.contains("    subgraph checks[START: Checks]\n        checks_fraud{{Fraud}}\n"), "{mermaid}");
+}
+
+/// The cells of a table's line.
+fn columns(line: &str) -> String {
+    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("|")
+}
+
+#[test]
+fn files_named_in_members_callbacks_and_compensations_are_told_where_they_are_named() {
+    let desk = Desk::new();
+    desk.write(
+        "parts.yaml",
+        "schema: stepcell/v1\nname: parts\nversion: 1.0.0\ninitial_step: g\nsteps:\n  g:\n    type: parallel\n    \
+         steps:\n      a: { type: machine, component: ./a.wasm, compensate: ./undo.wasm }\n    callback: { type: machine, \
+         component: ./merge.wasm }\n",
+    );
+
+    for verb in ["validate", "apply"] {
+        let said = desk.run(&["definition", verb, "parts.yaml"]).exits(1).stderr;
+        let told: Vec<_> = said.lines().filter_map(|line| line.split(": can not read").next()).collect();
+        assert_eq!(
+            told[..3],
+            [
+                "parts.yaml:9:38: steps.g.steps.a.component",
+                "parts.yaml:9:60: steps.g.steps.a.compensate",
+                "parts.yaml:10:43: steps.g.callback.component",
+            ],
+            "{said}"
+        );
     }
 }

@@ -8,7 +8,7 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-const INSTANCE: [&str; 16] = [
+const INSTANCE: [&str; 18] = [
     "id",
     "workflow_name",
     "workflow_version",
@@ -25,9 +25,23 @@ const INSTANCE: [&str; 16] = [
     "history",
     "tasks",
     "correlation_id",
+    "parent_id",
+    "children",
 ];
-const EXECUTION: [&str; 9] =
-    ["step", "type", "status", "attempts", "input", "output", "error", "started_at", "completed_at"];
+const EXECUTION: [&str; 12] = [
+    "step",
+    "type",
+    "status",
+    "attempts",
+    "input",
+    "output",
+    "error",
+    "started_at",
+    "completed_at",
+    "execution",
+    "part_of",
+    "item",
+];
 const TASK: [&str; 8] = ["id", "step", "title", "status", "assignee_id", "assignee_group", "due_at", "form_schema"];
 
 #[test]

@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its fixtures too")]
 
+mod callbacks;
 mod database;
 mod definitions;
 mod driving;
 mod events;
+mod explaining;
+mod groups;
 mod json;
+mod operating;
 mod people;
 mod refusals;
 mod tool;

@@ -81,6 +81,15 @@ impl Desk {
         desk
     }
 
+    /// A desk whose database has one instance of a workflow, driven until it settled. Returns its id, too.
+    pub(crate) fn with_instance_of(definition: &str, data: &str) -> (Self, String) {
+        let desk = Self::new();
+        desk.write("workflow.yaml", definition);
+        let run = ["run", "workflow.yaml", "--db", "stepcell.db", "--output", "json", "--data", data];
+        let instance = desk.run(&run).json()["id"].as_str().unwrap().to_owned();
+        (desk, instance)
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

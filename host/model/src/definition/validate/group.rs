@@ -33,8 +33,8 @@ impl Check<'_> {
             self.member(&at(path, "callback"), name, StepName::CALLBACK, callback);
         }
         match group {
-            StepDefinition::Parallel(parallel) => self.parallel(path, parallel),
-            StepDefinition::Conditional(conditional) => self.conditional(path, conditional),
+            StepDefinition::Parallel(parallel) if self.reads_members(path) => self.parallel(path, parallel),
+            StepDefinition::Conditional(conditional) if self.reads_members(path) => self.conditional(path, conditional),
             _ => {}
         }
     }
@@ -57,11 +57,18 @@ impl Check<'_> {
         self.step(path, &name, step);
     }
 
+    /// Whether every member of the group at `path` could be read by its name.
+    fn reads_members(&self, path: &[PathPart]) -> bool {
+        let members = at(path, "steps");
+        let is_of_members = |at: &[PathPart]| at.starts_with(&members) && at.len() <= members.len() + 1;
+        !self.unread.iter().any(|finding| finding.path == path || is_of_members(&finding.path))
+    }
+
     fn parallel(&mut self, path: &[PathPart], group: &ParallelGroup) {
         if let CompleteWhen::Count(count) = group.complete_when
             && count as usize > group.steps.len()
         {
-            let message = format!("{count} members can not succeed of {}", group.steps.len());
+            let message = format!("{count} members can not succeed: the group has {}", group.steps.len());
             self.find(at(path, "complete_when"), message);
         }
         if group.complete_when == CompleteWhen::Any && group.steps.is_empty() {

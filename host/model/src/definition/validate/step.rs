@@ -60,12 +60,14 @@ impl Check<'_> {
             }
             _ => None,
         };
-        if max_concurrency.is_some() && step.for_each().is_none() {
+        if max_concurrency.is_some() && step.for_each().is_none() && self.is_read(&at(path, "for_each")) {
             let message =
                 "says how many items of a `for_each` run at once; name the list with `for_each`, or leave it out";
             self.find(at(path, "max_concurrency"), message);
         }
-        self.concurrency(path, max_concurrency);
+        if step.for_each().is_some() {
+            self.concurrency(path, max_concurrency);
+        }
     }
 
     fn concurrency(&mut self, path: &[PathPart], max_concurrency: Option<u32>) {
@@ -150,6 +152,8 @@ impl Check<'_> {
             (Some(_), Some(_)) => {
                 self.find(at(path, "mode"), "give either a mode or a component that decides, not both");
             }
+            // One that is written wrong is told so, and is not missing.
+            (None, None) if !self.is_read(path) => {}
             (None, None) => {
                 let message = "a gateway has a `mode` (exclusive, inclusive, parallel) or a `component` that decides";
                 self.find(path.to_vec(), message);
@@ -159,7 +163,9 @@ impl Check<'_> {
 
     fn timer(&mut self, path: &[PathPart], timer: &TimerStep) {
         let given = [timer.duration.is_some(), timer.until.is_some(), timer.duration_key.is_some()];
-        if given.iter().filter(|given| **given).count() != 1 {
+        let given = given.iter().filter(|given| **given).count();
+        // One that is written wrong is told so, and is not missing.
+        if given > 1 || (given == 0 && self.is_read(path)) {
             let message = "a timer has exactly one of `duration`, `until` and `duration_key`";
             self.find(path.to_vec(), message);
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use stepcell_model::attempt::ContextData;
 use stepcell_model::definition::document::Document;
 use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
+use stepcell_model::graph::GraphNode;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
@@ -63,14 +64,19 @@ fn valid(definition: &WorkflowDefinition) {
 }
 
 fn drawn(definition: &WorkflowDefinition) {
-    let names = || definition.steps.keys().cloned();
-    let state = GraphState { completed: names().collect(), failed: names().collect(), current: names().collect() };
-    let (steps, edges) = (definition.steps.len(), definition.edges.len());
     let graph = definition.graph();
-    assert_eq!((graph.nodes.len(), graph.edges.len()), (steps, edges));
-    assert_eq!(definition.to_mermaid().lines().count(), 1 + steps + edges);
-    assert_eq!(definition.to_mermaid_with(&state).lines().count(), 1 + 4 * steps + edges);
-    assert_eq!(definition.to_dot_with(&state).lines().count(), 2 + steps + edges);
+    assert_eq!((graph.nodes.len(), graph.edges.len()), (definition.steps.len(), definition.edges.len()));
+    let nodes: Vec<_> = graph.nodes.iter().flat_map(GraphNode::with_members).collect();
+    let names = || nodes.iter().map(|node| node.id.clone()).collect();
+    let state = GraphState { completed: names(), failed: names(), current: names(), canceled: names() };
+    // A group takes a line more for its end, and one for each way inside.
+    let lines = 1 + nodes.len() + graph.edges.len();
+    let (plain, coloured) = (definition.to_mermaid(), definition.to_mermaid_with(&state));
+    let has_groups = nodes.iter().any(|node| !node.members.is_empty());
+    assert!(if has_groups { plain.lines().count() > lines } else { plain.lines().count() == lines }, "{plain}");
+    assert_eq!(coloured.lines().count(), plain.lines().count() + 4 * nodes.len());
+    let dot = definition.to_dot_with(&state);
+    assert!(if has_groups { dot.lines().count() > lines } else { dot.lines().count() == 1 + lines }, "{dot}");
 }
 
 fn planned(definition: WorkflowDefinition) {
