@@ -168,8 +168,8 @@ fn leaf(extent: Extent) -> BoxedStrategy<Part> {
     let body = match extent {
         Extent::Timeless => always.boxed(),
         Extent::Whole => {
-            let waits = prop_oneof![Just(Body::Timer), Just(Body::Webhook), Just(Body::Signal)];
-            prop_oneof![11 => always, 3 => waits].boxed()
+            let waits = prop_oneof![2 => Just(Body::Timer), 1 => Just(Body::Webhook), 1 => Just(Body::Signal)];
+            prop_oneof![8 => always, 3 => waits].boxed()
         }
     };
     with_rules(extent, body)
@@ -178,7 +178,7 @@ fn leaf(extent: Extent) -> BoxedStrategy<Part> {
 fn with_rules(extent: Extent, body: BoxedStrategy<Body>) -> BoxedStrategy<Part> {
     let each = prop::option::weighted(0.15, (0..4_usize, prop::option::of(1..3_u32)));
     let timeout = prop::bool::weighted(if extent == Extent::Whole { 0.3 } else { 0.0 });
-    (body, each, prop::bool::weighted(0.15), timeout)
+    (body, each, prop::bool::weighted(0.3), timeout)
         .prop_map(|(body, each, has_compensation, has_timeout)| Part { body, each, has_compensation, has_timeout })
         .boxed()
 }
