@@ -60,6 +60,36 @@ async fn until(host: &TestHost, id: InstanceId, wanted: &str) {
 }
 
 on_every_store! {
+    async fn an_instance_is_explained_from_what_is_stored_of_it(host: TestHost) {
+        let is_mended = broken(&host, "b").await;
+        host.named(&["a"]).await;
+        let steps = [("a", String::new()), ("b", format!(", {NEVER_AGAIN}"))];
+        row(&host, &steps.each_ref().map(|(name, more)| (*name, more.as_str()))).await;
+        let id = host.run("w", json!({})).await.identity.id;
+        is_mended.store(true, Ordering::SeqCst);
+
+        let told = host.engine.explain(id).await.unwrap();
+
+        let now: Vec<_> = told.now.iter().map(|point| point.text.as_str()).collect();
+        assert_eq!(now, ["It failed at `b`: broken: it broke.", "A retry goes on at `b`."]);
+        let past: Vec<_> = told.past.iter().map(|point| point.text.as_str()).collect();
+        assert_eq!(
+            past,
+            [
+                "It was started.",
+                "`a` succeeded.",
+                "The edge from `a` to `b` was taken: it has no condition.",
+                "`b` failed: broken: it broke.",
+                "It failed at `b`: broken: it broke; no edge leads on from a failure of `b`.",
+            ]
+        );
+        retry(&host, id, None).await.unwrap();
+        host.settled(id).await;
+        assert_eq!(host.engine.explain(id).await.unwrap().now[0].text, "It completed: every branch came to its end, `b` last.");
+        let nobody = InstanceId::from_uuid(uuid::Uuid::nil());
+        assert!(matches!(host.engine.explain(nobody).await, Err(EngineError::InstanceNotFound { .. })));
+    }
+
     /// Case 81.
     async fn between_pause_and_resume_no_step_starts_and_paused_is_visible(host: TestHost) {
         let (hold, release) = { let hold = Arc::new(Notify::new()); (Arc::clone(&hold), hold) };
@@ -215,7 +245,7 @@ on_every_store! {
         ] {
             let refused = retry(&host, failed, Some(from)).await.unwrap_err();
             assert!(matches!(refused, EngineError::InvalidTransition { .. }), "{refused}");
-            assert_eq!(refused.to_string(), format!("instance {failed} can not go from failed to retry from `{from}`: {why}"));
+            assert_eq!(refused.to_string(), format!("instance {failed} can not go from failed to running from `{from}`: {why}"));
         }
         assert_eq!(host.engine.get_instance(failed).await.unwrap(), before);
 

@@ -8,5 +8,6 @@ mod exports;
 mod first_step;
 mod flow;
 mod gateways;
+mod parts;
 mod refused;
 mod restart;

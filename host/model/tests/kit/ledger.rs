@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use stepcell_model::definition::Join;
 use stepcell_model::history::{Event, Hook};
 use stepcell_model::id::{ExecutionNumber, InstanceId};
 use stepcell_model::instance::{Active, Phase, Place, WorkflowInstance};
@@ -78,6 +79,10 @@ impl Ledger {
             Event::StepFailed { execution, .. } if self.active[execution].step_type == StepType::Machine => {}
             Event::StepFailed { execution, .. } | Event::HookEnded { execution, hook: Hook::OnFailure, .. } => {
                 self.end(*execution);
+            }
+            Event::BranchJoined { step, .. } => {
+                let join = plan.step(plan.find(step).unwrap()).join;
+                assert_eq!(join, Join::All, "a join of any takes the first branch alone");
             }
             Event::ChildEnded { child, .. } => {
                 let before = self.children.insert(*child, Child::Ended);

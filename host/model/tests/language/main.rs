@@ -17,7 +17,7 @@ use stepcell_model::instance::{Active, Phase};
 use stepcell_model::transition::{Cause, advance};
 
 use crate::kit::Run;
-use crate::moves::{How, Move, Next, Wild, drive, happen, moves, next_of};
+use crate::moves::{How, Move, Next, Wild, drive, drive_broadly, happen, moves, next_of};
 use crate::shapes::{Edges, Extent, ITERATIONS, data, definition};
 
 /// Without those that change what came before: a retry runs steps again.
@@ -93,6 +93,15 @@ proptest! {
         let undone = run.records.values().filter(|record| record.step.as_str().ends_with("/compensate")).count();
         prop_assert!(run.records.len() - undone <= ITERATIONS as usize);
         prop_assert!(advance(&run.plan, &run.instance, Cause::HostRestarted, run.now).is_err());
+    }
+
+    #[test]
+    fn every_instance_ends_although_the_host_goes_down_with_much_under_way(
+        definition in definition(Extent::Whole, Edges::Any), moves in moves()
+    ) {
+        let mut run = Run::with(definition.0, data());
+
+        drive_broadly(&mut run, &moves);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn moves() -> impl Strategy<Value = Vec<Move>> {
     let how = prop_oneof![
         8 => Just(How::Well),
         1 => Just(How::FailsForNow),
-        1 => Just(How::FailsForGood),
+        2 => Just(How::FailsForGood),
         1 => Just(How::Skips),
     ];
     prop::collection::vec((wild, any::<u8>(), how), 0..60)
@@ -188,6 +188,32 @@ pub fn tell(run: &mut Run, cause: &Cause) -> Result<(), Refusal> {
 pub fn happen(run: &mut Run, next: &Next) {
     run.now = run.now.max(next.until.unwrap_or(run.now));
     tell(run, &next.cause).expect("what is possible is not refused");
+}
+
+/// Drives a run to its end as a host does that has room for everything: whatever can begin does so at once. It goes down
+/// whenever somebody would have paused, resumed or retried the instance.
+pub fn drive_broadly(run: &mut Run, moves: &[Move]) {
+    let begins = |next: &Next| matches!(next.cause, Cause::AttemptStarted { .. } | Cause::FailureHookStarted { .. });
+    let mut moves = moves.iter().copied();
+    for _ in 0..MOVES_MAX {
+        if run.status().is_finished() {
+            return;
+        }
+        let next = possible(run, How::Well);
+        if let Some(next) = next.iter().find(|next| begins(next)) {
+            happen(run, next);
+            continue;
+        }
+        let (wild, which, how) = moves.next().unwrap_or((Wild::Nothing, 0, How::Well));
+        if matches!(wild, Wild::Pause | Wild::Resume | Wild::Retry | Wild::Restart) {
+            happen_outside(run, Wild::Restart);
+            continue;
+        }
+        let mut next = possible(run, how);
+        let next = next.swap_remove(usize::from(which) % next.len());
+        happen(run, &next);
+    }
+    panic!("no end after {MOVES_MAX} moves: {:?}", run.shown());
 }
 
 /// Lets something happen outside, which may be refused.

@@ -76,7 +76,7 @@ fn what_can_not_be_retried_is_refused_with_the_reason() {
     retry(&["--from-step", "confirm"]).exits(3).tells("the instance never came to it");
     retry(&["--from-step", "no step"]).exits(1).tells("can not be a step's name");
     retry(&["--from-step", "review"]).exits(0);
-    retry(&[]).exits(3).tells("can not go from waiting to retry: only a failed instance can be retried");
+    retry(&[]).exits(3).tells("can not go from waiting to running: only a failed instance can be retried");
     retry(&["--from-step", "nothing"]).exits(3).tells("can not go from waiting");
     desk.run(&["instance", "cancel", &instance, "--reason", "x"]).exits(0);
     retry(&[]).exits(3).tells("is already canceled");
