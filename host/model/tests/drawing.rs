@@ -59,6 +59,31 @@ fn a_diagram_has_one_line_a_step_and_one_an_edge_with_a_shape_for_each_kind() {
     );
 }
 
+/// Case 18.
+#[test]
+fn each_kind_of_step_has_a_shape_of_its_own() {
+    let shape_of = |step: &str| {
+        let text = format!(
+            "schema: stepcell/v1\nname: w\nversion: 1.0.0\ninitial_step: s\nsteps: {{ s: {step}, e: {{ type: human }} }}\nedges: [{{ source: s, target: e }}]\n"
+        );
+        WorkflowDefinition::from_text(&text).unwrap().to_mermaid().lines().nth(1).unwrap().trim().to_owned()
+    };
+
+    for (step, shape) in [
+        ("{ type: machine, component: a@1 }", "s[START: S]"),
+        ("{ type: human }", "s{{START: S}}"),
+        ("{ type: gateway, mode: exclusive }", "s{START: S}"),
+        ("{ type: gateway, component: a@1 }", "s{START: S}"),
+        ("{ type: timer, duration: 5s }", "s([START: S])"),
+        ("{ type: webhook }", "s[/START: S/]"),
+        ("{ type: signal }", "s>START: S]"),
+        ("{ type: workflow, workflow: v }", "s[(START: S)]"),
+        ("{ type: sequential, steps: {} }", "s[[START: S]]"),
+    ] {
+        assert_eq!(shape_of(step), shape, "{step}");
+    }
+}
+
 /// Case 19.
 #[test]
 fn a_diagram_with_state_styles_each_step_that_an_instance_came_to() {

@@ -143,12 +143,23 @@ fn nothing_names_one_machine() {
 
 #[test]
 fn each_name_of_the_seed_is_shown_by_a_test() {
+    hold_page(seed::NAMES);
+}
+
+#[test]
+fn each_case_of_conformance_is_shown_by_a_test() {
+    hold_page(seed::CASES);
+}
+
+/// Holds a page of tables to it that each row is shown by tests that are there.
+#[track_caller]
+fn hold_page(path: &str) {
     let files = tree::files();
     let source = |path: &str| files.iter().find(|file| file.path == path).map(|file| file.text.as_str());
-    let page = source(seed::PAGE).expect("the page is in the workspace");
+    let page = source(path).expect("the page is in the workspace");
 
     let findings = seed::unshown(page, source);
 
     let way_out = "name a test that shows the row, as `path::name`, or take the row out";
-    assert!(findings.is_empty(), "{}: {findings:#?}\nThe way out: {way_out}", seed::PAGE);
+    assert!(findings.is_empty(), "{path}: {findings:#?}\nThe way out: {way_out}");
 }

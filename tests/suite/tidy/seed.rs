@@ -1,9 +1,13 @@
-//! The page that says what the names of the Python library are here: a row without a test that shows it is a promise.
+//! The pages that say what the names of the Python library are here, and which cases hold: a row without a test that
+//! shows it is a promise.
 
 use crate::Finding;
 
-/// The page.
-pub(crate) const PAGE: &str = "docs/seed.md";
+/// The page of the names.
+pub(crate) const NAMES: &str = "docs/seed.md";
+
+/// The page of the cases.
+pub(crate) const CASES: &str = "docs/conformance.md";
 
 /// Finds rows of the page's tables that name no test, or one that is not in the sources. `source` gives a file's text.
 pub(crate) fn unshown<'a>(page: &str, source: impl Fn(&str) -> Option<&'a str>) -> Vec<Finding> {
