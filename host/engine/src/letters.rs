@@ -23,7 +23,7 @@ use crate::error::EngineError;
 use crate::start::StartRequest;
 
 /// How many letters are handed over in one round.
-const ROUND_LEN_MAX: usize = 200;
+const ROUND_LEN_MAX: u32 = 100;
 
 /// To how many instances letters are handed over at once.
 const RECIPIENTS_AT_ONCE_MAX: usize = 16;
@@ -40,9 +40,9 @@ pub(crate) async fn hand_over(inner: Arc<Inner>) -> Result<(), EngineError> {
     loop {
         let now = Instant::now();
         postponed.retain(|_, until| *until > now);
-        let mut letters = inner.store.list_letters(LIST_LEN_MAX).await?;
+        let passed_over = u32::try_from(postponed.len()).unwrap_or(LIST_LEN_MAX);
+        let mut letters = inner.store.list_letters((ROUND_LEN_MAX + passed_over).min(LIST_LEN_MAX)).await?;
         letters.retain(|(key, _)| !postponed.contains_key(key));
-        letters.truncate(ROUND_LEN_MAX);
         if letters.is_empty() {
             // A letter that was written since the look has left a permit.
             let _ = tokio::time::timeout(LOOK_INTERVAL, inner.letters.notified()).await;
@@ -86,7 +86,8 @@ impl Inner {
             }
             match self.hand_over_one(letter).await {
                 Ok(()) => round.done.push(key),
-                Err(EngineError::Store(error @ StoreError::Damaged { .. })) => {
+                // Others may be moving it all the time, or its rows or its definition do not read.
+                Err(EngineError::Store(error @ (StoreError::Damaged { .. } | StoreError::Stale { .. }))) => {
                     tracing::error!(%error, "a letter can not be handed over now");
                     round.left.push(key);
                 }
@@ -117,15 +118,21 @@ impl Inner {
     async fn start_child(self: &Arc<Self>, start: ChildStart) -> Result<(), EngineError> {
         let ChildStart { child, parent, .. } = start;
         match self.try_start_child(start).await {
-            // It was started before.
-            Err(EngineError::Store(StoreError::Stale { .. })) => Ok(()),
+            // It was started in between.
+            Ok(()) | Err(EngineError::Store(StoreError::Stale { .. })) => Ok(()),
+            Err(error @ EngineError::Store(StoreError::UnknownDefinition { .. })) => {
+                self.refuse_child(parent, child, &error).await
+            }
             Err(EngineError::Store(error)) => Err(error.into()),
             Err(error) => self.refuse_child(parent, child, &error).await,
-            Ok(()) => Ok(()),
         }
     }
 
     async fn try_start_child(self: &Arc<Self>, start: ChildStart) -> Result<(), EngineError> {
+        if self.store.find_instance(start.child).await?.is_some() {
+            // It was started before, whatever may be started now.
+            return Ok(());
+        }
         let instance = self.load(start.parent.instance).await?;
         let active = instance.state.control.find_active(start.parent.execution);
         let waits = |phase: &Phase| matches!(phase, Phase::AwaitingChild { child, .. } if *child == start.child);

@@ -142,8 +142,8 @@ impl WorkflowEngine {
             after = end.seq;
             for event in page.into_iter().flat_map(|entry| entry.events) {
                 match event {
-                    Event::StepActivated { execution, step: reached, from, .. } if reached == *step => {
-                        last = Some((execution, from.into_iter().collect::<Vec<_>>()));
+                    Event::StepActivated { execution, step: reached, from, with, .. } if reached == *step => {
+                        last = Some((execution, from.into_iter().chain(with).collect::<Vec<_>>()));
                     }
                     Event::BranchJoined { execution, from, .. } => {
                         if let Some((known, arrivals)) = &mut last

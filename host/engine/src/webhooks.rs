@@ -23,6 +23,8 @@ use stepcell_model::transition::{Cause, MESSAGE_LEN_BYTES_MAX};
 use crate::engine::WorkflowEngine;
 use crate::error::EngineError;
 
+const WRONG_TOKEN: &str = "the token is wrong for this instance and step";
+
 /// How old or how far ahead the timestamp of a signed delivery may be. Protects against deliveries that are replayed.
 pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -57,7 +59,7 @@ impl std::fmt::Debug for CallbackAddress {
 }
 
 /// What came to a callback address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Delivery {
     /// The body: JSON; nothing is `null`.
     pub body: Vec<u8>,
@@ -67,6 +69,12 @@ pub struct Delivery {
     pub timestamp: Option<String>,
     /// `webhook-signature`: one or more signatures with spaces between.
     pub signature: Option<String>,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").field("id", &self.id).field("len_bytes", &self.body.len()).finish_non_exhaustive()
+    }
 }
 
 impl Delivery {
@@ -115,8 +123,8 @@ impl WorkflowEngine {
     /// The step that waits gets it; for one that is still to come it is kept. The same delivery once more has no effect.
     ///
     /// # Errors
-    /// [`EngineError::CallbackRefused`] if the token or the signature is wrong, or the body is no JSON;
-    /// [`EngineError::InstanceNotFound`]; [`EngineError::AlreadyCompleted`] if the instance is finished;
+    /// [`EngineError::CallbackRefused`] if the token or the signature is wrong, or the body is no JSON, and where there is
+    /// no such instance or step; [`EngineError::AlreadyCompleted`] if the instance is finished;
     /// [`EngineError::NobodyWaits`] if the step will not be reached any more.
     pub async fn deliver_webhook(
         &self,
@@ -125,7 +133,11 @@ impl WorkflowEngine {
         token: &str,
         delivery: Delivery,
     ) -> Result<Delivered, EngineError> {
-        let address = self.webhook_address(id, step).await?;
+        // Whoever has no token is told nothing else: not which instances there are, nor which steps they have.
+        let address = self.webhook_address(id, step).await.map_err(|error| match error {
+            EngineError::InstanceNotFound { .. } | EngineError::CallbackRefused { .. } => refused(WRONG_TOKEN),
+            other => other,
+        })?;
         let payload = self.checked(&address, token, &delivery)?;
         let cause_for = |_: &mut WorkflowInstance| {
             let (step, id, payload) = (step.clone(), delivery.id.clone(), payload.clone());
@@ -139,11 +151,11 @@ impl WorkflowEngine {
     }
 
     fn checked(&self, address: &CallbackAddress, token: &str, delivery: &Delivery) -> Result<Json, EngineError> {
-        let given = URL_SAFE_NO_PAD.decode(token).map_err(|_| refused("the token is wrong"))?;
-        let expected = URL_SAFE_NO_PAD.decode(&address.token).map_err(|_| refused("the token is wrong"))?;
+        let given = URL_SAFE_NO_PAD.decode(token).map_err(|_| refused(WRONG_TOKEN))?;
+        let expected = URL_SAFE_NO_PAD.decode(&address.token).map_err(|_| refused(WRONG_TOKEN))?;
         // Compared by their MACs, which takes as long wherever they differ.
         if mac(b"token", &[&expected]).verify_slice(&mac(b"token", &[&given]).finalize().into_bytes()).is_err() {
-            return Err(refused("the token is wrong"));
+            return Err(refused(WRONG_TOKEN));
         }
         if delivery.body.len() > MESSAGE_LEN_BYTES_MAX {
             let why = format!("the body has {} bytes; at most {MESSAGE_LEN_BYTES_MAX}", delivery.body.len());

@@ -89,6 +89,9 @@ pub enum Event {
         /// The execution it was reached from; none at the start.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<ExecutionNumber>,
+        /// The others that it was reached from at once, as where a join is tried again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        with: Vec<ExecutionNumber>,
         /// The index of the edge that was taken.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         edge: Option<u32>,

@@ -106,7 +106,7 @@ pub struct Control {
     /// What it will have come to once everything is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoing: Option<Undoing>,
-    /// Where a failed instance would go on if it was retried.
+    /// Where a failed instance would go on if it was retried; those that waited in a join are still joining.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frontier: Vec<Active>,
 }

@@ -37,6 +37,8 @@ pub struct Plan {
     by_name: HashMap<StepName, StepIndex>,
     initial: StepIndex,
     reachability: Reachability,
+    /// The steps that an edge leads from, for each step of the graph.
+    sources: Vec<Vec<StepIndex>>,
 }
 
 /// The place of a step within its plan.
@@ -266,8 +268,13 @@ impl Plan {
         let (steps, by_name) = build::plan_steps(&definition, components, predicates)?;
         let edges: Vec<_> =
             definition.edges.iter().map(|edge| (by_name[&edge.source], by_name[&edge.target])).collect();
+        let mut sources = vec![Vec::new(); definition.steps.len()];
+        for (source, target) in &edges {
+            sources[target.0].push(*source);
+        }
         Ok(Self {
             id,
+            sources,
             input_schema: build::compile_schema("input_schema", definition.input_schema.as_ref())?,
             initial: by_name[&definition.initial_step],
             reachability: Reachability::of(definition.steps.len(), &edges),
@@ -312,25 +319,24 @@ impl Plan {
     /// Whether a branch that is at `from` can still come to `to` without passing through any of `avoided`.
     #[must_use]
     pub fn can_reach_past(&self, from: StepIndex, to: StepIndex, avoided: &BTreeSet<StepName>) -> bool {
-        if avoided.is_empty() || !self.can_reach(from, to) {
-            return self.can_reach(from, to);
-        }
-        let mut seen = BTreeSet::from([from]);
-        let mut open = vec![from];
-        while let Some(at) = open.pop() {
-            for edge in &self.step(at).outgoing {
-                if avoided.contains(&self.step(edge.target).name) {
-                    continue;
-                }
-                if edge.target == to {
-                    return true;
-                }
-                if seen.insert(edge.target) {
-                    open.push(edge.target);
+        self.can_reach(from, to) && (avoided.is_empty() || self.reached_from(to, avoided)[from.0])
+    }
+
+    /// For each step of the graph, whether a branch that is at it can still come to `to` without passing through any
+    /// of `avoided`.
+    #[must_use]
+    pub fn reached_from(&self, to: StepIndex, avoided: &BTreeSet<StepName>) -> Vec<bool> {
+        let mut reached = vec![false; self.sources.len()];
+        let is_avoided = |step: StepIndex| avoided.contains(&self.step(step).name);
+        let mut open = if is_avoided(to) { Vec::new() } else { vec![to] };
+        while let Some(step) = open.pop() {
+            for source in &self.sources[step.0] {
+                if !std::mem::replace(&mut reached[source.0], true) && !is_avoided(*source) {
+                    open.push(*source);
                 }
             }
         }
-        false
+        reached
     }
 }
 

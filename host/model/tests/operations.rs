@@ -6,6 +6,7 @@ mod kit;
 
 use serde_json::json;
 use stepcell_model::definition::WorkflowDefinition;
+use stepcell_model::history::Event;
 use stepcell_model::instance::Arrival;
 use stepcell_model::name::StepName;
 use stepcell_model::status::WorkflowStatus;
@@ -79,6 +80,95 @@ fn a_retry_takes_up_the_branches_that_were_canceled_with_the_failure() {
     run.completes("h", json!({})).unwrap();
     run.run(&["a", "j"]);
     assert_eq!(run.status(), WorkflowStatus::Completed);
+}
+
+fn fork() -> WorkflowDefinition {
+    yaml(
+        "initial_step: s\nsteps:\n  s: { type: machine, component: a@1 }\n  p: { type: machine, component: a@1 }\n  a: { \
+         type: machine, component: a@1 }\n  h: { type: human }\n  j: { type: machine, component: a@1 }\nedges:\n  - { \
+         source: s, target: p }\n  - { source: p, target: a }\n  - { source: s, target: h }\n  - { source: a, target: j \
+         }\n  - { source: h, target: j }\n",
+    )
+}
+
+#[test]
+fn a_retry_from_a_named_step_keeps_the_branches_beside_it() {
+    let mut run = Run::of(fork());
+    run.run(&["s", "p"]);
+    run.fails("a");
+    let from = RetryPoint::new(StepName::new("p").unwrap(), arrivals_at(&run, "p"));
+    retry(&mut run, Some(from)).unwrap();
+    assert_eq!(run.shown(), ["p scheduled", "h waiting"]);
+
+    run.run(&["p", "a"]);
+    assert_eq!(run.shown(), ["h waiting", "j pending"]);
+}
+
+#[test]
+fn a_retry_from_a_named_step_keeps_what_had_come_to_a_join() {
+    let mut run = Run::of(fork());
+    run.run(&["s", "p"]);
+    run.completes("h", json!({"ok": true})).unwrap();
+    run.fails("a");
+    let from = RetryPoint::new(StepName::new("a").unwrap(), arrivals_at(&run, "a"));
+    retry(&mut run, Some(from)).unwrap();
+
+    run.run(&["a"]);
+
+    assert_eq!(run.previous("j"), Some(json!({"h": {"ok": true}, "a": "a"})));
+}
+
+/// What came to the last execution of a step that one branch came to.
+fn arrivals_at(run: &Run, step: &str) -> Vec<Arrival> {
+    let found = run.events.iter().rev().find_map(|event| match event {
+        Event::StepActivated { step: reached, from, .. } if reached.as_str() == step => *from,
+        _ => None,
+    });
+    let execution = found.unwrap();
+    let step = run.records[&execution].step.clone();
+    vec![Arrival { step, execution, has_result: true, item: None }]
+}
+
+#[test]
+fn a_join_that_is_retried_is_told_with_every_branch_that_came_to_it() {
+    let mut run = Run::of(fork());
+    run.run(&["s", "p", "a"]);
+    run.completes("h", json!({})).unwrap();
+    run.fails("j");
+
+    retry(&mut run, None).unwrap();
+
+    let told = run.events.iter().rev().find_map(|event| match event {
+        Event::StepActivated { from, with, .. } => Some((from.is_some(), with.len())),
+        _ => None,
+    });
+    assert_eq!(told, Some((true, 1)));
+    assert_eq!(run.previous("j"), Some(json!({"a": "a", "h": {}})));
+}
+
+#[test]
+fn an_instance_whose_history_grows_too_large_is_undone_and_ends() {
+    let mut run = Run::of(order());
+    run.run(&["reserve"]);
+    run.instance.state.control.history_bytes = 32 << 20;
+
+    run.run(&["note"]);
+
+    assert_eq!(run.shown(), ["reserve/compensate scheduled"]);
+    run.run(&["reserve/compensate"]);
+    assert_eq!(run.status(), WorkflowStatus::Failed);
+    assert_eq!(run.instance.state.error.as_ref().unwrap().code.as_str(), "engine.output");
+}
+
+#[test]
+fn a_cancel_with_compensation_does_not_wait_for_a_held_instance_to_be_resumed() {
+    let mut run = Run::of(order());
+    run.run(&["reserve"]);
+    run.tell(Cause::Paused { by: None }).unwrap();
+
+    run.tell(Cause::Canceled { reason: "undo it".into(), by: None, compensation: Compensation::Undo }).unwrap();
+
+    assert_eq!(run.shown(), ["reserve/compensate scheduled"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Steps that are workflows: the child is another instance, and letters go between the two.
 
-use super::Refusal;
 use super::draft::{Done, Draft};
 use super::flow::Leaving;
+use super::{MESSAGE_LEN_BYTES_MAX, Refusal};
 use crate::attempt::ContextWrites;
 use crate::failure::{EngineCode, Failure};
 use crate::history::Event;
@@ -14,12 +14,20 @@ use crate::plan::{PlannedKind, PlannedWorkflow};
 use crate::record::ParentLink;
 use crate::status::{StepStatus, WorkflowStatus};
 
+/// The most bytes that the children have as initial data together that one decision starts.
+///
+/// Protects memory and store; with `max_concurrency` fewer start at once.
+const STARTED_LEN_BYTES_MAX: usize = 16 << 20;
+
 impl Draft<'_> {
     pub(super) fn begin_child(&mut self, active: &Active, planned: &PlannedWorkflow) {
         let data = match self.child_data(active, planned) {
             Ok(data) => data,
             Err(failure) => return self.fail_unbegun(active, &failure),
         };
+        if let Err(failure) = self.check_child_data(active, &data) {
+            return self.fail_unbegun(active, &failure);
+        }
         let identity = &self.instance.identity;
         let child = active.number.child_id(identity.id, self.now);
         let depth = identity.parent.map_or(0, |parent| parent.depth) + 1;
@@ -52,6 +60,26 @@ impl Draft<'_> {
         self.with_scope(came.as_ref(), |scope| mapping.evaluate(scope)).map_err(|error| {
             Failure::engine(EngineCode::Expression, format!("`input` of step `{}`: {error}", active.step))
         })
+    }
+
+    /// Checks what a child is given: by itself, and together with that of the others that this decision starts.
+    fn check_child_data(&self, active: &Active, data: &Json) -> Result<(), Failure> {
+        let too_large = |what: &str, bytes: usize, bytes_max: usize| {
+            let message = format!("{what} of `{}` has {bytes} bytes; at most {bytes_max}", active.step);
+            Err(Failure::engine(EngineCode::Output, message))
+        };
+        if data.len_bytes() > MESSAGE_LEN_BYTES_MAX {
+            return too_large("the initial data", data.len_bytes(), MESSAGE_LEN_BYTES_MAX);
+        }
+        let given = self.letters.iter().map(|letter| match letter {
+            Letter::StartChild(start) => start.data.len_bytes(),
+            Letter::CancelChild { .. } | Letter::ChildEnded { .. } => 0,
+        });
+        let bytes = given.sum::<usize>() + data.len_bytes();
+        if bytes > STARTED_LEN_BYTES_MAX {
+            return too_large("the initial data of all children that start at once", bytes, STARTED_LEN_BYTES_MAX);
+        }
+        Ok(())
     }
 
     /// Goes on after the instance that a step waited for has finished.

@@ -1,5 +1,8 @@
 //! A transition in the making: the instance as it will be, and what is to be told about it.
 
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Compensation, Transition};
@@ -7,7 +10,7 @@ use crate::attempt::{AttemptTrace, ContextData, ContextWrites};
 use crate::expression::{InstanceFacts, Scope};
 use crate::failure::{EngineCode, Failure};
 use crate::history::Event;
-use crate::id::ExecutionNumber;
+use crate::id::{ExecutionNumber, InstanceId};
 use crate::instance::{Active, Arrival, InstanceState, Phase, Place, WorkflowInstance};
 use crate::json::Json;
 use crate::letter::Letter;
@@ -23,6 +26,9 @@ pub(super) const HISTORY_EVENTS_MAX: u32 = 10_000;
 /// The most bytes of inputs, outputs, context writes and log lines of one instance. Protects the store.
 pub(super) const HISTORY_BYTES_MAX: u64 = 32 << 20;
 
+/// For a step and the steps that are not passed: for each step of the graph, whether a branch can come there.
+type Ways = HashMap<(StepIndex, BTreeSet<StepName>), Rc<[bool]>>;
+
 /// What a decision works on. Dropped without a trace when the decision is refused.
 pub(super) struct Draft<'a> {
     pub(super) plan: &'a Plan,
@@ -36,6 +42,8 @@ pub(super) struct Draft<'a> {
     pub(super) letters: Vec<Letter>,
     /// What becomes of what the children did that are canceled.
     pub(super) children: Compensation,
+    /// Which steps can come to which past which others, as far as it was asked.
+    pub(super) ways: RefCell<Ways>,
     writes: ContextWrites,
     merged_context: Option<Arc<ContextData>>,
 }
@@ -53,6 +61,7 @@ impl<'a> Draft<'a> {
             messages: Vec::new(),
             letters: Vec::new(),
             children: Compensation::Undo,
+            ways: RefCell::default(),
             writes: ContextWrites::new(),
             merged_context: None,
         }
@@ -262,13 +271,22 @@ impl<'a> Draft<'a> {
             self.put_task(task.clone());
         }
         if let Phase::AwaitingChild { child, .. } = active.phase {
-            let (reason, compensation) = (why.to_owned(), self.children);
-            self.letters.push(Letter::CancelChild { child, reason, compensation });
+            self.cancel_child(child, why);
         }
         let input = self.given(active);
         self.events.push(Event::StepCanceled { execution: active.number, step: active.step.clone() });
         self.record_end(active, ExecutionEnd { input, task, ..ExecutionEnd::new(StepStatus::Canceled) });
         self.remove_active(active.number);
+    }
+
+    /// Lets a child be canceled; one that was yet to be told to start never is.
+    pub(super) fn cancel_child(&mut self, child: InstanceId, why: &str) {
+        let letters = self.letters.len();
+        self.letters.retain(|letter| !matches!(letter, Letter::StartChild(start) if start.child == child));
+        if self.letters.len() == letters {
+            let (reason, compensation) = (why.to_owned(), self.children);
+            self.letters.push(Letter::CancelChild { child, reason, compensation });
+        }
     }
 
     pub(super) fn pending_task(&self, number: ExecutionNumber) -> Option<TaskRecord> {
@@ -293,7 +311,8 @@ impl<'a> Draft<'a> {
             self.events.iter().filter_map(Event::trace).flat_map(|trace| &trace.log).map(|line| line.message.len());
         control.history_bytes += values.chain(logs).sum::<usize>() as u64;
         let (events, bytes) = (control.events, control.history_bytes);
-        let first = control.active.first().cloned();
+        // What is undone is bounded by what was done.
+        let first = control.active.first().filter(|_| control.undoing.is_none()).cloned();
         if let Some(first) = first.filter(|_| events > HISTORY_EVENTS_MAX || bytes > HISTORY_BYTES_MAX) {
             let message = format!(
                 "the history of the instance has {events} events and {bytes} bytes; at most {HISTORY_EVENTS_MAX} events \
@@ -307,6 +326,8 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self) -> Transition {
         if !self.state.status.is_finished() {
             self.bound_history();
+            // What is to be undone then begins.
+            self.settle();
         }
         let before = if self.instance.seq == 0 { WorkflowStatus::Running } else { self.instance.state.status };
         if !self.state.status.is_finished() {

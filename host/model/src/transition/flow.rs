@@ -110,8 +110,15 @@ impl Draft<'_> {
     /// Puts a failure into the context under the step's name, for the steps that handle it.
     fn show_failure(&mut self, step: &StepName, failure: &Failure) {
         let key = ContextKey::new(step.as_str()).expect("every step's name can be a key");
-        let shown = serde_json::to_value(failure).expect("a failure is text, numbers and JSON");
-        self.write_all([(key, Some(shown.into()))].into());
+        let whole = serde_json::to_value(failure).expect("a failure is text, numbers and JSON");
+        let short = serde_json::json!({ "code": failure.code, "message": null, "retryable": failure.retryable });
+        for shown in [whole, short] {
+            let writes = [(key.clone(), Some(shown.into()))].into();
+            // A context that is full shows as much of it as it can hold.
+            if self.check_context_size(&writes).is_ok() {
+                return self.write_all(writes);
+            }
+        }
     }
 
     fn fail_without_way(&mut self, step: &PlannedStep, active: &Active) {
@@ -152,14 +159,14 @@ impl Draft<'_> {
                 }
                 Some(_) | None => (true, Vec::new()),
             };
-            decisions.push(EdgeDecision { read, ..self.decision(edge, holds) });
+            decisions.push(EdgeDecision { read, taken: holds, ..self.looked_at(edge) });
             if holds {
                 taken.push(edge);
             }
         }
         if taken.is_empty() {
             taken.extend(step.outgoing(leaving.outcome).find(|edge| edge.is_default));
-            decisions.extend(taken.iter().map(|edge| self.decision(edge, true)));
+            decisions.extend(taken.iter().map(|edge| EdgeDecision { taken: true, ..self.looked_at(edge) }));
         }
         self.tell_decisions(&leaving.active, decisions);
         Ok(taken)
@@ -169,9 +176,10 @@ impl Draft<'_> {
         self.events.push(Event::EdgesDecided { execution: active.number, step: active.step.clone(), edges });
     }
 
-    fn decision(&self, edge: &PlannedEdge, taken: bool) -> EdgeDecision {
+    /// An edge that was looked at and passed by.
+    fn looked_at(&self, edge: &PlannedEdge) -> EdgeDecision {
         let target = self.plan.step(edge.target).name.clone();
-        EdgeDecision { edge: edge.index, target, taken, read: Vec::new() }
+        EdgeDecision { edge: edge.index, target, taken: false, read: Vec::new() }
     }
 
     fn fail_by_condition(&mut self, step: &PlannedStep, edge: &PlannedEdge, active: &Active, error: &str) {
@@ -204,7 +212,7 @@ impl Draft<'_> {
                 true => edge.is_default,
                 false => named.contains(&self.plan.step(edge.target).name),
             };
-            decisions.push(self.decision(edge, is_taken));
+            decisions.push(EdgeDecision { taken: is_taken, ..self.looked_at(edge) });
             if is_taken {
                 taken.push(*edge);
             }

@@ -67,9 +67,9 @@ impl Draft<'_> {
     fn absorb_others(&mut self, number: ExecutionNumber, target: StepIndex, leaving: &mut Leaving) {
         let plan = self.plan;
         let name = &plan.step(target).name;
-        for other in self.state.control.active.iter_mut().filter(|other| other.place.is_graph()) {
-            let at = plan.find(&other.step).expect("an instance stays on the definition it started with");
-            if other.number != number && plan.can_reach_past(at, target, &other.absorbed_at) {
+        let others = self.branches().filter(|other| other.number != number && self.can_come(other, target));
+        for other in others.map(|other| other.number).collect::<Vec<_>>() {
+            if let Some(other) = self.active_mut(other) {
                 other.absorbed_at.insert(name.clone());
             }
         }
@@ -122,11 +122,13 @@ impl Draft<'_> {
         }
         self.state.control.executions += 1;
         let record = self.record_of(&active);
+        let is_join = active.place.is_graph();
         self.events.push(Event::StepActivated {
             execution: number,
             step: active.step.clone(),
             step_type: step.step_type(),
             from: active.arrivals.first().map(|arrival| arrival.execution),
+            with: active.arrivals.iter().skip(1).filter(|_| is_join).map(|arrival| arrival.execution).collect(),
             edge: activation.edge,
             part_of: record.part_of,
             item: record.item,
@@ -181,7 +183,13 @@ impl Draft<'_> {
     }
 
     fn can_come(&self, branch: &Active, target: StepIndex) -> bool {
-        self.plan.can_reach_past(self.planned(branch).0, target, &branch.absorbed_at)
+        let (at, _) = self.planned(branch);
+        if branch.absorbed_at.is_empty() || !self.plan.can_reach(at, target) {
+            return self.plan.can_reach(at, target);
+        }
+        let mut ways = self.ways.borrow_mut();
+        let ways = ways.entry((target, branch.absorbed_at.clone()));
+        ways.or_insert_with(|| self.plan.reached_from(target, &branch.absorbed_at).into())[at.0]
     }
 
     /// Lets an execution do what its step does.

@@ -51,10 +51,10 @@ impl Draft<'_> {
                     let hook_failure = report.hook_failure;
                     self.succeed(&active, input, output, report.writes, report.trace, hook_failure);
                 }
-                Err(failure) => self.fail_attempt(&active, failure, Some(report.trace)),
+                Err(failure) => self.fail_attempt(&active, Some(input), failure, Some(report.trace)),
             },
             AttemptOutcome::Skipped => self.skip(&active, input, report.trace),
-            AttemptOutcome::Failed(failure) => self.fail_attempt(&active, failure, Some(report.trace)),
+            AttemptOutcome::Failed(failure) => self.fail_attempt(&active, Some(input), failure, Some(report.trace)),
         }
         Ok(())
     }
@@ -64,9 +64,9 @@ impl Draft<'_> {
     }
 
     fn gateway_decided(&mut self, active: &Active, input: Json, names: &Json, trace: AttemptTrace) {
-        let done = Done { input: Some(input), trace: Some(trace.clone()), ..Done::default() };
+        let done = Done { input: Some(input.clone()), trace: Some(trace.clone()), ..Done::default() };
         if let Err(failure) = self.leave_gateway(active, done, names) {
-            self.fail_attempt(active, failure, Some(trace));
+            self.fail_attempt(active, Some(input), failure, Some(trace));
         }
     }
 
@@ -100,7 +100,7 @@ impl Draft<'_> {
     }
 
     /// Schedules the next attempt if the policy allows one, else lets `on-failure` run.
-    fn fail_attempt(&mut self, active: &Active, failure: Failure, trace: Option<AttemptTrace>) {
+    fn fail_attempt(&mut self, active: &Active, input: Option<Json>, failure: Failure, trace: Option<AttemptTrace>) {
         let machine = self.machine_of(active);
         let (execution, step, attempt) = (active.number, active.step.clone(), active.attempts);
         if failure.retryable && attempt < machine.retry.max_attempts {
@@ -114,7 +114,7 @@ impl Draft<'_> {
         self.events.push(Event::StepFailed { execution, step, attempt, failure: failure.clone(), trace });
         if self.is_gateway(active) {
             // A gateway has no hooks.
-            return self.fail(active, None, &failure);
+            return self.fail(active, input, &failure);
         }
         self.set_phase(execution, Phase::FailureHook { failure, begun: false });
     }
@@ -185,7 +185,7 @@ impl Draft<'_> {
             match &active.phase {
                 Phase::Running => {
                     let failure = Failure::engine(EngineCode::Crashed, "the host went down during this attempt");
-                    self.fail_attempt(&active, failure, None);
+                    self.fail_attempt(&active, None, failure, None);
                 }
                 Phase::FailureHook { failure, begun: true } => {
                     let crashed = Failure::engine(EngineCode::Crashed, "the host went down during `on-failure`");

@@ -4,8 +4,9 @@ use super::draft::Draft;
 use super::join::Activation;
 use super::{Refusal, RetryPoint};
 use crate::history::Event;
-use crate::instance::{Active, Arrival};
+use crate::instance::{Active, Arrival, Phase};
 use crate::name::UserId;
+use crate::plan::StepIndex;
 use crate::status::WorkflowStatus;
 
 impl Draft<'_> {
@@ -28,7 +29,8 @@ impl Draft<'_> {
 
     /// Lets a failed instance go on: at what failed and every branch that was canceled with it, or at a named step.
     ///
-    /// What it did stays; each step that it goes on at gets a new execution.
+    /// From a named step the branches go on as well that do not come to be run by it again. What the instance did stays;
+    /// each step that it goes on at gets a new execution.
     pub(super) fn retried(&mut self, from: Option<RetryPoint>, by: Option<UserId>) -> Result<(), Refusal> {
         if self.state.status != WorkflowStatus::Failed {
             return Err(self.wrong_state("retry", "only a failed instance can be retried"));
@@ -40,7 +42,11 @@ impl Draft<'_> {
         }
         let points: Vec<_> = match from {
             None => frontier.into_iter().map(RetryPoint::of).collect(),
-            Some(from) => vec![from],
+            Some(from) => {
+                let beside: Vec<_> =
+                    frontier.into_iter().filter_map(|active| self.beside(active, &from)).map(RetryPoint::of).collect();
+                [from].into_iter().chain(beside).collect()
+            }
         };
         self.state.status = WorkflowStatus::Running;
         self.state.error = None;
@@ -58,6 +64,19 @@ impl Draft<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is left of a branch where an instance goes on from a step: all that this does not run again.
+    fn beside(&self, mut branch: Active, from: &RetryPoint) -> Option<Active> {
+        let from = self.plan.find(&from.step)?;
+        let (at, _) = self.planned(&branch);
+        let runs_again = |step: StepIndex| step == from || self.plan.can_reach(from, step);
+        if branch.phase == Phase::Joining && at != from {
+            // It waits in a join, which the branch that runs again is still to come to.
+            branch.arrivals.retain(|arrival| self.plan.find(&arrival.step).is_some_and(|step| !runs_again(step)));
+            return Some(branch).filter(|branch| !branch.arrivals.is_empty());
+        }
+        Some(branch).filter(|_| !runs_again(at))
     }
 
     pub(super) fn wrong_state(&self, what: &'static str, why: &'static str) -> Refusal {

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::Refusal;
 use super::draft::Draft;
 use super::join::Activation;
-use crate::failure::{EngineCode, Failure, FailureCode, InstanceError};
+use crate::failure::{EngineCode, Failure, FailureCode, InstanceError, MESSAGE_LEN_BYTES_MAX};
 use crate::history::Event;
 use crate::instance::{Active, Phase, Place, Undoing};
 use crate::name::{StepName, UserId};
+use crate::problem::shorten;
 use crate::status::WorkflowStatus;
 
 /// What becomes of the executions that succeeded when an instance is canceled.
@@ -21,6 +22,9 @@ pub enum Compensation {
     /// Those whose step names a component for it are undone, latest first.
     Undo,
 }
+
+/// How much of each failure to undo something the instance's error tells; its record has all of it.
+const TOLD_LEN_CHARS_MAX: usize = 300;
 
 impl Draft<'_> {
     /// Fails the instance for a reason of the engine's own, at an execution that is not recorded as failed.
@@ -53,7 +57,11 @@ impl Draft<'_> {
         for active in std::iter::once(at).chain(&self.state.control.active) {
             let active = whole(active.clone());
             if active.place.is_graph() && frontier.iter().all(|known| known.number != active.number) {
-                frontier.push(Active { phase: Phase::Joining, attempts: 0, started_at: None, ..active });
+                let phase = match active.phase {
+                    Phase::Joining => Phase::Joining,
+                    _ => Phase::Scheduled { not_before: None },
+                };
+                frontier.push(Active { phase, attempts: 0, started_at: None, ..active });
             }
         }
         frontier.sort_by_key(|active| active.number);
@@ -78,6 +86,10 @@ impl Draft<'_> {
             details: None,
         };
         self.state.control.undoing = None;
+        if self.state.control.paused_at.take().is_some() {
+            // Whoever cancels wants it to end: nobody has to let it go on first.
+            self.events.push(Event::WorkflowResumed { by: by.clone() });
+        }
         self.end(Undoing { end: WorkflowStatus::Canceled, error, by }, compensation);
         Ok(())
     }
@@ -113,8 +125,10 @@ impl Draft<'_> {
     /// Goes on after an execution was undone, or could not be.
     pub(super) fn undone(&mut self, step: &StepName, failure: Option<&Failure>) {
         if let (Some(failure), Some(undoing)) = (failure, &mut self.state.control.undoing) {
-            let told = format!("; `{step}` failed: {}", failure.message);
-            undoing.error.message.push_str(&told);
+            let told = format!("; `{step}` failed: {}", shorten(&failure.message, TOLD_LEN_CHARS_MAX));
+            if undoing.error.message.len() + told.len() <= MESSAGE_LEN_BYTES_MAX {
+                undoing.error.message.push_str(&told);
+            }
         }
         self.undo_next();
     }

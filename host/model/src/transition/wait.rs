@@ -11,7 +11,6 @@ use crate::failure::{EngineCode, Failure};
 use crate::history::Event;
 use crate::instance::{Active, Phase};
 use crate::json::Json;
-use crate::letter::Letter;
 use crate::name::{SignalName, StepName};
 use crate::plan::{MessageSource, PlannedKind, PlannedMessage};
 use crate::record::{KeptMessage, MessageChange, TaskRecord};
@@ -250,9 +249,7 @@ impl Draft<'_> {
             Phase::AwaitingTime { .. } => self.pass_timer(active),
             Phase::AwaitingMessage { .. } => self.time_out(active, "no message came"),
             Phase::AwaitingChild { child, .. } => {
-                let reason = format!("the step `{}` that started it timed out", active.step);
-                let (child, compensation) = (*child, self.children);
-                self.letters.push(Letter::CancelChild { child, reason, compensation });
+                self.cancel_child(*child, &format!("the step `{}` that started it timed out", active.step));
                 self.time_out(active, "its workflow did not finish");
             }
             Phase::AwaitingTask { .. } => self.wake_task(active),
