@@ -23,7 +23,7 @@ use stepcell_model::transition::{Cause, MESSAGE_LEN_BYTES_MAX};
 use crate::engine::WorkflowEngine;
 use crate::error::EngineError;
 
-const WRONG_TOKEN: &str = "the token is wrong for this instance and step";
+const WRONG_TOKEN: &str = "the token is wrong";
 
 /// How old or how far ahead the timestamp of a signed delivery may be. Protects against deliveries that are replayed.
 pub const SIGNATURE_AGE_MAX: Duration = Duration::from_secs(5 * 60);

@@ -81,6 +81,7 @@ pub async fn events_read_back_as_they_were_told(store: Arc<dyn WorkflowStore>) -
             step: at_step.clone(),
             step_type: StepType::Human,
             from: Some(ExecutionNumber(2)),
+            with: Vec::new(),
             edge: Some(1),
             part_of: Some(ExecutionNumber(1)),
             item: Some(0),
