@@ -127,6 +127,10 @@ impl Driver {
             if self.work.is_empty() {
                 // Another process may have settled it; then no commit of this one has told those who wait.
                 self.inner.tell_if_settled(&self.instance);
+                // Nor has any told when to look again.
+                if let Some(wake_at) = self.instance.state.wake_at {
+                    self.inner.wakes.at(wake_at);
+                }
                 if self.inner.retire(self.instance.identity.id, &self.hot) {
                     return Ok(());
                 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use stepcell_model::id::InstanceId;
@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
+    /// How many drivers there are anything left of.
+    pub(crate) drivers: AtomicUsize,
     pub(crate) drivers_gone: Notify,
     pub(crate) wakes: Wakes,
     pub(crate) waiters: Waiters,
@@ -91,6 +93,7 @@ impl WorkflowEngine {
             clock: options.clock,
             permits: Arc::new(Semaphore::new(options.concurrency.max(1))),
             hot: Mutex::default(),
+            drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),
             wakes: Wakes::default(),
             waiters: Waiters::default(),

@@ -39,6 +39,19 @@ pub enum EngineError {
         /// The versions there are.
         known: Vec<Version>,
     },
+    /// The workflow has versions, and none that may be started is one of those that are wanted.
+    #[error(
+        "no active version of workflow `{name}` fits `{wanted}`; the versions there are: {}",
+        known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    NoVersionFits {
+        /// The workflow.
+        name: WorkflowName,
+        /// What was asked for, such as `2`.
+        wanted: String,
+        /// The versions there are.
+        known: Vec<Version>,
+    },
     /// The version is registered and starts nothing new.
     #[error("`{name}` {version} is deactivated and starts nothing new; start another version, or register a new one")]
     WorkflowInactive {

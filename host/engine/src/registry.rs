@@ -227,10 +227,12 @@ impl WorkflowRegistry {
         let fits = |record: &&DefinitionRecord| {
             record.is_active && version.is_none_or(|version| version.matches(&record.version))
         };
-        latest(known.iter().filter(fits)).cloned().ok_or_else(|| EngineError::WorkflowNotFound {
-            name: name.clone(),
-            version: None,
-            known: known.iter().map(|record| record.version.clone()).collect(),
+        latest(known.iter().filter(fits)).cloned().ok_or_else(|| {
+            let (name, known) = (name.clone(), known.iter().map(|record| record.version.clone()).collect::<Vec<_>>());
+            match version.filter(|_| !known.is_empty()) {
+                Some(wanted) => EngineError::NoVersionFits { name, wanted: wanted.to_string(), known },
+                None => EngineError::WorkflowNotFound { name, version: None, known },
+            }
         })
     }
 

@@ -101,10 +101,37 @@ impl Driving {
         }
     }
 
+    /// Drops everything that is under way, as if the process had ended, and returns once nothing of it is left.
+    ///
+    /// Whatever was not committed by then never is: another engine may drive the store.
+    pub async fn abandon(mut self) {
+        let inner = Arc::clone(&self.engine.inner);
+        self.engine.abandon();
+        self.loops.shutdown().await;
+        inner.abandon_drivers();
+        loop {
+            let gone = inner.drivers_gone.notified();
+            if inner.drivers.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+
     /// How many instances are being moved right now.
     #[must_use]
     pub fn hot_len(&self) -> usize {
         lock(&self.engine.inner.hot).len()
+    }
+}
+
+/// Counts a driver as long as there is anything of it, even one that was ended before it began.
+struct Alive(Arc<Inner>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.drivers.fetch_sub(1, Ordering::AcqRel);
+        self.0.drivers_gone.notify_waiters();
     }
 }
 
@@ -208,7 +235,13 @@ impl Inner {
             Entry::Vacant(place) => {
                 let hot = Arc::new(Hot::default());
                 place.insert(Arc::clone(&hot));
-                let driver = tokio::spawn(Driver::run(Arc::clone(self), Arc::clone(&hot), id));
+                self.drivers.fetch_add(1, Ordering::AcqRel);
+                let alive = Alive(Arc::clone(self));
+                let driver = Driver::run(Arc::clone(self), Arc::clone(&hot), id);
+                let driver = tokio::spawn(async move {
+                    let _alive = alive;
+                    driver.await;
+                });
                 let _ = hot.task.set(driver.abort_handle());
             }
         }

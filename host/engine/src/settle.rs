@@ -21,10 +21,9 @@ impl WorkflowEngine {
         let mut fault = self.inner.fault.subscribe();
         let mut stopping = self.inner.stopping.subscribe();
         loop {
-            // Dropped in this order, so that nobody is kept on the list of those who wait.
             let (_waiters, moving) = match self.look(id).await? {
                 Look::Settled(summary) => return Ok(*summary),
-                Look::Moving(waiters, moving) => (waiters, moving),
+                Look::Moving(moving, waiters) => (waiters, moving),
             };
             if let Some(error) = fault.borrow_and_update().clone() {
                 return Err(error.into());
@@ -56,7 +55,7 @@ impl WorkflowEngine {
         if !instance.state.is_settled() {
             // An instance whose definition can not be read is driven by nobody: whoever waits is told why.
             self.inner.registry.plan(instance.identity.definition).await?;
-            return Ok(Look::Moving(waiters, moving));
+            return Ok(Look::Moving(moving, waiters));
         }
         let mut open: Vec<_> = instance.state.children().collect();
         while let Some(child) = open.pop() {
@@ -68,7 +67,7 @@ impl WorkflowEngine {
                     open.extend(child.state.children());
                 }
                 // It runs, is yet to be started, or has an end that is yet to be told.
-                Some(_) | None => return Ok(Look::Moving(waiters, moving)),
+                Some(_) | None => return Ok(Look::Moving(moving, waiters)),
             }
         }
         Ok(Look::Settled(Box::new(instance.summary())))
@@ -77,6 +76,7 @@ impl WorkflowEngine {
 
 enum Look<'a> {
     Settled(Box<InstanceSummary>),
-    /// One of the second tells when to look again, as long as the first are there.
-    Moving(Vec<Waiter<'a>>, Vec<OwnedNotified>),
+    /// One of the first tells when to look again, as long as the second are there. Dropped in this order, so that nobody
+    /// is kept on the list of those who wait.
+    Moving(Vec<OwnedNotified>, Vec<Waiter<'a>>),
 }

@@ -26,7 +26,7 @@ use stepcell_model::time::Timestamp;
 use stepcell_store::MemoryStore;
 use tokio::time::timeout;
 
-use crate::kit::{Answer, Backend, START, TestHost, fails_for_now};
+use crate::kit::{Answer, Backend, START, TestHost, fails_for_now, returns};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -71,6 +71,42 @@ async fn whoever_waits_through_a_retry_delay_is_told_when_another_process_cancel
 
     assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap(), WorkflowStatus::Canceled);
     assert_eq!(host.engine.store().next_wake().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_time_that_another_process_brought_an_instance_to_wait_for_comes() {
+    let host = TestHost::on(Backend::Sqlite).await;
+    host.register_yaml(
+        "w",
+        "initial_step: s\nsteps: { s: { type: signal }, t: { type: timer, duration: 1h } }\nedges: [{ source: s, target: t \
+         }]\n",
+    )
+    .await;
+    host.step("a", |_| returns(1)).await;
+    host.register_yaml(
+        "after",
+        "initial_step: s\nsteps: { s: { type: signal }, a: { type: machine, component: a@1 } }\nedges: [{ source: s, target: \
+         a }]\n",
+    )
+    .await;
+    let (id, after) = (host.start("w", json!({})).await, host.start("after", json!({})).await);
+    host.waits(after).await;
+    host.cools().await;
+
+    let visitor = host.visitor();
+    for instance in [id, after] {
+        visitor.signal(instance, &"s".parse().unwrap(), Json::null()).await.unwrap();
+    }
+    // Whoever saw the second signal has seen the first.
+    host.called("a", 1).await;
+    host.cools().await;
+    let waiting = tokio::spawn({
+        let engine = host.engine.clone();
+        async move { engine.wait_until_settled(id).await.unwrap().status }
+    });
+    host.clock.advance(Duration::from_secs(3_600));
+
+    assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap(), WorkflowStatus::Completed);
 }
 
 /// A clock that counts how often it is looked at, and fails from the moment that it is broken.

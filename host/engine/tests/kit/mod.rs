@@ -237,8 +237,9 @@ impl TestHost {
         store: Arc<dyn WorkflowStore>,
         prepare: impl FnOnce(&SimulatedClock),
     ) -> Self {
-        drop(self.driving.take());
-        self.engine.abandon();
+        if let Some(driving) = self.driving.take() {
+            driving.abandon().await;
+        }
         prepare(&self.clock);
         let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
         Self::over(store, self._folder.take(), runner, clock).await
