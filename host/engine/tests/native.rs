@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use stepcell_engine::{EngineError, Executed, Gateway, StartRequest, Step, WorkflowContext, execute_step};
 use stepcell_model::attempt::CellLimits;
-use stepcell_model::definition::{GatewayStep, MachineStep, RetryPolicy, WorkflowDefinition};
+use stepcell_model::definition::{GatewayStep, Jitter, MachineStep, RetryPolicy, WorkflowDefinition};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::Json;
 use stepcell_model::name::{StepName, TenantId, UserId};
@@ -234,7 +234,8 @@ on_every_store! {
             }
             json_of(json!("done"))
         });
-        workflow_with(&host, second_time, |machine| machine.retry = RetryPolicy::default()).await;
+        let whole = RetryPolicy { jitter: Jitter::None, ..RetryPolicy::default() };
+        workflow_with(&host, second_time, |machine| machine.retry = whole).await;
 
         let id = host.start("w", json!({})).await;
         host.waits(id).await;

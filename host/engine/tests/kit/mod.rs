@@ -24,7 +24,9 @@ use stepcell_model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Actor;
-use stepcell_store::{InstanceFilter, MemoryStore, Role, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore};
+use stepcell_store::{
+    Activity, InstanceFilter, MemoryStore, Role, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore,
+};
 use tokio::sync::{Notify, Semaphore};
 
 /// What a scripted step does with one call.
@@ -240,6 +242,9 @@ impl TestHost {
         if let Some(driving) = self.driving.take() {
             driving.abandon().await;
         }
+        // What it had handed to the store before is stored once the store has done something that came after.
+        let (nobody, version) = (WorkflowName::new("nobody").unwrap(), semver::Version::new(0, 0, 0));
+        store.set_definition_active(&nobody, &version, Activity::Active).await.unwrap();
         prepare(&self.clock);
         let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
         Self::over(store, self._folder.take(), runner, clock).await
