@@ -166,6 +166,11 @@ async fn apply(settings: &Settings, host: &Host, files: Vec<DefinitionFile>) -> 
         if settings.output == Output::Table {
             let done = if is_new { "registered" } else { "unchanged" };
             print::line(&format!("{done} {} {}", record.name, record.version))?;
+            if !record.is_active {
+                print::note(
+                    "This version is deactivated and starts nothing new; apply the file with a new `version:`.",
+                );
+            }
         }
         let mut item = view::definition(&record);
         item["is_new"] = json!(is_new);

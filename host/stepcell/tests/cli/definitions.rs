@@ -92,6 +92,7 @@ fn a_deactivated_version_starts_nothing_new_and_an_unused_one_can_be_removed() {
 
     desk.run(&["definition", "deactivate", "approval", "--version", "1.0.0"]).exits(0);
 
+    desk.run(&["definition", "apply", "approval.yaml"]).exits(0).tells("is deactivated and starts nothing new");
     let data = ["--data", r#"{"amount": 1}"#];
     desk.run(&[&["start", "approval"][..], &data].concat()).exits(3).tells("has no active version");
     desk.run(&[&["start", "approval", "--version", "1.0.0"][..], &data].concat()).exits(3).tells("is deactivated");
