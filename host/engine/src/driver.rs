@@ -181,9 +181,7 @@ impl Driver {
     fn has_due(&self) -> bool {
         let now = self.inner.clock.now();
         let control = &self.instance.state.control;
-        let is_due =
-            |phase: &Phase| !matches!(phase, Phase::Scheduled { .. }) && phase.wake_at().is_some_and(|at| at <= now);
-        control.paused_at.is_none() && control.active.iter().any(|active| is_due(&active.phase))
+        control.paused_at.is_none() && control.active.iter().any(|active| active.phase.is_due(now))
     }
 
     /// Decides on what happened and keeps the decision for the next commit. What can not happen any more is dropped.

@@ -348,6 +348,12 @@ impl Phase {
         matches!(self, Self::AwaitingTime { .. } | Self::Scheduled { .. })
     }
 
+    /// Whether the time has come that it waits for; a retry is no such thing, as its attempt begins by itself.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        !matches!(self, Self::Scheduled { .. }) && self.wake_at().is_some_and(|at| at <= now)
+    }
+
     /// The next time at which something is to be done about it.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {

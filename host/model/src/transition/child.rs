@@ -1,9 +1,7 @@
 //! Steps that are workflows: the child is another instance, and letters go between the two.
 
-use super::draft::{Done, Draft};
-use super::flow::Leaving;
+use super::draft::Draft;
 use super::{MESSAGE_LEN_BYTES_MAX, Refusal};
-use crate::attempt::ContextWrites;
 use crate::failure::{EngineCode, Failure};
 use crate::history::Event;
 use crate::id::{ExecutionNumber, InstanceId};
@@ -91,24 +89,12 @@ impl Draft<'_> {
     ) -> Result<(), Refusal> {
         let waits = |phase: &Phase| matches!(phase, Phase::AwaitingChild { child: known, .. } if *known == child);
         let active = self.expect_phase(execution, StepStatus::Succeeded, waits)?.clone();
-        let step = active.step.clone();
-        self.events.push(Event::ChildEnded { execution, step: step.clone(), child });
+        self.events.push(Event::ChildEnded { execution, step: active.step.clone(), child });
         let PlannedKind::Workflow(planned) = &self.planned(&active).1.kind else { return Ok(()) };
         let input = self.given(&active);
         match outcome {
             ChildOutcome::Completed { result } => {
-                let value = result.clone().unwrap_or_else(Json::null);
-                let writes: ContextWrites =
-                    planned.result_key.iter().map(|key| (key.clone(), Some(value.clone()))).collect();
-                if let Err(failure) = self.check_context_size(&writes) {
-                    self.tell_failed(&active, &failure);
-                    self.fail(&active, input, &failure);
-                    return Ok(());
-                }
-                let wrote = writes.keys().cloned().collect();
-                self.write_all(writes);
-                self.complete(&active, Done { input, output: result.clone(), wrote, ..Done::default() });
-                self.leave(Leaving::succeeded(active, result));
+                self.complete_wait(&active, input, planned.result_key.as_ref(), result);
             }
             ChildOutcome::Failed { error } => {
                 let failure = Failure {
@@ -123,8 +109,7 @@ impl Draft<'_> {
                         ),
                     )
                 };
-                self.tell_failed(&active, &failure);
-                self.fail(&active, input, &failure);
+                self.fail_and_tell(&active, input, &failure);
             }
         }
         Ok(())

@@ -189,8 +189,8 @@ impl Draft<'_> {
         self.fail_instance_by(EngineCode::Expression, active, message);
     }
 
-    /// A gateway hands on what came to it; at the start that is the initial data.
-    pub(super) fn pass_gateway(&mut self, active: &Active) {
+    /// Ends an execution that hands on what came to it, as gateways and timers do.
+    pub(super) fn pass_on(&mut self, active: &Active) {
         let result = self.incoming(active);
         self.complete(active, Done { input: result.clone(), output: result.clone(), ..Done::default() });
         self.leave(Leaving::succeeded(active.clone(), result));

@@ -208,7 +208,7 @@ impl Draft<'_> {
                 self.set_phase(number, Phase::Scheduled { not_before: None });
             }
             PlannedKind::Human(human) => self.create_task(&active, human),
-            PlannedKind::Gateway(_) => self.pass_gateway(&active),
+            PlannedKind::Gateway(_) => self.pass_on(&active),
             PlannedKind::Timer(timer) => self.begin_timer(&active, timer),
             PlannedKind::Message(message) => self.begin_message(&active, message),
             PlannedKind::Group(group) => self.begin_group(&active, group),

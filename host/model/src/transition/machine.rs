@@ -166,14 +166,14 @@ impl Draft<'_> {
 
     /// Fails an execution that could not even begin to do what its step does.
     pub(super) fn fail_unbegun(&mut self, active: &Active, failure: &Failure) {
-        self.tell_failed(active, failure);
-        let input = self.incoming(active);
-        self.fail(active, input, failure);
+        self.fail_and_tell(active, self.incoming(active), failure);
     }
 
-    pub(super) fn tell_failed(&mut self, active: &Active, failure: &Failure) {
+    /// Tells that an execution failed which no attempt has told of, and ends it so.
+    pub(super) fn fail_and_tell(&mut self, active: &Active, input: Option<Json>, failure: &Failure) {
         let (execution, step, attempt) = (active.number, active.step.clone(), active.attempts);
         self.events.push(Event::StepFailed { execution, step, attempt, failure: failure.clone(), trace: None });
+        self.fail(active, input, failure);
     }
 
     /// Whatever was under way when the host went down has failed, and may be tried again.

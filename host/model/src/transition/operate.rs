@@ -51,7 +51,6 @@ impl Draft<'_> {
         self.state.status = WorkflowStatus::Running;
         self.state.error = None;
         self.state.completed_at = None;
-        self.state.control.paused_at = None;
         let steps = points.iter().map(|point| point.step.clone()).collect();
         self.events.push(Event::WorkflowRetried { steps, by });
         for RetryPoint { step, arrivals, absorbed_at } in points {

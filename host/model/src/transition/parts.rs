@@ -191,9 +191,11 @@ impl Draft<'_> {
 
     fn can_still_succeed(&self, whole: &Active, parts: &Parts) -> bool {
         match &self.planned(whole).1.kind {
-            // Only one of the members runs.
-            PlannedKind::Group(PlannedGroup { mode: GroupMode::Conditional { .. }, .. }) => parts.failed == 0,
-            _ => (parts.total - parts.failed) as usize >= self.quorum(whole, parts),
+            PlannedKind::Group(PlannedGroup { mode: GroupMode::Parallel { complete_when, .. }, .. }) => {
+                (parts.total - parts.failed) as usize >= complete_when.quorum(parts.total as usize)
+            }
+            // Every part is needed that runs.
+            _ => parts.failed == 0,
         }
     }
 
@@ -281,8 +283,7 @@ impl Draft<'_> {
         self.cancel_parts(of, "another part of its group has failed");
         if let Some((whole, _)) = self.whole(of) {
             let input = self.result_of(of);
-            self.tell_failed(&whole, failure);
-            self.fail(&whole, input, failure);
+            self.fail_and_tell(&whole, input, failure);
         }
     }
 }

@@ -97,7 +97,6 @@ impl Draft<'_> {
     fn end(&mut self, undoing: Undoing, compensation: Compensation) {
         self.children = compensation;
         self.cancel_active(&undoing.error.message.clone());
-        self.state.control.paused_at = self.state.control.paused_at.filter(|_| compensation == Compensation::Undo);
         let executions: Vec<_> = self.state.control.undoable.iter().rev().map(|done| done.execution).collect();
         self.state.control.undoing = Some(undoing);
         if compensation == Compensation::None {

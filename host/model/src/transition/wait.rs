@@ -11,7 +11,7 @@ use crate::failure::{EngineCode, Failure};
 use crate::history::Event;
 use crate::instance::{Active, Phase};
 use crate::json::Json;
-use crate::name::{SignalName, StepName};
+use crate::name::{ContextKey, SignalName, StepName};
 use crate::plan::{MessageSource, PlannedKind, PlannedMessage};
 use crate::record::{KeptMessage, MessageChange, TaskRecord};
 use crate::schema::FieldError;
@@ -25,7 +25,7 @@ impl Draft<'_> {
     pub(super) fn begin_timer(&mut self, active: &Active, timer: &TimerStep) {
         match self.until(active, timer) {
             Err(failure) => self.fail_unbegun(active, &failure),
-            Ok(until) if until <= self.now => self.pass_timer(active),
+            Ok(until) if until <= self.now => self.pass_on(active),
             Ok(until) => {
                 self.set_phase(active.number, Phase::AwaitingTime { until });
                 self.record_begun(active.number, self.incoming(active));
@@ -59,13 +59,6 @@ impl Draft<'_> {
         })
     }
 
-    /// A timer hands on what came to it.
-    fn pass_timer(&mut self, active: &Active) {
-        let result = self.incoming(active);
-        self.complete(active, Done { input: result.clone(), output: result.clone(), ..Done::default() });
-        self.leave(Leaving::succeeded(active.clone(), result));
-    }
-
     /// Takes the message that was kept for a step, or waits for one.
     pub(super) fn begin_message(&mut self, active: &Active, message: &PlannedMessage) {
         if let Some(kept) = self.kept_for(&active.step, &message.source) {
@@ -83,16 +76,26 @@ impl Draft<'_> {
         if let MessageSource::Webhook { .. } = message.source {
             self.state.control.callbacks.entry(active.step.clone()).or_default().taken += 1;
         }
-        let writes: ContextWrites = message.key.iter().map(|key| (key.clone(), Some(payload.clone()))).collect();
-        let input = self.incoming(active);
+        self.complete_wait(active, self.incoming(active), message.key.as_ref(), Some(payload));
+    }
+
+    /// Ends an execution that waited for a result, which goes into the context where it has a key for it.
+    pub(super) fn complete_wait(
+        &mut self,
+        active: &Active,
+        input: Option<Json>,
+        key: Option<&ContextKey>,
+        result: Option<Json>,
+    ) {
+        let value = || result.clone().unwrap_or_else(Json::null);
+        let writes: ContextWrites = key.map(|key| (key.clone(), Some(value()))).into_iter().collect();
         if let Err(failure) = self.check_context_size(&writes) {
-            self.tell_failed(active, &failure);
-            return self.fail(active, input, &failure);
+            return self.fail_and_tell(active, input, &failure);
         }
         let wrote = writes.keys().cloned().collect();
         self.write_all(writes);
-        self.complete(active, Done { input, output: Some(payload.clone()), wrote, ..Done::default() });
-        self.leave(Leaving::succeeded(active.clone(), Some(payload)));
+        self.complete(active, Done { input, output: result.clone(), wrote, ..Done::default() });
+        self.leave(Leaving::succeeded(active.clone(), result));
     }
 
     /// The oldest message that is kept for a step; for a signal that is any with its name.
@@ -225,7 +228,7 @@ impl Draft<'_> {
 
     /// Does everything whose time has come.
     pub(super) fn time_came(&mut self) -> Result<(), Refusal> {
-        let due = self.state.control.active.iter().filter(|active| self.is_due(active));
+        let due = self.state.control.active.iter().filter(|active| active.phase.is_due(self.now));
         let due: Vec<_> = due.map(|active| active.number).collect();
         if due.is_empty() || self.state.control.paused_at.is_some() {
             return Err(Refusal::NothingDue);
@@ -239,14 +242,9 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn is_due(&self, active: &Active) -> bool {
-        let is_retry = matches!(active.phase, Phase::Scheduled { .. });
-        !is_retry && active.phase.wake_at().is_some_and(|at| at <= self.now)
-    }
-
     fn wake(&mut self, active: &Active) {
         match &active.phase {
-            Phase::AwaitingTime { .. } => self.pass_timer(active),
+            Phase::AwaitingTime { .. } => self.pass_on(active),
             Phase::AwaitingMessage { .. } => self.time_out(active, "no message came"),
             Phase::AwaitingChild { child, .. } => {
                 self.cancel_child(*child, &format!("the step `{}` that started it timed out", active.step));
@@ -289,9 +287,7 @@ impl Draft<'_> {
         let after = Span::new(self.now.since(active.activated_at));
         let message = format!("the step `{}` timed out after {after}: {why}", active.step);
         let failure = Failure::engine(EngineCode::Timeout, message);
-        self.tell_failed(active, &failure);
-        let input = self.given(active);
-        self.fail(active, input, &failure);
+        self.fail_and_tell(active, self.given(active), &failure);
     }
 }
 
