@@ -2,10 +2,9 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use futures::FutureExt as _;
-use stepcell_model::attempt::{AttemptOutcome, AttemptTrace, CellLimits, OUTPUT_BYTES_MAX, Receipt};
+use stepcell_model::attempt::{AttemptOutcome, AttemptTrace, CellLimits, OUTPUT_BYTES_MAX, Receipt, TimeLimit};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::{JSON_DEPTH_MAX, Json};
 use tokio::time::Instant;
@@ -15,39 +14,23 @@ use crate::context::WorkflowContext;
 /// When an attempt is stopped, and why.
 pub(crate) struct Deadline {
     began: Instant,
-    limit: Duration,
-    code: EngineCode,
+    limit: TimeLimit,
 }
 
 impl Deadline {
     /// When an attempt that begins now is stopped.
     pub(crate) fn of(limits: &CellLimits) -> Self {
-        let wall = limits.wall_max.min(CellLimits::TOP.wall_max);
-        let (limit, code) = match limits.timeout {
-            Some(timeout) if timeout < wall => (timeout, EngineCode::Timeout),
-            Some(_) | None => (wall, EngineCode::Wall),
-        };
-        Self { began: Instant::now(), limit, code }
+        Self { began: Instant::now(), limit: limits.time_limit() }
     }
 
     /// Ends work when the time is up, and makes a panic of it a failure like a trap of a component.
     pub(crate) async fn bound<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let work = AssertUnwindSafe(work).catch_unwind();
-        match tokio::time::timeout_at(self.began + self.limit, work).await {
+        match tokio::time::timeout_at(self.began + self.limit.length, work).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(panic)) => Err(Failure::engine(EngineCode::Trap, format!("The step panicked: {}.", said(&*panic)))),
-            Err(_) => Err(self.failure()),
+            Err(_) => Err(self.limit.exceeded()),
         }
-    }
-
-    fn failure(&self) -> Failure {
-        let ms = self.limit.as_millis();
-        let message = if self.code == EngineCode::Timeout {
-            format!("The step ran longer than its timeout of {ms} ms.")
-        } else {
-            format!("The attempt ran longer than its limit of {ms} ms.")
-        };
-        Failure::engine(self.code, message)
     }
 
     /// What the attempt cost so far; `outcome` is what it came to.

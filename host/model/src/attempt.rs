@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
+use crate::failure::{EngineCode, Failure};
 use crate::id::{ComponentDigest, DefinitionId, ExecutionId, InstanceId};
 use crate::json::Json;
 use crate::name::{ContextKey, StepName, TenantId, UserId, WorkflowName};
@@ -105,6 +105,40 @@ impl CellLimits {
         wall_max: Duration::from_secs(15 * 60),
         timeout: None,
     };
+}
+
+impl CellLimits {
+    /// What ends an attempt in time: the step's own `timeout:` where it is the shorter one, else the wall clock.
+    #[must_use]
+    pub fn time_limit(&self) -> TimeLimit {
+        let wall = self.wall_max.min(Self::TOP.wall_max);
+        match self.timeout {
+            Some(timeout) if timeout < wall => TimeLimit { length: timeout, code: EngineCode::Timeout },
+            Some(_) | None => TimeLimit { length: wall, code: EngineCode::Wall },
+        }
+    }
+}
+
+/// How long one attempt may take, and what it has failed with once it took longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLimit {
+    /// How long.
+    pub length: Duration,
+    code: EngineCode,
+}
+
+impl TimeLimit {
+    /// The failure of an attempt that took longer.
+    #[must_use]
+    pub fn exceeded(&self) -> Failure {
+        let ms = self.length.as_millis();
+        let message = if self.code == EngineCode::Timeout {
+            format!("The step ran longer than its timeout of {ms} ms.")
+        } else {
+            format!("The attempt ran longer than its limit of {ms} ms.")
+        };
+        Failure::engine(self.code, message)
+    }
 }
 
 impl Default for CellLimits {

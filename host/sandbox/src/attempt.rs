@@ -8,10 +8,10 @@
 mod evaluate;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use stepcell_model::attempt::{
     AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, HookReport, OUTPUT_BYTES_MAX, StepCall,
+    TimeLimit,
 };
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::{Json, JsonError};
@@ -71,8 +71,7 @@ enum Executed {
 #[derive(Clone, Copy)]
 struct Deadline {
     at: Instant,
-    code: EngineCode,
-    limit: Duration,
+    limit: TimeLimit,
 }
 
 impl Attempt {
@@ -177,27 +176,13 @@ fn new_store(engine: &Engine, call: StepCall) -> Store<Cell> {
 
 impl Deadline {
     fn of(limits: &CellLimits, began: Instant) -> Self {
-        let wall = limits.wall_max.min(CellLimits::TOP.wall_max);
-        let (limit, code) = match limits.timeout {
-            Some(timeout) if timeout < wall => (timeout, EngineCode::Timeout),
-            Some(_) | None => (wall, EngineCode::Wall),
-        };
-        Self { at: began + limit, code, limit }
+        let limit = limits.time_limit();
+        Self { at: began + limit.length, limit }
     }
 
     /// Drops a guest's future when the time is up.
     async fn bound<F: Future>(&self, guest: F) -> Result<F::Output, Failure> {
-        tokio::time::timeout_at(self.at, guest).await.map_err(|_| self.failure())
-    }
-
-    fn failure(&self) -> Failure {
-        let ms = self.limit.as_millis();
-        let message = if self.code == EngineCode::Timeout {
-            format!("The step ran longer than its timeout of {ms} ms.")
-        } else {
-            format!("The attempt ran longer than its limit of {ms} ms.")
-        };
-        Failure::engine(self.code, message)
+        tokio::time::timeout_at(self.at, guest).await.map_err(|_| self.limit.exceeded())
     }
 }
 
