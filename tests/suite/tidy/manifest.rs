@@ -6,13 +6,28 @@ use crate::Finding;
 use crate::walls::{WASMTIME_FOLDERS, starts_with_any};
 
 /// Which crates of ours a crate may depend on, for tests too. A new crate gets a row.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("stepcell-model", &[]),
     ("stepcell-store", &["stepcell-model"]),
-    ("stepcell-sandbox", &["stepcell-model"]),
+    ("stepcell-admission", &["stepcell-model"]),
+    ("stepcell-outbound", &["stepcell-model"]),
+    ("stepcell-hostile", &["stepcell-model"]),
+    ("stepcell-sandbox", &["stepcell-model", "stepcell-admission", "stepcell-outbound"]),
     ("stepcell-engine", &["stepcell-model", "stepcell-store"]),
     ("stepcell-server", &["stepcell-model", "stepcell-store", "stepcell-engine"]),
-    ("stepcell", &["stepcell-model", "stepcell-store", "stepcell-sandbox", "stepcell-engine", "stepcell-server"]),
+    (
+        "stepcell",
+        &[
+            "stepcell-model",
+            "stepcell-store",
+            "stepcell-admission",
+            "stepcell-outbound",
+            "stepcell-hostile",
+            "stepcell-sandbox",
+            "stepcell-engine",
+            "stepcell-server",
+        ],
+    ),
     ("stepcell-sdk", &["stepcell-sdk-macros"]),
     ("stepcell-sdk-macros", &[]),
     ("xtask", &[]),

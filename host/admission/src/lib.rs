@@ -1,0 +1,1 @@
+//! What may enter: a component is measured and held against the contract before anything of it is compiled.

@@ -1,0 +1,1 @@
+//! Components that attack their host, and what must stop each.
