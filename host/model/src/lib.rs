@@ -14,6 +14,7 @@ pub mod expression;
 pub mod failure;
 pub mod graph;
 pub mod history;
+pub mod host_key;
 pub mod id;
 pub mod instance;
 pub mod json;
