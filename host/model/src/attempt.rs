@@ -51,7 +51,7 @@ pub struct StepCall {
 }
 
 /// Who is running what, and for whom; the same for every call of one attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExecutionInfo {
     /// The workflow's name.
     pub workflow_name: WorkflowName,
@@ -82,7 +82,7 @@ pub struct ExecutionInfo {
 }
 
 /// How much one attempt may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellLimits {
     /// Bytes over all linear memories.
     pub memory_bytes_max: u64,
@@ -199,6 +199,21 @@ pub struct AttemptTrace {
     /// How many lines past the quota were dropped.
     #[serde(default)]
     pub log_lines_dropped: u32,
+    /// How it broke the host's side, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_fault: Option<HostFault>,
+}
+
+/// How an attempt broke the host's side, instead of failing within its cell.
+///
+/// No guest should be able to: a component that does so twice is not to be run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostFault {
+    /// The host's own code panicked, and the panic was caught.
+    Panicked,
+    /// The worker process that ran it died, or answered what no worker answers.
+    WorkerDied,
 }
 
 /// What an attempt cost.

@@ -118,7 +118,7 @@ impl Cell {
             bytes_in: self.bytes_given,
             bytes_out: (output_bytes + self.staged.written_bytes()) as u64,
         };
-        AttemptTrace { receipt, log, log_lines_dropped }
+        AttemptTrace { receipt, log, log_lines_dropped, host_fault: None }
     }
 }
 
