@@ -15,6 +15,7 @@ pub mod failure;
 pub mod grants;
 pub mod graph;
 pub mod history;
+pub mod host_key;
 pub mod id;
 pub mod instance;
 pub mod json;
