@@ -16,16 +16,19 @@ mod input;
 mod instance;
 mod next;
 mod open;
+mod policy;
 mod print;
 mod progress;
 mod register;
 mod run;
+mod secret;
 mod serve;
 mod settle;
 mod start;
 mod stops;
 mod summary;
 mod task;
+mod tenant;
 mod view;
 mod webhook;
 
@@ -70,6 +73,12 @@ enum Verb {
     Definition(definition::Definition),
     #[command(subcommand)]
     Component(component::Component),
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    #[command(subcommand)]
+    Secret(secret::Secret),
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
     Events(events::Events),
     Check(check::Check),
     Demo(demo::Demo),
@@ -126,6 +135,9 @@ impl Verb {
             Self::Webhook(verb) => verb.perform(settings).await,
             Self::Definition(verb) => verb.perform(settings).await,
             Self::Component(verb) => verb.perform(settings).await,
+            Self::Policy(verb) => verb.perform(settings).await,
+            Self::Secret(verb) => verb.perform(settings).await,
+            Self::Tenant(verb) => verb.perform(settings).await,
             Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,
             Self::Demo(verb) => verb.perform(settings).await,
