@@ -58,7 +58,7 @@ pub struct StepCall {
 }
 
 /// Who is running what, and for whom; the same for every call of one attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExecutionInfo {
     /// The workflow's name.
     pub workflow_name: WorkflowName,
@@ -140,6 +140,9 @@ pub struct AttemptTrace {
     /// The trusted key that signed the component, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<PublicKey>,
+    /// How it broke the host's side, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_fault: Option<HostFault>,
 }
 
 /// The most different denials that an attempt's trace keeps. Protects the store.
@@ -175,6 +178,18 @@ pub enum Wanted {
     Http,
     /// To open a socket, or to look up a name.
     Network,
+}
+
+/// How an attempt broke the host's side, instead of failing within its cell.
+///
+/// No guest should be able to: a component that does so twice is not to be run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostFault {
+    /// The host's own code panicked, and the panic was caught.
+    Panicked,
+    /// The worker process that ran it died, or answered what no worker answers.
+    WorkerDied,
 }
 
 /// What an attempt cost.
