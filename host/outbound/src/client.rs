@@ -1,5 +1,6 @@
 //! The way of one request, from the rules to the answer.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,7 +103,7 @@ impl HttpOutbound {
             found.into_iter().map(|address| check_address(address, opened).map_err(|kind| (address, kind))).collect();
         allowed.map_err(|(address, kind)| {
             // For the operator alone: the tenant is not told what a name stands for here.
-            tracing::warn!(%host, %address, ?kind, "a step wanted to reach an address that is not public");
+            tracing::info!(%host, %address, ?kind, "a step wanted to reach an address that is not public");
             checked.denied_address()
         })
     }
@@ -115,16 +116,16 @@ impl HttpOutbound {
     ) -> Result<Box<dyn Connection>, OutboundError> {
         let tried = addresses.iter().take(ADDRESSES_TRIED_MAX);
         let share = time_max / u32::try_from(tried.len()).unwrap_or(1).max(1);
-        let mut reason = String::new();
+        let mut failed = took_longer_than(time_max);
         for address in tried {
             let address = SocketAddr::new(*address, target.port);
             match timeout(share, self.connector.connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => reason = error.kind().to_string(),
-                Err(_) => reason = "timed out".to_owned(),
+                Ok(Err(error)) => failed = unreachable(target, &error),
+                Err(_) => failed = took_longer_than(time_max),
             }
         }
-        Err(OutboundError::Connect { host: target.host.to_string(), port: target.port, reason })
+        Err(failed)
     }
 }
 
@@ -137,6 +138,10 @@ impl Outbound for HttpOutbound {
         let answer = timeout(time_max, self.send_checked(checked, rules)).await;
         answer.map_err(|_| took_longer_than(time_max))?
     }
+}
+
+fn unreachable(target: &Target, error: &io::Error) -> OutboundError {
+    OutboundError::Connect { host: target.host.to_string(), port: target.port, reason: error.kind().to_string() }
 }
 
 pub(crate) fn took_longer_than(time: Duration) -> OutboundError {

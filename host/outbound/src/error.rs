@@ -67,7 +67,15 @@ pub enum OutboundError {
         /// What the system says.
         reason: String,
     },
-    /// Whoever answers is not who it should be, or speaks no TLS.
+    /// Whoever answers does not prove to be who it should be.
+    #[error("`{host}` does not prove to be that: {reason}")]
+    Certificate {
+        /// The host.
+        host: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Whoever answers speaks no TLS, or none that is safe.
     #[error("no TLS with `{host}`: {reason}")]
     Tls {
         /// The host.
@@ -75,12 +83,12 @@ pub enum OutboundError {
         /// What is wrong.
         reason: String,
     },
-    /// The answer is no HTTP/1.1, or broke off.
-    #[error("the answer is not to be understood: {reason}")]
-    Protocol {
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// The answer broke off.
+    #[error("the answer broke off")]
+    BrokeOff,
+    /// The answer is no HTTP/1.1.
+    #[error("the answer is no HTTP/1.1")]
+    Protocol,
 }
 
 /// Why a request may not be sent.

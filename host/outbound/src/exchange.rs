@@ -57,7 +57,8 @@ async fn receive(
     let head = timeout(head_max, sender.send_request(request)).await.map_err(|_| took_longer_than(head_max))?;
     let response = head.map_err(|error| explain(&error, rules))?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(not_understood("it changes the protocol, which nobody asked for"));
+        // Nobody asked for another one.
+        return Err(OutboundError::Protocol);
     }
     let (status, headers) = (response.status().as_u16(), seen_by_author(response.headers()));
     Ok(OutboundResponse { status, headers, body: read_body(response, timeouts, rules).await? })
@@ -100,7 +101,7 @@ fn explain(error: &hyper::Error, rules: &OutboundRules) -> OutboundError {
         let bytes_max = HEADER_BLOCK_BYTES_MAX as u64;
         return OutboundError::ResponseTooLarge { part: Part::Headers, bytes_max };
     }
-    not_understood(if error.is_parse() { "it is no HTTP/1.1" } else { "it broke off" })
+    if error.is_parse() { OutboundError::Protocol } else { OutboundError::BrokeOff }
 }
 
 fn is_wire_used_up(error: &hyper::Error) -> bool {
@@ -113,8 +114,4 @@ fn is_wire_used_up(error: &hyper::Error) -> bool {
         source = error.source();
     }
     false
-}
-
-fn not_understood(reason: &str) -> OutboundError {
-    OutboundError::Protocol { reason: reason.to_owned() }
 }

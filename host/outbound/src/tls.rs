@@ -14,6 +14,9 @@ use crate::connect::Bounded;
 use crate::error::OutboundError;
 use crate::host::Host;
 
+/// How much of what is wrong is told, in characters. Protects whoever reads it.
+const REASON_CHARS_MAX: usize = 300;
+
 /// The operator's own root certificates can not be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -58,11 +61,18 @@ impl Tls {
             Host::Name(name) => ServerName::try_from(name.clone()).map_err(|error| failed(error.to_string()))?,
             Host::Address(address) => ServerName::from(*address),
         };
-        self.0.connect(name, stream).await.map_err(|error| failed(explain(&error)))
+        self.0.connect(name, stream).await.map_err(|error| explain(host, &error))
     }
 }
 
-fn explain(error: &io::Error) -> String {
+fn explain(host: &Host, error: &io::Error) -> OutboundError {
+    let host = host.to_string();
     let source = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
-    source.map_or_else(|| error.kind().to_string(), ToString::to_string)
+    // A certificate may name thousands of hosts.
+    let told = |error: &rustls::Error| error.to_string().chars().take(REASON_CHARS_MAX).collect();
+    match source {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => OutboundError::Certificate { host, reason: told(error) },
+        Some(error) => OutboundError::Tls { host, reason: told(error) },
+        None => OutboundError::Tls { host, reason: error.kind().to_string() },
+    }
 }

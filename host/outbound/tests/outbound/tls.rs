@@ -59,7 +59,7 @@ async fn a_server_that_proves_its_name_is_spoken_to_in_http_1() {
 async fn a_server_that_proves_another_name_or_none_is_not_spoken_to() {
     let (_task, address) = server().await;
     let refused = |error: OutboundError| match error {
-        OutboundError::Tls { reason, .. } => reason,
+        OutboundError::Certificate { reason, .. } => reason,
         other => panic!("{other:?}"),
     };
 
