@@ -17,6 +17,7 @@ mod compile;
 mod config;
 mod epoch;
 mod error;
+mod http;
 mod limits;
 mod log;
 mod meter;
