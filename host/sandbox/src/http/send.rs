@@ -1,6 +1,6 @@
 //! From the runtime's request to ours, and from our answer to the runtime's.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -22,6 +22,7 @@ pub(super) struct Sender {
     rules: OutboundRules,
     held: Arc<HeldBytes>,
     denials: Mutex<Vec<Denial>>,
+    requests: AtomicU32,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
 }
@@ -31,20 +32,21 @@ impl Sender {
         Self::with(&call.limits, call.grants.clone(), call.info.execution.to_string(), outbound)
     }
 
-    fn with(limits: &CellLimits, grants: StepGrants, key: String, outbound: Arc<dyn Outbound>) -> Self {
+    pub(super) fn with(limits: &CellLimits, grants: StepGrants, key: String, outbound: Arc<dyn Outbound>) -> Self {
         let limits = OutboundLimits::from(limits);
         Self {
             outbound,
             rules: OutboundRules::new(grants, key, limits),
             held: HeldBytes::up_to(limits.body_bytes_max.saturating_mul(HTTP_BODIES_HELD_MAX)),
             denials: Mutex::default(),
+            requests: AtomicU32::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
         }
     }
 
     pub(super) fn requests(&self) -> u32 {
-        self.rules.requests()
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub(super) fn bytes_in(&self) -> u64 {
@@ -79,6 +81,9 @@ impl Sender {
         let (body, _hold) = self.read_body(body).await?;
         let bytes_out = body.len() as u64;
         let answer = self.outbound.send(outbound_request(&parts, body, options), &self.rules).await;
+        if !matches!(answer, Err(OutboundError::RequestsUsedUp { .. })) {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+        }
         let response = answer.map_err(|error| self.told(error))?;
         self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
         self.bytes_in.fetch_add(response.body.len() as u64, Ordering::Relaxed);
@@ -120,11 +125,11 @@ impl Sender {
 
     fn record(&self, wanted: &str) {
         let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
-        let name: String = wanted.chars().take(DENIED_NAME_BYTES_MAX / char::MAX_LEN_UTF8).collect();
+        let name = &wanted[..wanted.floor_char_boundary(DENIED_NAME_BYTES_MAX)];
         if let Some(known) = denials.iter_mut().find(|denial| denial.name == name) {
             known.count = known.count.saturating_add(1);
         } else if denials.len() < DENIALS_LEN_MAX {
-            denials.push(Denial { wanted: Wanted::Http, name, count: 1 });
+            denials.push(Denial { wanted: Wanted::Http, name: name.to_owned(), count: 1 });
         }
     }
 }
