@@ -14,8 +14,8 @@ mod send;
 use std::sync::Arc;
 
 use http::uri::Scheme;
-use stepcell_model::attempt::{Denial, StepCall};
-use stepcell_outbound::{Outbound, is_own_header};
+use stepcell_model::attempt::StepCall;
+use stepcell_outbound::{Outbound, OutboundRules, is_own_header};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi_http::p2::HttpResult;
@@ -29,7 +29,9 @@ use wasmtime_wasi_http::{
 };
 
 use self::send::Sender;
+use crate::blank::Blanker;
 use crate::budget::{HTTP_CHUNK_BYTES, HTTP_FIELDS_BYTES_MAX};
+use crate::denials::Denials;
 
 /// What an attempt has of HTTP: made when it first calls it, as most never do.
 pub(crate) struct HttpState {
@@ -81,10 +83,11 @@ struct Hooks {
 type Answer = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl HttpState {
-    pub(crate) fn new(call: &StepCall, outbound: Arc<dyn Outbound>) -> Self {
+    pub(crate) fn new(call: &StepCall, outbound: Arc<dyn Outbound>, denials: Denials, blanker: Blanker) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
-        Self { ctx, hooks: Hooks { sender: Arc::new(Sender::new(call, outbound)) } }
+        let rules = OutboundRules::new(call.grants.clone(), call.info.execution.to_string(), (&call.limits).into());
+        Self { ctx, hooks: Hooks { sender: Arc::new(Sender::new(rules, outbound, denials, blanker)) } }
     }
 
     pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
@@ -104,11 +107,6 @@ impl HttpState {
     /// How many bytes of bodies went out.
     pub(crate) fn bytes_out(&self) -> u64 {
         self.hooks.sender.bytes_out()
-    }
-
-    /// Which requests were denied.
-    pub(crate) fn denials(&self) -> Vec<Denial> {
-        self.hooks.sender.denials()
     }
 }
 
@@ -154,7 +152,7 @@ mod tests {
     use async_trait::async_trait;
     use stepcell_model::attempt::CellLimits;
     use stepcell_model::grants::StepGrants;
-    use stepcell_outbound::{OutboundError, OutboundRequest, OutboundResponse, OutboundRules};
+    use stepcell_outbound::{OutboundError, OutboundRequest, OutboundResponse};
     use wasmtime_wasi::p2::Pollable as _;
     use wasmtime_wasi_http::FieldMap;
 
@@ -186,8 +184,8 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_path_or_scheme_has_the_usual_ones_and_one_without_a_host_is_refused() {
         let heard = Arc::new(Ears::default());
-        let sender =
-            Sender::with(&CellLimits::default(), StepGrants::default(), "key".to_owned(), Arc::clone(&heard) as _);
+        let rules = OutboundRules::new(StepGrants::default(), "key", (&CellLimits::default()).into());
+        let sender = Sender::new(rules, Arc::clone(&heard) as _, Denials::default(), Blanker::default());
         let mut state = HttpState { ctx: WasiHttpCtx::new(), hooks: Hooks { sender: Arc::new(sender) } };
         let mut table = ResourceTable::new();
 
