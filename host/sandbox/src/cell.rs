@@ -8,18 +8,28 @@ use stepcell_model::attempt::{AttemptTrace, Receipt, StepCall, Wanted};
 use stepcell_model::grants::{ClockGrant, RandomnessGrant};
 use stepcell_model::name::SecretName;
 use stepcell_model::staged::Staged;
+use stepcell_outbound::Outbound;
+use wasmtime::Engine;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::blank::Blanker;
 use crate::clock::FrozenClock;
 use crate::denials::Denials;
+use crate::http::HttpState;
 use crate::limits::CellLimiter;
 use crate::log::{AttemptLog, LogLimits, Stream};
 use crate::meter::Meter;
 use crate::random::SeededRandom;
 use crate::stdio::LogStream;
 use crate::trap::Breach;
+
+/// What cells are made with.
+pub(crate) struct CellHost {
+    pub(crate) engine: Engine,
+    pub(crate) outbound: Arc<dyn Outbound>,
+}
 
 /// What one attempt has of its host. Dropped with it.
 pub(crate) struct Cell {
@@ -34,11 +44,13 @@ pub(crate) struct Cell {
     secrets_read: BTreeSet<SecretName>,
     blanker: Blanker,
     wasi: Option<WasiCtx>,
+    outbound: Arc<dyn Outbound>,
+    http: Option<HttpState>,
     resources: ResourceTable,
 }
 
 impl Cell {
-    pub(crate) fn new(call: StepCall) -> Self {
+    pub(crate) fn new(call: StepCall, outbound: Arc<dyn Outbound>) -> Self {
         let mut resources = ResourceTable::new();
         let limits = &call.limits;
         resources.set_max_capacity(limits.handles_max as usize);
@@ -54,6 +66,8 @@ impl Cell {
             secrets_read: BTreeSet::new(),
             blanker,
             wasi: None,
+            outbound,
+            http: None,
             resources,
             call,
         }
@@ -148,10 +162,12 @@ impl Cell {
             wall_us,
             memory_bytes_peak: self.limiter.memory_bytes_peak(),
             host_calls: self.host_calls,
-            bytes_in: self.bytes_given,
-            bytes_out: (output_bytes + self.staged.written_bytes()) as u64,
+            bytes_in: self.bytes_given + self.http.as_ref().map_or(0, HttpState::bytes_in),
+            bytes_out: (output_bytes + self.staged.written_bytes()) as u64
+                + self.http.as_ref().map_or(0, HttpState::bytes_out),
             guest_us: u64::try_from(self.meter.guest_wall().as_micros()).unwrap_or(u64::MAX),
             denials: self.denials.count(),
+            http_requests: self.http.as_ref().map_or(0, HttpState::requests),
             ..Receipt::default()
         };
         AttemptTrace {
@@ -171,6 +187,17 @@ impl WasiView for Cell {
         self.host_calls += 1;
         let ctx = self.wasi.get_or_insert_with(|| empty_wasi(&self.call, &self.log));
         WasiCtxView { ctx, table: &mut self.resources }
+    }
+}
+
+impl WasiHttpView for Cell {
+    /// As with the rest of WASI, made at the first call.
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.host_calls += 1;
+        let http = self.http.get_or_insert_with(|| {
+            HttpState::new(&self.call, Arc::clone(&self.outbound), self.denials.clone(), self.blanker.clone())
+        });
+        http.view(&mut self.resources)
     }
 }
 

@@ -1,34 +1,44 @@
 //! What an attempt wanted and was not granted: counted, and each kept once, within a bound.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use stepcell_model::attempt::{DENIALS_LEN_MAX, DENIED_NAME_BYTES_MAX, Denial, Wanted};
 
-/// What an attempt wanted and was not granted.
+/// What an attempt wanted and was not granted. Cloning shares it: requests are denied beside the guest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Denials(Arc<Mutex<Noted>>);
+
 #[derive(Debug, Default)]
-pub(crate) struct Denials {
+struct Noted {
     kept: Vec<Denial>,
     count: u64,
 }
 
 impl Denials {
     /// Notes one more.
-    pub(crate) fn note(&mut self, wanted: Wanted, name: &str) {
-        self.count += 1;
+    pub(crate) fn note(&self, wanted: Wanted, name: &str) {
+        let mut noted = self.noted();
+        noted.count += 1;
         let name = &name[..name.floor_char_boundary(DENIED_NAME_BYTES_MAX)];
-        if let Some(known) = self.kept.iter_mut().find(|known| known.wanted == wanted && known.name == name) {
+        if let Some(known) = noted.kept.iter_mut().find(|known| known.wanted == wanted && known.name == name) {
             known.count = known.count.saturating_add(1);
-        } else if self.kept.len() < DENIALS_LEN_MAX {
-            self.kept.push(Denial { wanted, name: name.to_owned(), count: 1 });
+        } else if noted.kept.len() < DENIALS_LEN_MAX {
+            noted.kept.push(Denial { wanted, name: name.to_owned(), count: 1 });
         }
     }
 
     /// How many there were.
-    pub(crate) const fn count(&self) -> u64 {
-        self.count
+    pub(crate) fn count(&self) -> u64 {
+        self.noted().count
     }
 
     /// Each that was kept.
     pub(crate) fn kept(&self) -> Vec<Denial> {
-        self.kept.clone()
+        self.noted().kept.clone()
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -38,7 +48,7 @@ mod tests {
 
     #[test]
     fn each_denial_is_kept_once_and_counted_within_a_bound() {
-        let mut denials = Denials::default();
+        let denials = Denials::default();
 
         for round in 0..3 {
             for name in 0..DENIALS_LEN_MAX + 5 {

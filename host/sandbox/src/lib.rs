@@ -19,6 +19,7 @@ mod config;
 mod denials;
 mod epoch;
 mod error;
+mod http;
 mod limits;
 mod log;
 mod meter;

@@ -15,12 +15,13 @@ use stepcell_model::attempt::{
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::StepName;
+use stepcell_outbound::{HttpOutbound, Outbound};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::cache::ArtifactCache;
-use crate::cell::Cell;
+use crate::cell::{Cell, CellHost};
 use crate::compile::Linked;
 use crate::config::{CELLS_MAX, SandboxConfig, engine_config};
 use crate::epoch::{Running, Ticker};
@@ -35,6 +36,7 @@ const COMPILES_AT_ONCE_MAX: usize = 1;
 /// One per host: it owns a pool of cells, a thread that ticks, and the compiled components.
 pub struct Sandbox {
     compiler: Arc<Compiler>,
+    host: CellHost,
     cells: Semaphore,
     ticker: Ticker,
     prepared: Mutex<HashMap<ComponentDigest, Slot>>,
@@ -76,7 +78,9 @@ impl Sandbox {
         let linker = compile::new_linker(&engine)?;
         let cache = config.cache_dir.as_deref().map(|dir| ArtifactCache::open(dir, &engine)).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
+        let outbound = HttpOutbound::new("").map_err(|error| runtime(error.to_string()))?;
         Ok(Self {
+            host: CellHost { engine: engine.clone(), outbound: Arc::new(outbound) },
             compiler: Arc::new(Compiler {
                 engine,
                 linker,
@@ -87,6 +91,13 @@ impl Sandbox {
             ticker,
             prepared: Mutex::default(),
         })
+    }
+
+    /// Has the requests of steps sent by `outbound`, in place of one with the system's resolver and Mozilla's roots.
+    #[must_use]
+    pub fn with_outbound(mut self, outbound: Arc<dyn Outbound>) -> Self {
+        self.host.outbound = outbound;
+        self
     }
 
     /// Checks a component against the contract without compiling it, and says what it is.
@@ -133,7 +144,7 @@ impl Sandbox {
             Err(failure) => return failed_attempt(failure),
         };
         let _admission = self.enter().await;
-        let attempt = attempt::run(&self.compiler.engine, &step, call);
+        let attempt = attempt::run(&self.host, &step, call);
         caught(attempt).await.unwrap_or_else(broken_attempt)
     }
 
@@ -149,7 +160,7 @@ impl Sandbox {
             Err(failure) => return failed_attempt(failure),
         };
         let _admission = self.enter().await;
-        let attempt = attempt::run_gateway(&self.compiler.engine, &gateway, call, &targets);
+        let attempt = attempt::run_gateway(&self.host, &gateway, call, &targets);
         caught(attempt).await.unwrap_or_else(broken_attempt)
     }
 
@@ -162,7 +173,7 @@ impl Sandbox {
             Err(failure) => return failed_hook(failure),
         };
         let _admission = self.enter().await;
-        let hook = attempt::run_failure_hook(&self.compiler.engine, &step, call, failure);
+        let hook = attempt::run_failure_hook(&self.host, &step, call, failure);
         caught(hook).await.unwrap_or_else(broken_hook)
     }
 

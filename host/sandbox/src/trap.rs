@@ -4,8 +4,9 @@ use stepcell_model::failure::{EngineCode, Failure};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 
-use crate::budget::CALL_BYTES_MAX;
+use crate::budget::{CALL_BYTES_MAX, HTTP_FIELDS_BYTES_MAX};
 use crate::cell::Cell;
 use crate::limits::Refused;
 
@@ -91,6 +92,9 @@ fn explain_by_text(error: &wasmtime::Error, cell: &Cell) -> (EngineCode, String)
             EngineCode::Handles,
             format!("The step held more handles than its limit of {}.", cell.call().limits.handles_max),
         );
+    }
+    if error.is::<FieldMapError>() {
+        return (EngineCode::Output, format!("The step made HTTP headers of more than {HTTP_FIELDS_BYTES_MAX} bytes."));
     }
     if text.contains("fuel allocated for hostcalls") {
         return (EngineCode::Output, format!("The step passed more than {CALL_BYTES_MAX} bytes in one call."));
