@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use stepcell_model::definition::{ComponentRef, GatewayStep, MachineStep, RetryPolicy, StepDefinition, StepLimits};
+use stepcell_model::definition::{ComponentRef, GatewayStep, MachineStep, RetryPolicy, StepDefinition};
+use stepcell_model::limits::StepLimits;
 use stepcell_model::time::{ByteSize, Span};
 
 /// One hostile component, and what must stop it.
@@ -142,6 +143,7 @@ impl CaseLimits {
             memory: self.memory_mib.map(ByteSize::from_mib),
             cpu: self.cpu_ms.map(span),
             wall: self.wall_ms.map(span),
+            ..StepLimits::default()
         }
     }
 }

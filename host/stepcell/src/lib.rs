@@ -32,6 +32,7 @@
 
 mod execution;
 pub mod host;
+pub mod hostile;
 pub mod lock;
 mod runner;
 

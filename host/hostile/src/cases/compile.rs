@@ -15,16 +15,16 @@ use crate::case::{Expected, HostileCase};
 use crate::compose::{Composed, holding, holding_module};
 
 /// The file itself is too large.
-const TOO_LARGE: &[&str] = &["too-large"];
+const TOO_LARGE: &[&str] = &["admission.size"];
 
 /// There is too much to compile, and that was counted before.
-const TOO_COMPLEX: &[&str] = &["too-complex"];
+const TOO_COMPLEX: &[&str] = &["admission.structure"];
 
 /// It breaks the rules of WebAssembly, or uses what the host has turned off.
-const INVALID: &[&str] = &["unreadable", "invalid", "compile"];
+const INVALID: &[&str] = &["admission.format", "admission.compile"];
 
 /// Compiling it took more than it may.
-const TOO_COSTLY: &[&str] = &["too-complex", "compile", "compile-limit"];
+const TOO_COSTLY: &[&str] = &["admission.structure", "admission.compile"];
 
 const fn case(name: &'static str, tries: &'static str, make: fn() -> Vec<u8>, expects: Expected) -> HostileCase {
     HostileCase::step(Compile, name, tries, make, expects)
@@ -190,13 +190,13 @@ pub(super) const CASES: &[HostileCase] = &[
         "compile-memory-of-all-addresses",
         "Wants all four GiB that its addresses reach.",
         || step_with(&memories(1, memory(65_536))),
-        RefusedOrHarmless(&["too-complex", "compile", "link"]),
+        RefusedOrHarmless(TOO_COSTLY),
     ),
     case(
         "compile-table-of-many-entries",
         "Wants a table of ten million entries from the start.",
         || step_with(&tables(1, 9_999_999)),
-        RefusedOrHarmless(&["too-complex", "compile", "link"]),
+        RefusedOrHarmless(TOO_COSTLY),
     ),
     invalid("compile-doubling-types", "Has a type of a million million parts, from forty lines.", || {
         Composed::step().section(&doubling_types(40)).build()

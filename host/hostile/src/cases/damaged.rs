@@ -13,10 +13,13 @@ use crate::compose::Composed;
 use crate::guest::{CONTRACT, Guest};
 
 /// What no reader can make sense of.
-const UNREADABLE: &[&str] = &["unreadable", "invalid"];
+const UNREADABLE: &[&str] = &["admission.format"];
+
+/// What does not keep the contract.
+const CONTRACT_BROKEN: &[&str] = &["admission.contract"];
 
 /// What the manifest's own rules refuse.
-const MANIFEST: &[&str] = &["manifest"];
+const MANIFEST: &[&str] = &["admission.manifest"];
 
 const fn case(name: &'static str, tries: &'static str, make: fn() -> Vec<u8>, expects: Expected) -> HostileCase {
     HostileCase::step(Damaged, name, tries, make, expects)
@@ -67,24 +70,24 @@ fn changed(from: &str, to: &str) -> String {
 }
 
 pub(super) const CASES: &[HostileCase] = &[
-    case("damaged-empty-file", "Is an empty file.", Vec::new, Refused(&["not-wasm"])),
+    case("damaged-empty-file", "Is an empty file.", Vec::new, Refused(UNREADABLE)),
     case(
         "damaged-program-of-the-machine",
         "Is a program for the machine itself.",
         || b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00".to_vec(),
-        Refused(&["not-wasm"]),
+        Refused(UNREADABLE),
     ),
     case(
         "damaged-compiled-code",
         "Claims to be compiled already, so that nobody checks it.",
         || b"\x7fELF\x02\x01\x01\xc8wasmtime\x00\x00\x00\x00".to_vec(),
-        Refused(&["not-wasm"]),
+        Refused(UNREADABLE),
     ),
     case(
         "damaged-core-module",
         "Is a module where a component is wanted.",
         || wat::parse_str("(module)").expect("a module may be empty"),
-        Refused(&["core-module"]),
+        Refused(UNREADABLE),
     ),
     case(
         "damaged-wit-package",
@@ -94,13 +97,13 @@ pub(super) const CASES: &[HostileCase] = &[
             let package = resolve.push_source("step.wit", CONTRACT).expect("the contract is well-formed");
             wit_component::encode(&resolve, package).expect("the contract can be encoded")
         },
-        Refused(&["wit-package"]),
+        Refused(UNREADABLE),
     ),
     case(
         "damaged-header-alone",
         "Is a component with nothing in it.",
         || b"\0asm\x0d\0\x01\0".to_vec(),
-        Refused(&["no-step"]),
+        Refused(CONTRACT_BROKEN),
     ),
     unreadable("damaged-version-of-the-future", "Is of a version of the format that there is not.", || {
         let mut bytes = Guest::step().build();
@@ -165,7 +168,7 @@ pub(super) const CASES: &[HostileCase] = &[
         "contract-no-step",
         "Implements nothing that the engine calls.",
         || of_world(CONTRACT, "export greet: func() -> string;", ""),
-        Refused(&["no-step"]),
+        Refused(CONTRACT_BROKEN),
     ),
     case(
         "contract-half-a-step",
@@ -174,7 +177,7 @@ pub(super) const CASES: &[HostileCase] = &[
             let contract = changed("on-success: func(output: json) -> result<_, step-failure>;", "");
             of_world(&contract, "export step;", "")
         },
-        Refused(&["missing-functions"]),
+        Refused(CONTRACT_BROKEN),
     ),
     case(
         "contract-other-parameters",
@@ -184,13 +187,13 @@ pub(super) const CASES: &[HostileCase] = &[
             let contract = changed(wanted, "execute: func(input: list<u64>) -> result<json, step-failure>;");
             of_world(&contract, "export step;", "")
         },
-        Refused(&["signature"]),
+        Refused(CONTRACT_BROKEN),
     ),
     case(
         "contract-of-the-future",
         "Was built for a version of the contract that there is not.",
         || of_world(&changed("stepcell:step@0.1.0", "stepcell:step@0.9.0"), "export step;", ""),
-        Refused(&["other-version"]),
+        Refused(CONTRACT_BROKEN),
     ),
     case(
         "contract-more-than-there-is",
@@ -199,7 +202,7 @@ pub(super) const CASES: &[HostileCase] = &[
             let contract = changed("interface config {", "interface config { read-file: func(path: string) -> string;");
             of_world(&contract, "import config; export step;", "")
         },
-        Refused(&["unknown-function"]),
+        Refused(CONTRACT_BROKEN),
     ),
     case(
         "contract-strange-imports",
@@ -208,7 +211,7 @@ pub(super) const CASES: &[HostileCase] = &[
             let package = "package wasi:keyvalue@0.2.0 { interface store { get: func(key: string) -> string; } }";
             of_world(CONTRACT, "import wasi:keyvalue/store@0.2.0; export step;", package)
         },
-        Refused(&["unknown-import"]),
+        Refused(CONTRACT_BROKEN),
     ),
     case(
         "contract-wasi-of-another-shape",
@@ -217,6 +220,6 @@ pub(super) const CASES: &[HostileCase] = &[
             let package = "package wasi:cli@0.2.0 { interface environment { get-arguments: func(at: u64) -> u64; } }";
             of_world(CONTRACT, "import wasi:cli/environment@0.2.0; export step;", package)
         },
-        Refused(&["link", "unknown-function", "signature"]),
+        Refused(&["admission.link", "admission.contract"]),
     ),
 ];
