@@ -3,11 +3,11 @@
 //! Its imports and exports are decoded and compared function by function, each type written out in full, with the WIT
 //! package that this host was built from. What it says about itself is not believed: the linker checks again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
-use stepcell_model::component::ComponentExports;
+use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
 use wasmparser::Parser;
@@ -22,7 +22,8 @@ use crate::{manifest, structure};
 /// The largest component file, in bytes. A step in Rust has 0.1 MiB, one in Python 22.
 const COMPONENT_BYTES_MAX: usize = 32 << 20;
 
-/// The interfaces of WASI 0.2 that the host provides.
+/// The interfaces of WASI 0.2 that the host provides. Toolchains leave imports in that no code calls, so what a tenant
+/// may not use is refused inside its functions, when they are called.
 const WASI_INTERFACES: &[&str] = &[
     "cli/environment",
     "cli/exit",
@@ -38,6 +39,8 @@ const WASI_INTERFACES: &[&str] = &[
     "clocks/wall-clock",
     "filesystem/preopens",
     "filesystem/types",
+    "http/outgoing-handler",
+    "http/types",
     "io/error",
     "io/poll",
     "io/streams",
@@ -65,6 +68,8 @@ pub struct ComponentFacts {
     pub exports: ComponentExports,
     /// What it imports, by interface.
     pub imports: Vec<ImportedInterface>,
+    /// What it could want of its host, by the functions that it imports. What it gets is for grants to say.
+    pub capabilities: BTreeSet<Capability>,
     /// What it says about itself, if the SDK or a tool put it in.
     pub manifest: Option<Json>,
 }
@@ -77,6 +82,56 @@ pub struct ImportedInterface {
     pub name: String,
     /// The functions that the component may call.
     pub functions: Vec<String>,
+}
+
+impl ComponentFacts {
+    /// Whether it could send requests to other hosts.
+    #[must_use]
+    pub fn imports_http(&self) -> bool {
+        self.capabilities.contains(&Capability::Http)
+    }
+
+    /// Whether it could read secrets.
+    #[must_use]
+    pub fn imports_secrets(&self) -> bool {
+        self.capabilities.contains(&Capability::Secrets)
+    }
+
+    /// Whether it could tell the time, or that time passes.
+    #[must_use]
+    pub fn imports_clock(&self) -> bool {
+        self.capabilities.contains(&Capability::Clock)
+    }
+
+    /// Whether it could draw random numbers.
+    #[must_use]
+    pub fn imports_randomness(&self) -> bool {
+        self.capabilities.contains(&Capability::Randomness)
+    }
+}
+
+impl ImportedInterface {
+    /// What its functions would give. Types alone give nothing.
+    fn capabilities(&self) -> impl Iterator<Item = Capability> {
+        let interface = self.name.split('@').next().unwrap_or_default();
+        self.functions.iter().filter_map(move |function| capability(interface, function))
+    }
+}
+
+/// What a function of an interface gives a component beyond the data of its own attempt.
+fn capability(interface: &str, function: &str) -> Option<Capability> {
+    match (interface, function) {
+        ("wasi:http/outgoing-handler", _) => Some(Capability::Http),
+        ("stepcell:step/secrets", _) => Some(Capability::Secrets),
+        // A clock's resolution tells no time. To be woken does.
+        ("wasi:clocks/monotonic-clock" | "wasi:clocks/wall-clock", name) if name != "resolution" => {
+            Some(Capability::Clock)
+        }
+        ("wasi:random/random" | "wasi:random/insecure" | "wasi:random/insecure-seed", _) => {
+            Some(Capability::Randomness)
+        }
+        _ => None,
+    }
 }
 
 /// Checks a component without compiling it, and says what it is.
@@ -119,7 +174,8 @@ fn inspect_component(bytes: &[u8]) -> Result<ComponentFacts, Refusal> {
     let imports = subject.check_imports(contract)?;
     let exports = subject.check_exports(contract)?;
     let (digest, size_bytes) = (ComponentDigest::of(bytes), bytes.len());
-    Ok(ComponentFacts { digest, size_bytes, exports, imports, manifest: manifest::find(bytes)? })
+    let capabilities = imports.iter().flat_map(ImportedInterface::capabilities).collect();
+    Ok(ComponentFacts { digest, size_bytes, exports, imports, capabilities, manifest: manifest::find(bytes)? })
 }
 
 /// The contract: its version, and each interface's functions with their signatures.

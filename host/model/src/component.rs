@@ -59,6 +59,21 @@ impl ComponentExports {
     }
 }
 
+words! {
+    /// What a component may want of its host beyond the data of its own attempt. What it imports says what it could
+    /// use, and its grants what it may; one that has neither can not be told from one that did not run.
+    Capability {
+        /// Requests to other hosts.
+        Http = "http",
+        /// Confidential settings.
+        Secrets = "secrets",
+        /// The time of day, and time that passes.
+        Clock = "clock",
+        /// Random numbers.
+        Randomness = "randomness",
+    }
+}
+
 /// A component lacks the interface that a step needs; what it exports is the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", match needed {
@@ -98,6 +113,9 @@ mod tests {
     fn the_words_that_are_stored_read_back() {
         for exports in ComponentExports::ALL {
             assert_eq!(exports.as_str().parse(), Ok(*exports));
+        }
+        for capability in Capability::ALL {
+            assert_eq!(capability.as_str().parse(), Ok(*capability));
         }
     }
 }
