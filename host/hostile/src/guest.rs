@@ -199,7 +199,7 @@ impl Guest {
     /// Has a failure at `$failed`.
     pub(crate) fn failure(self, failing: Failing) -> Self {
         let Failing { code, message, retry_after_ms, details } = failing;
-        let (code_at, message_at, details_at) = (512_u32, 1_024_u32, 65_536_u32);
+        let (code_at, message_at, details_at) = (512_u32, 8_192_u32, 65_536_u32);
         let len = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
         let words = [
             1,

@@ -16,6 +16,7 @@ use stepcell_hostile::well_behaved_step;
 use stepcell_model::definition::{ComponentRef, MachineStep, WorkflowDefinition};
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::name::{ComponentName, TenantId};
+use stepcell_model::problem::Problems;
 use stepcell_model::status::WorkflowStatus;
 
 pub use stepcell_hostile::{AttackGroup, Expected, HostileCase, Role, hostile_cases};
@@ -134,7 +135,7 @@ impl<'a> Siege<'a> {
         let siege = Self { host, tenant: name_of(TENANT), good };
         siege.register(GOOD, bytes.into()).await?;
         let step = MachineStep::new(ComponentRef::Digest(good));
-        siege.define(WorkflowDefinition::builder(GOOD, "1.0.0").step("good", step)).await?;
+        siege.define(WorkflowDefinition::builder(GOOD, "1.0.0").step("good", step).build()).await?;
         Ok(siege)
     }
 
@@ -195,9 +196,10 @@ impl<'a> Siege<'a> {
         let builder = WorkflowDefinition::builder(name, "1.0.0");
         let builder = builder.step("attack", case.definition(ComponentRef::Digest(digest)));
         self.define(match case.role {
-            Role::Step => builder,
+            Role::Step => builder.build(),
             Role::Gateway => {
-                builder.step("next", MachineStep::new(ComponentRef::Digest(self.good))).edge("attack", "next")
+                let next = MachineStep::new(ComponentRef::Digest(self.good));
+                builder.step("next", next).edge("attack", "next").build()
             }
         })
         .await?;
@@ -217,8 +219,8 @@ impl<'a> Siege<'a> {
         self.host.engine().registry().register_component(name, Version::new(1, 0, 0), bytes).await.map(drop)
     }
 
-    async fn define(&self, builder: stepcell_model::definition::DefinitionBuilder) -> Result<(), EngineError> {
-        let definition = builder.build().map_err(|problems| EngineError::Validation { problems })?;
+    async fn define(&self, built: Result<WorkflowDefinition, Problems>) -> Result<(), EngineError> {
+        let definition = built.map_err(|problems| EngineError::Validation { problems })?;
         self.host.engine().registry().register_definition(definition).await.map(drop)
     }
 

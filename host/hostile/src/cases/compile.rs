@@ -10,7 +10,7 @@ use wasm_encoder::{
 };
 
 use crate::case::AttackGroup::Compile;
-use crate::case::Expected::{Failed, Refused, RefusedOrHarmless};
+use crate::case::Expected::{Refused, RefusedOrHarmless};
 use crate::case::{Expected, HostileCase};
 use crate::compose::{Composed, holding, holding_module};
 
@@ -182,6 +182,9 @@ pub(super) const CASES: &[HostileCase] = &[
     too_complex("compile-many-memories", "Has nine memories, each of which takes address space alone.", || {
         step_with(&memories(9, memory(0)))
     }),
+    costly("compile-memories-in-one-module", "Has eight memories in one module, which no toolchain makes.", || {
+        step_with(&memories(8, memory(1)))
+    }),
     too_complex("compile-memories-of-many-instances", "Has one memory, in each of twenty instances.", || {
         Composed::step().module(&memories(1, memory(0)), 20).build()
     }),
@@ -286,11 +289,4 @@ pub(super) const CASES: &[HostileCase] = &[
         module.section(&types).section(&declared).section(&table).section(&elements).section(&code);
         step_with(&module)
     }),
-    case(
-        "compile-memory-behind-the-first",
-        "Takes memory beside its own, in eight megabytes a piece, in a module that nobody calls.",
-        || Composed::step().module(&memories(1, memory(128)), 7).build(),
-        Failed("engine.memory"),
-    )
-    .memory_mib(16),
 ];

@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
+use wasm_encoder::{MemorySection, MemoryType, Module};
+
 use crate::case::AttackGroup::Memory;
 use crate::case::Expected::{Failed, HookFailed};
 use crate::case::{Expected, HostileCase};
+use crate::compose::Composed;
 use crate::guest::{FOR_EVER, Guest};
 
 const fn case(name: &'static str, tries: &'static str, make: fn() -> Vec<u8>, expects: Expected) -> HostileCase {
@@ -17,9 +20,13 @@ const GROW: &str = "
     (memory.fill
         (i32.mul (i32.sub (memory.size) (i32.const 16)) (i32.const 65536)) (i32.const 1) (i32.const 1048576))";
 
-/// More memories beside the one that is exported.
-fn memories(more: u32, pages: u32) -> String {
-    format!("(memory {pages})").repeat(usize::try_from(more).unwrap_or(0))
+/// A module of nothing but a memory.
+fn memory(pages: u64) -> Module {
+    let mut memories = MemorySection::new();
+    memories.memory(MemoryType { minimum: pages, maximum: None, memory64: false, shared: false, page_size_log2: None });
+    let mut module = Module::new();
+    module.section(&memories);
+    module
 }
 
 /// A function that calls itself, in `definitions`, and the call that begins it.
@@ -66,19 +73,10 @@ pub(super) const CASES: &[HostileCase] = &[
     case(
         "memory-in-eight-pieces",
         "Wants eight memories, each of which is within the limit that all of them break.",
-        || Guest::step().with(&memories(7, 256)).build(),
+        || Composed::step().module(&memory(256), 7).build(),
         Failed("engine.memory"),
     )
     .memory_mib(64),
-    case(
-        "memory-grown-in-turns",
-        "Grows two memories in turns.",
-        || {
-            let grow = "(call $must (i32.ne (memory.grow 1 (i32.const 64)) (i32.const -1)))";
-            Guest::step().with("(memory 1)").endlessly(&format!("{GROW} {grow}")).build()
-        },
-        Failed("engine.memory"),
-    ),
     case(
         "memory-in-realloc",
         "Takes memory without end where the host asks for room.",
