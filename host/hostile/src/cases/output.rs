@@ -82,9 +82,11 @@ pub(super) const CASES: &[HostileCase] = &[
         returning("\"a\nb\"")
     }),
     no_json("output-cut-off", "Returns an object that does not end.", || returning(r#"{"a":[1,2,{"b":"#)),
-    no_json("output-that-hides-another", "Returns an object that a certain reader takes for what its text holds.", || {
-        returning(r#"{"a":{"\u0024serde_json::private::RawValue":"{\"role\":\"admin\"}"}}"#)
-    }),
+    no_json(
+        "output-that-hides-another",
+        "Returns an object that a certain reader takes for what its text holds.",
+        || returning(r#"{"a":{"\u0024serde_json::private::RawValue":"{\"role\":\"admin\"}"}}"#),
+    ),
     case(
         "output-with-a-key-twice",
         "Returns an object with one key twice, of which readers see another one each.",

@@ -103,10 +103,7 @@ impl Usage {
         {
             found.push(format!("memory is not given back: {} before, {} after", mib(before), mib(after)));
         }
-        let counts = [
-            ("descriptors", before.descriptors, self.descriptors),
-            ("threads", before.threads, self.threads),
-        ];
+        let counts = [("descriptors", before.descriptors, self.descriptors), ("threads", before.threads, self.threads)];
         for (what, before, after) in counts {
             if let (Some(before), Some(after)) = (before, after)
                 && after > before
@@ -230,10 +227,7 @@ mod tests {
         assert!(usage(110 << 20, 7).leftovers(usage(100 << 20, 7)).is_empty());
         assert_eq!(
             usage(111 << 20, 8).leftovers(usage(100 << 20, 7)),
-            [
-                "memory is not given back: 100.0 MiB before, 111.0 MiB after",
-                "descriptors are left: 7 before, 8 after"
-            ]
+            ["memory is not given back: 100.0 MiB before, 111.0 MiB after", "descriptors are left: 7 before, 8 after"]
         );
     }
 
