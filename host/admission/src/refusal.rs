@@ -2,6 +2,8 @@
 
 use stepcell_model::id::ComponentDigest;
 
+use crate::structure::Bound;
+
 /// Why a component is not let in: what was found, what was expected, what to do. For whoever pushes it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -34,14 +36,23 @@ pub enum Refusal {
         reason: String,
     },
     /// The component is too much to compile.
-    #[error("the component has {found} {what}, and may have {max}; split the step, or leave out what it does not need")]
+    #[error(
+        "the component has {found} {}, and may have {} (`{}`); split the step, or leave out what it does not need",
+        bound.what, bound.max, bound.name
+    )]
     TooComplex {
-        /// What there is too much of.
-        what: &'static str,
+        /// What there is too much of, and how much there may be.
+        bound: Bound,
         /// How much was found, counting no further than needed.
-        found: usize,
-        /// How much there may be.
-        max: usize,
+        found: u64,
+    },
+    /// What the component expands to can not be told from the component alone.
+    #[error(
+        "the component instantiates {what} that it is given from outside, so that what it takes can not be counted; put them inside"
+    )]
+    Uncountable {
+        /// What it instantiates.
+        what: &'static str,
     },
     /// The component implements none of the contract's interfaces.
     #[error(
@@ -171,7 +182,7 @@ impl Refusal {
         match self {
             Self::TooLarge { .. } => "admission.size",
             Self::NotWasm | Self::CoreModule | Self::WitPackage | Self::Unreadable { .. } => "admission.format",
-            Self::TooComplex { .. } => "admission.structure",
+            Self::TooComplex { .. } | Self::Uncountable { .. } => "admission.structure",
             Self::NoStep { .. }
             | Self::MissingFunctions { .. }
             | Self::Signature { .. }
@@ -219,7 +230,7 @@ mod tests {
         let of = [
             Refusal::TooLarge { size_bytes: 2, max_bytes: 1 },
             Refusal::NotWasm,
-            Refusal::TooComplex { what: "functions", found: 2, max: 1 },
+            Refusal::TooComplex { bound: Bound::FUNCTIONS, found: 100_001 },
             Refusal::NoStep { found: reason(), expected: reason() },
             Refusal::Manifest { reason: reason() },
             Refusal::Digest { found: ComponentDigest::of(b"a"), expected: ComponentDigest::of(b"b") },

@@ -14,6 +14,7 @@ pub mod expression;
 pub mod failure;
 pub mod grants;
 pub mod graph;
+pub mod guard;
 pub mod history;
 pub mod host_key;
 pub mod id;
