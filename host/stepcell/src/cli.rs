@@ -9,6 +9,7 @@ mod check;
 mod component;
 mod definition;
 mod demo;
+mod doctor;
 mod event;
 mod events;
 mod exit;
@@ -82,6 +83,7 @@ enum Verb {
     Events(events::Events),
     Check(check::Check),
     Demo(demo::Demo),
+    Doctor(doctor::Doctor),
     Completions(Completions),
 }
 
@@ -141,6 +143,7 @@ impl Verb {
             Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,
             Self::Demo(verb) => verb.perform(settings).await,
+            Self::Doctor(verb) => verb.perform(settings).await,
             Self::Completions(verb) => verb.perform(),
         }
     }

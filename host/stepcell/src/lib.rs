@@ -33,6 +33,7 @@
 mod execution;
 pub mod host;
 mod host_key;
+pub mod hostile;
 pub mod lock;
 mod runner;
 
