@@ -13,13 +13,14 @@ use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::{StoreError, WorkflowStore};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
 use crate::error::EngineError;
 use crate::native::{HostRunner, HostSteps};
 use crate::registry::WorkflowRegistry;
+use crate::room::{Room, TenantConcurrency};
 use crate::runner::StepRunner;
 use crate::scheduler::Wakes;
 use crate::waiters::Waiters;
@@ -31,7 +32,12 @@ const RETRIES_ON_STALE_MAX: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// How many attempts may run at once.
+    ///
+    /// As soon as there are tenants, a quarter of it is kept for those of whom nothing runs, and one tenant alone may
+    /// have half.
     pub concurrency: usize,
+    /// How many attempts of one tenant may run at once.
+    pub tenant_concurrency: TenantConcurrency,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -39,7 +45,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { concurrency: cores * 16, clock: Arc::new(SystemClock) }
+        Self { concurrency: cores * 16, tenant_concurrency: TenantConcurrency::default(), clock: Arc::new(SystemClock) }
     }
 }
 
@@ -54,7 +60,7 @@ pub(crate) struct Inner {
     pub(crate) runner: Arc<dyn StepRunner>,
     pub(crate) registry: WorkflowRegistry,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     /// How many drivers there are anything left of.
     pub(crate) drivers: AtomicUsize,
@@ -91,7 +97,7 @@ impl WorkflowEngine {
             runner,
             registry,
             clock: options.clock,
-            permits: Arc::new(Semaphore::new(options.concurrency.max(1))),
+            room: Room::new(options.concurrency, options.tenant_concurrency),
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),

@@ -20,6 +20,7 @@ mod native;
 mod operate;
 pub mod registry;
 mod repository;
+mod room;
 pub mod runner;
 mod scheduler;
 mod settle;
@@ -43,6 +44,7 @@ pub use self::registry::{RegisteredComponent, RegisteredDefinition, Versions, Wo
 pub use self::repository::{
     HumanTaskRepository, StepExecutionRepository, WorkflowDefinitionRepository, WorkflowInstanceRepository,
 };
+pub use self::room::TenantConcurrency;
 pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
 pub use self::start::StartRequest;

@@ -128,6 +128,12 @@ impl<K: Clone + Eq + Hash, L: Copy + Ord> Rounds<K, L> {
         }
     }
 
+    /// Whether somebody stands in a line or owes something.
+    #[must_use]
+    pub fn remembers(&self, who: &K) -> bool {
+        self.shares.contains_key(who)
+    }
+
     /// How many are remembered: those who stand in a line, and those who owe something.
     #[must_use]
     pub fn len(&self) -> usize {

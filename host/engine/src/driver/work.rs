@@ -8,16 +8,16 @@ use stepcell_model::id::ExecutionNumber;
 use stepcell_model::instance::{Active, Phase};
 use stepcell_model::name::StepName;
 use stepcell_model::transition::Cause;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{Id, JoinError};
 
 use super::Driver;
 use crate::engine::Inner;
+use crate::room::{Entered, Permit, Waiting};
 
 /// Something that an instance waited for.
 pub(super) enum Done {
     /// There is room for one more attempt.
-    Room(ExecutionNumber, OwnedSemaphorePermit),
+    Room(ExecutionNumber, Permit),
     /// An attempt has ended.
     Attempt(ExecutionNumber, AttemptReport),
     /// `on-failure` has ended.
@@ -27,7 +27,7 @@ pub(super) enum Done {
 /// Something that begins once the commit that says so is done.
 pub(super) struct Begun {
     number: ExecutionNumber,
-    room: OwnedSemaphorePermit,
+    room: Permit,
 }
 
 impl Driver {
@@ -58,10 +58,15 @@ impl Driver {
         if self.waiting_for_room.contains(&number) {
             return None;
         }
-        let room = self.room.remove(&number).or_else(|| Arc::clone(&self.inner.permits).try_acquire_owned().ok());
-        let Some(room) = room else {
-            self.wait_for_room(number);
-            return None;
+        let room = match self.room.remove(&number) {
+            Some(room) => room,
+            None => match self.inner.room.enter(self.instance.identity.tenant.as_ref()) {
+                Entered::Now(room) => room,
+                Entered::Later(waiting) => {
+                    self.wait_for_room(number, waiting);
+                    return None;
+                }
+            },
         };
         self.decide(match phase {
             Phase::FailureHook { .. } => Cause::FailureHookStarted { execution: number },
@@ -70,13 +75,9 @@ impl Driver {
         Some(Begun { number, room })
     }
 
-    fn wait_for_room(&mut self, number: ExecutionNumber) {
-        let permits = Arc::clone(&self.inner.permits);
+    fn wait_for_room(&mut self, number: ExecutionNumber, waiting: Waiting) {
         self.waiting_for_room.insert(number);
-        self.work.spawn(async move {
-            let room = permits.acquire_owned().await.expect("the engine never closes its permits");
-            Done::Room(number, room)
-        });
+        self.work.spawn(async move { Done::Room(number, waiting.permit().await) });
     }
 
     /// Stops waiting for room, because the engine is stopping.
@@ -160,27 +161,22 @@ impl Driver {
 }
 
 /// Runs an attempt; where there are targets, it is a gateway's.
-async fn attempt(
-    inner: &Inner,
-    call: StepCall,
-    targets: Option<Vec<StepName>>,
-    room: OwnedSemaphorePermit,
-) -> AttemptReport {
+async fn attempt(inner: &Inner, call: StepCall, targets: Option<Vec<StepName>>, room: Permit) -> AttemptReport {
     let report = match (inner.registry.prepare(call.component).await, targets) {
         (Ok(()), None) => inner.runner.run(call).await,
         (Ok(()), Some(targets)) => inner.runner.run_gateway(call, targets).await,
         (Err(error), _) => failed(Failure::engine(EngineCode::Host, error.to_string())),
     };
-    drop(room);
+    room.end(report.trace.receipt.cpu_us);
     report
 }
 
-async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: OwnedSemaphorePermit) -> HookReport {
+async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: Permit) -> HookReport {
     let report = match inner.registry.prepare(call.component).await {
         Ok(()) => inner.runner.run_failure_hook(call, failure).await,
         Err(error) => hook_failed(Failure::engine(EngineCode::Host, error.to_string())),
     };
-    drop(room);
+    room.end(report.trace.receipt.cpu_us);
     report
 }
 

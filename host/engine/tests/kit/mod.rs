@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use stepcell_engine::{
     Clock, ComponentFacts, ComponentRefused, Driving, EngineError, EngineOptions, EventFeed, EventFilter, FeedStart,
-    SimulatedClock, StartRequest, StepRunner, WorkflowEngine,
+    SimulatedClock, StartRequest, StepRunner, TenantConcurrency, WorkflowEngine,
 };
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
 use stepcell_model::component::ComponentExports;
@@ -212,7 +212,13 @@ impl TestHost {
             }
         };
         let clock = Arc::new(SimulatedClock::at(START));
-        Self::over(wrap(store), folder, Arc::new(ScriptedRunner::default()), clock).await
+        Self::over(wrap(store), folder, Arc::new(ScriptedRunner::default()), clock, TenantConcurrency::default()).await
+    }
+
+    /// A host in memory that lets each tenant run as much at once as it is told.
+    pub async fn with_tenant_concurrency(limits: TenantConcurrency) -> Self {
+        let clock = Arc::new(SimulatedClock::at(START));
+        Self::over(Arc::new(MemoryStore::new()), None, Arc::new(ScriptedRunner::default()), clock, limits).await
     }
 
     async fn over(
@@ -220,8 +226,9 @@ impl TestHost {
         folder: Option<tempfile::TempDir>,
         runner: Arc<ScriptedRunner>,
         clock: Arc<SimulatedClock>,
+        tenant_concurrency: TenantConcurrency,
     ) -> Self {
-        let options = EngineOptions { concurrency: 8, clock: Arc::clone(&clock) as Arc<dyn Clock> };
+        let options = EngineOptions { concurrency: 8, tenant_concurrency, clock: Arc::clone(&clock) as Arc<dyn Clock> };
         let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
         let driving = Some(engine.drive().await.unwrap());
         Self { engine, runner, clock, driving, store, _folder: folder }
@@ -247,7 +254,7 @@ impl TestHost {
         store.set_definition_active(&nobody, &version, Activity::Active).await.unwrap();
         prepare(&self.clock);
         let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
-        Self::over(store, self._folder.take(), runner, clock).await
+        Self::over(store, self._folder.take(), runner, clock, TenantConcurrency::default()).await
     }
 
     /// Waits until no instance is being moved.
@@ -270,7 +277,11 @@ impl TestHost {
         let path = self._folder.as_ref().expect("only a database can be visited").path().join("test.db");
         let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
         let store = Arc::new(SqliteStore::open(path, options).unwrap());
-        let options = EngineOptions { concurrency: 1, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
+        let options = EngineOptions {
+            concurrency: 1,
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            ..EngineOptions::default()
+        };
         WorkflowEngine::new(store, Arc::clone(&self.runner) as Arc<dyn StepRunner>, options)
     }
 
