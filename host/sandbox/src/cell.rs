@@ -117,8 +117,9 @@ impl Cell {
             host_calls: self.host_calls,
             bytes_in: self.bytes_given,
             bytes_out: (output_bytes + self.staged.written_bytes()) as u64,
+            ..Receipt::default()
         };
-        AttemptTrace { receipt, log, log_lines_dropped }
+        AttemptTrace { receipt, log, log_lines_dropped, ..AttemptTrace::default() }
     }
 }
 

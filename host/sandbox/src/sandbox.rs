@@ -8,7 +8,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
+use stepcell_admission::{ComponentFacts, Refusal, inspect};
+use stepcell_model::attempt::{
+    AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, HostFault, StepCall,
+};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::StepName;
@@ -20,9 +23,8 @@ use crate::cache::ArtifactCache;
 use crate::cell::Cell;
 use crate::compile::Linked;
 use crate::config::{CELLS_MAX, SandboxConfig, engine_config};
-use crate::contract::{ComponentFacts, inspect};
 use crate::epoch::{Running, Ticker};
-use crate::error::{Refusal, SandboxError};
+use crate::error::SandboxError;
 use crate::{attempt, compile};
 
 /// How many components are compiled at once. Compiling takes all processors by itself; more would only hold memory.
@@ -132,7 +134,7 @@ impl Sandbox {
         };
         let _admission = self.enter().await;
         let attempt = attempt::run(&self.compiler.engine, &step, call);
-        caught(attempt).await.unwrap_or_else(failed_attempt)
+        caught(attempt).await.unwrap_or_else(broken_attempt)
     }
 
     /// Asks a gateway which of `targets` to follow, in a fresh cell, as soon as one is free.
@@ -148,7 +150,7 @@ impl Sandbox {
         };
         let _admission = self.enter().await;
         let attempt = attempt::run_gateway(&self.compiler.engine, &gateway, call, &targets);
-        caught(attempt).await.unwrap_or_else(failed_attempt)
+        caught(attempt).await.unwrap_or_else(broken_attempt)
     }
 
     /// Calls `on-failure` of a step that has failed for good, in a fresh cell, as soon as one is free.
@@ -161,7 +163,7 @@ impl Sandbox {
         };
         let _admission = self.enter().await;
         let hook = attempt::run_failure_hook(&self.compiler.engine, &step, call, failure);
-        caught(hook).await.unwrap_or_else(failed_hook)
+        caught(hook).await.unwrap_or_else(broken_hook)
     }
 
     /// The component, or the failure of an attempt that comes before it is ready.
@@ -218,13 +220,13 @@ impl Compiler {
     }
 }
 
-/// Runs a future and turns a panic of the host into a failure. The future is not polled again after one.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Failure> {
+/// Runs a future and turns a panic of the host into a value. The future is not polled again after one.
+async fn caught<F: Future>(future: F) -> Result<F::Output, HostFault> {
     let mut future = pin!(future);
     poll_fn(|waker| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(waker))) {
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
         Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(Err(Failure::engine(EngineCode::Host, "The host could not run the step."))),
+        Err(_) => Poll::Ready(Err(HostFault::Panicked)),
     })
     .await
 }
@@ -236,6 +238,21 @@ fn failed_attempt(failure: Failure) -> AttemptReport {
         hook_failure: None,
         trace: AttemptTrace::default(),
     }
+}
+
+/// The report of an attempt that broke the host's side.
+fn broken_attempt(fault: HostFault) -> AttemptReport {
+    let failure = Failure::engine(EngineCode::Host, "The host could not run the step.");
+    AttemptReport { trace: broken_trace(fault), ..failed_attempt(failure) }
+}
+
+fn broken_hook(fault: HostFault) -> HookReport {
+    let failure = Failure::engine(EngineCode::Host, "The host could not run the step's hook.");
+    HookReport { trace: broken_trace(fault), ..failed_hook(failure) }
+}
+
+fn broken_trace(fault: HostFault) -> AttemptTrace {
+    AttemptTrace { host_fault: Some(fault), ..AttemptTrace::default() }
 }
 
 fn failed_hook(failure: Failure) -> HookReport {
