@@ -11,5 +11,6 @@ mod calls;
 mod gateways;
 #[path = "../../../admission/tests/admission/guests.rs"]
 mod guests;
+mod lanes;
 mod limits;
 mod preparing;
