@@ -8,56 +8,17 @@
 mod ledger;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use stepcell_model::attempt::AttemptTrace;
 use stepcell_model::name::TenantId;
 use tokio::sync::oneshot;
 
 use self::ledger::{Cost, Holder, Ledger, Seat, Ticket};
 
-/// How many attempts of a tenant may run at once, where the operator has set a limit of its own.
-///
-/// Asked whenever an attempt wants to begin, so it must answer at once; a changed answer holds from the next one on.
-///
-/// # Examples
-/// ```
-/// use stepcell_engine::TenantConcurrency;
-///
-/// let cautious = TenantConcurrency::by(|tenant| tenant.is_some().then_some(2));
-/// # let _ = cautious;
-/// ```
-#[derive(Clone)]
-pub struct TenantConcurrency(Arc<LimitOf>);
-
-type LimitOf = dyn Fn(Option<&TenantId>) -> Option<usize> + Send + Sync;
-
-impl TenantConcurrency {
-    /// Limits each tenant to what `limit_of` says of it, at least 1; where it says nothing, to what is fair.
-    pub fn by(limit_of: impl Fn(Option<&TenantId>) -> Option<usize> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(limit_of))
-    }
-}
-
-impl Default for TenantConcurrency {
-    /// Nobody has a limit of its own.
-    fn default() -> Self {
-        Self::by(|_| None)
-    }
-}
-
-impl fmt::Debug for TenantConcurrency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantConcurrency").finish_non_exhaustive()
-    }
-}
-
 /// The room of one engine.
-pub(crate) struct Room {
-    limits: TenantConcurrency,
-    state: Mutex<State>,
-}
+pub(crate) struct Room(Mutex<State>);
 
 struct State {
     ledger: Ledger,
@@ -89,14 +50,13 @@ pub(crate) struct Permit {
 
 impl Room {
     /// Room for `size` attempts at once, at least one.
-    pub(crate) fn new(size: usize, limits: TenantConcurrency) -> Arc<Self> {
-        let state = State { ledger: Ledger::new(size), waiters: HashMap::new() };
-        Arc::new(Self { limits, state: Mutex::new(state) })
+    pub(crate) fn new(size: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { ledger: Ledger::new(size), waiters: HashMap::new() })))
     }
 
-    /// Asks for room for an attempt of a tenant.
-    pub(crate) fn enter(self: &Arc<Self>, tenant: Option<&TenantId>) -> Entered {
-        let limit = (self.limits.0)(tenant);
+    /// Asks for room for an attempt of a tenant, of which no more than `limit` may run at once; without a limit of its
+    /// own, no more than is fair.
+    pub(crate) fn enter(self: &Arc<Self>, tenant: Option<&TenantId>, limit: Option<usize>) -> Entered {
         let holder = tenant.cloned();
         let (teller, mut permit) = oneshot::channel();
         let ticket = {
@@ -129,7 +89,7 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -155,16 +115,17 @@ impl Drop for Waiting {
 }
 
 impl Permit {
-    /// Gives the room back after an attempt that computed for `cpu_us`.
-    pub(crate) fn end(mut self, cpu_us: u64) {
-        self.give_back(Some(cpu_us));
+    /// Gives the room back after an attempt, and charges what that used.
+    pub(crate) fn end(mut self, trace: &AttemptTrace) {
+        self.give_back(Some(trace));
     }
 
-    fn give_back(&mut self, cpu_us: Option<u64>) {
+    fn give_back(&mut self, trace: Option<&AttemptTrace>) {
         let Some(seat) = self.seat.take() else { return };
         let held_us = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         // An attempt that nobody tells of may have computed all the time.
-        let cost = Cost::of(cpu_us.unwrap_or(held_us), held_us);
+        let cpu_us = trace.map_or(held_us, |trace| trace.receipt.cpu_us);
+        let cost = Cost::of(cpu_us, held_us, trace.map_or(0, bytes_moved));
         self.room.lock().ledger.release(seat, cost);
         self.room.admit();
     }
@@ -174,6 +135,12 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.give_back(None);
     }
+}
+
+/// The bytes that the host has to carry for an attempt, and to keep.
+fn bytes_moved(trace: &AttemptTrace) -> u64 {
+    let log: usize = trace.log.iter().map(|line| line.message.len()).sum();
+    trace.receipt.bytes_in.saturating_add(trace.receipt.bytes_out).saturating_add(log as u64)
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ mod kit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kit::{Answer, TestHost, done};
+use kit::{Answer, Backend, TestHost, done};
 use serde_json::{Value, json};
-use stepcell_engine::{StartRequest, TenantConcurrency};
+use stepcell_engine::StartRequest;
 use stepcell_model::id::InstanceId;
 use stepcell_model::name::{TenantId, WorkflowName};
+use stepcell_model::policy::Policy;
 use stepcell_model::status::WorkflowStatus;
 use tokio::sync::Semaphore;
 
@@ -70,8 +71,9 @@ on_every_store! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_runs_no_more_at_once_than_the_operator_lets_it() {
-    let limits = TenantConcurrency::by(|tenant| tenant.map(|tenant| if tenant.as_str() == "small" { 1 } else { 3 }));
-    let host = TestHost::with_tenant_concurrency(limits).await;
+    let host = TestHost::on(Backend::Memory).await;
+    let policy = "schema: stepcell-policy/v1\ntenants: { small: { concurrency: 1 }, large: { concurrency: 3 } }";
+    host.engine.apply_policy(&Policy::from_text(policy).unwrap()).await.unwrap();
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
     host.step("a", move |_| Answer::HoldAt(Arc::clone(&opened), Arc::default())).await;

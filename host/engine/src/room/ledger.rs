@@ -17,6 +17,10 @@ pub(crate) const QUANTUM_US: u64 = 2_000;
 /// What the host's own work around an attempt costs, in microseconds: attempts that do nothing are not free.
 const ATTEMPT_COST_US: u64 = 50;
 
+/// How many bytes the host carries and keeps for an attempt in a microsecond. Protects the store from those who write much
+/// and compute little.
+const BYTES_PER_US: u64 = 100;
+
 /// How much longer than computing an attempt may wait for the same cost. Protects the room from those who sleep in it.
 const WAITING_IS_CHEAPER_BY: u64 = 16;
 
@@ -38,9 +42,11 @@ const ACCOUNTS_SPARE_MAX: usize = 64;
 pub(crate) struct Cost(u64);
 
 impl Cost {
-    /// The cost of an attempt that computed for a time and held its place for a longer one.
-    pub(crate) const fn of(cpu_us: u64, held_us: u64) -> Self {
-        Self(ATTEMPT_COST_US.saturating_add(cpu_us).saturating_add(held_us / WAITING_IS_CHEAPER_BY))
+    /// The cost of an attempt that computed for a time, held its place for a longer one, and moved so many bytes in and
+    /// out.
+    pub(crate) const fn of(cpu_us: u64, held_us: u64, bytes: u64) -> Self {
+        let around = ATTEMPT_COST_US.saturating_add(bytes / BYTES_PER_US);
+        Self(around.saturating_add(cpu_us).saturating_add(held_us / WAITING_IS_CHEAPER_BY))
     }
 }
 

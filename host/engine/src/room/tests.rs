@@ -24,29 +24,29 @@ fn later(entered: Entered) -> Waiting {
 
 #[tokio::test]
 async fn a_permit_that_ends_or_is_dropped_lets_the_next_one_in() {
-    let room = Room::new(1, TenantConcurrency::default());
-    let first = now(room.enter(None));
-    let second = later(room.enter(None));
-    let third = later(room.enter(None));
+    let room = Room::new(1);
+    let first = now(room.enter(None, None));
+    let second = later(room.enter(None, None));
+    let third = later(room.enter(None, None));
 
-    first.end(100);
+    first.end(&AttemptTrace::default());
     let second = second.permit().await;
     drop(second);
 
-    third.permit().await.end(1);
-    assert!(matches!(room.enter(None), Entered::Now(_)));
+    third.permit().await.end(&AttemptTrace::default());
+    assert!(matches!(room.enter(None, None), Entered::Now(_)));
 }
 
 #[tokio::test]
 async fn whoever_stops_waiting_leaves_the_queue_even_with_a_permit_on_the_way() {
-    let room = Room::new(1, TenantConcurrency::default());
-    let first = now(room.enter(None));
-    let gone = later(room.enter(None));
-    let gone_late = later(room.enter(None));
-    let last = later(room.enter(None));
+    let room = Room::new(1);
+    let first = now(room.enter(None, None));
+    let gone = later(room.enter(None, None));
+    let gone_late = later(room.enter(None, None));
+    let last = later(room.enter(None, None));
 
     drop(gone);
-    first.end(0);
+    first.end(&AttemptTrace::default());
     drop(gone_late);
 
     assert!(last.permit().now_or_never().is_some());
@@ -56,16 +56,12 @@ async fn whoever_stops_waiting_leaves_the_queue_even_with_a_permit_on_the_way() 
 
 #[tokio::test]
 async fn a_limit_of_the_operator_may_change_while_the_room_is_open() {
-    let limit = Arc::new(std::sync::atomic::AtomicUsize::new(1));
-    let told = Arc::clone(&limit);
-    let limits = TenantConcurrency::by(move |_| Some(told.load(std::sync::atomic::Ordering::SeqCst)));
-    let room = Room::new(8, limits);
+    let room = Room::new(8);
     let tenant = tenant("acme");
-    let _first = now(room.enter(Some(&tenant)));
-    let second = later(room.enter(Some(&tenant)));
+    let _first = now(room.enter(Some(&tenant), Some(1)));
+    let second = later(room.enter(Some(&tenant), Some(1)));
 
-    limit.store(2, std::sync::atomic::Ordering::SeqCst);
-    let third = later(room.enter(Some(&tenant)));
+    let third = later(room.enter(Some(&tenant), Some(2)));
 
     assert!(second.permit().now_or_never().is_some());
     drop(third);
@@ -73,10 +69,10 @@ async fn a_limit_of_the_operator_may_change_while_the_room_is_open() {
 
 #[tokio::test]
 async fn a_tenant_that_holds_nothing_begins_at_once_beside_one_that_wants_everything() {
-    let room = Room::new(8, TenantConcurrency::default());
+    let room = Room::new(8);
     let greedy = tenant("greedy");
-    let held: Vec<_> = (0..50).map(|_| room.enter(Some(&greedy))).collect();
+    let held: Vec<_> = (0..50).map(|_| room.enter(Some(&greedy), None)).collect();
 
-    assert!(matches!(room.enter(Some(&tenant("modest"))), Entered::Now(_)));
+    assert!(matches!(room.enter(Some(&tenant("modest")), None), Entered::Now(_)));
     assert_eq!(held.iter().filter(|entered| matches!(entered, Entered::Now(_))).count(), 4);
 }

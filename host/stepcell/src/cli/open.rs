@@ -13,7 +13,7 @@ use stepcell::lock::LockError;
 use stepcell::model::attempt::{AttemptReport, HookReport, StepCall};
 use stepcell::model::failure::Failure;
 use stepcell::model::id::ComponentDigest;
-use stepcell::model::name::StepName;
+use stepcell::model::name::{StepName, TenantId};
 use stepcell::store::{Role, SqliteOptions, SqliteStore, WorkflowStore};
 use stepcell::{Access, Host, HostBuilder, HostError, WorkflowEngine};
 
@@ -231,7 +231,7 @@ impl StepRunner for NoComponents {
         Err(ComponentRefused { reason: NO_COMPONENTS.to_owned() })
     }
 
-    async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
+    async fn prepare(&self, _: Option<&TenantId>, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
         Err(ComponentRefused { reason: NO_COMPONENTS.to_owned() })
     }
 

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// What a step costs that does next to nothing.
-const SMALL: Cost = Cost::of(100, 1_000);
+const SMALL: Cost = Cost::of(100, 1_000, 0);
 
 /// What a step costs that computes for a second.
-const LARGE: Cost = Cost::of(1_000_000, 2_000_000);
+const LARGE: Cost = Cost::of(1_000_000, 2_000_000, 0);
 
 fn tenant(name: &str) -> Holder {
     Some(TenantId::new(name).unwrap())
@@ -129,11 +129,16 @@ fn whoever_sleeps_in_the_room_pays_for_it() {
     for _ in 0..50 {
         let (_, seat) = ledger.admit().unwrap();
         *begun.entry(seat.holder.clone()).or_default() += 1;
-        let cost = if seat.holder == tenant("sleeper") { Cost::of(10, 10_000_000) } else { SMALL };
+        let cost = if seat.holder == tenant("sleeper") { Cost::of(10, 10_000_000, 0) } else { SMALL };
         ledger.release(seat, cost);
     }
 
     assert_eq!(begun[&tenant("sleeper")], 1, "{begun:?}");
+}
+
+#[test]
+fn whoever_moves_much_pays_for_it() {
+    assert!(Cost::of(10, 100, 4 << 20).0 > 400 * Cost::of(10, 100, 400).0);
 }
 
 #[test]
@@ -209,7 +214,7 @@ proptest! {
                 }
                 Happening::Ends { which, cpu_us } if !seated.is_empty() => {
                     let seat = seated.swap_remove(which.index(seated.len()));
-                    ledger.release(seat, Cost::of(cpu_us, cpu_us * 2));
+                    ledger.release(seat, Cost::of(cpu_us, cpu_us * 2, 0));
                 }
                 Happening::Goes { .. } | Happening::Ends { .. } => {}
             }
@@ -258,12 +263,12 @@ proptest! {
             }
             let ((ends_us, ..), (number, seat)) = running.pop_first().expect("the room is never empty");
             now_us = ends_us;
-            let cost = Cost::of(lengths[number], lengths[number]);
+            let cost = Cost::of(lengths[number], lengths[number], 0);
             used[number] += cost.0;
             ledger.release(seat, cost);
         }
         let apart = used.iter().max().unwrap() - used.iter().min().unwrap();
         let at_once = u64::try_from(size).unwrap();
-        prop_assert!(apart <= QUANTUM_US + 2 * at_once * Cost::of(20_000, 20_000).0, "{used:?}");
+        prop_assert!(apart <= QUANTUM_US + 2 * at_once * Cost::of(20_000, 20_000, 0).0, "{used:?}");
     }
 }
