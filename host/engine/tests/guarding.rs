@@ -69,7 +69,7 @@ steps:
     limits: { memory: 128MiB, cpu: 2s }
     grants: { http: ['https://api.example'], secrets: [TOKEN, OTHER], clock: real, randomness: real }
 ").await;
-        for (of, name, value) in [(None, "TOKEN", "nobody's"), (Some("acme"), "TOKEN", "acme's"), (Some("acme"), "OTHER", "more")] {
+        for (of, name, value) in [(None, "TOKEN", "nobody's own"), (Some("acme"), "TOKEN", "acme's own"), (Some("acme"), "OTHER", "more of it")] {
             let (of, value) = (of.map(tenant), SecretText::new(value.to_owned()));
             host.engine.set_secret(of, SecretName::new(name).unwrap(), value).await.unwrap();
         }
@@ -85,7 +85,7 @@ tenants:
 
         let [acme, nobody] = <[_; 2]>::try_from(host.calls("a")).unwrap();
         let secrets: Vec<_> = acme.secrets.iter().map(|(name, value)| (name.as_str(), value.as_ref().unwrap().expose())).collect();
-        assert_eq!(secrets, [("TOKEN", "acme's")]);
+        assert_eq!(secrets, [("TOKEN", "acme's own")]);
         assert!(!acme.grants.clock().is_default() && acme.grants.randomness().is_default());
         assert_eq!((acme.limits.memory_bytes_max, acme.limits.cpu_max.as_millis()), (32 << 20, 2_000));
         assert!(nobody.secrets.is_empty() && nobody.grants.clock().is_default());
@@ -99,13 +99,13 @@ tenants:
         let name = SecretName::new("TOKEN").unwrap();
 
         host.run("w", json!({})).await;
-        host.engine.set_secret(None, name.clone(), SecretText::new("one".to_owned())).await.unwrap();
+        host.engine.set_secret(None, name.clone(), SecretText::new("one secret".to_owned())).await.unwrap();
         host.run("w", json!({})).await;
         assert!(host.engine.delete_secret(None, &name).await.unwrap());
         host.run("w", json!({})).await;
 
         let seen: Vec<_> = host.calls("a").iter().map(|call| call.secrets[&name].as_ref().map(|value| value.expose().to_owned())).collect();
-        assert_eq!(seen, [None, Some("one".to_owned()), None]);
+        assert_eq!(seen, [None, Some("one secret".to_owned()), None]);
     }
 
     async fn revoking_stops_what_runs_and_holds_back_what_is_queued(host: TestHost) {
@@ -295,8 +295,8 @@ edges: [{ source: q, target: n }, { source: n, target: s }]
 
         let empty = host.engine.set_secret(None, name.clone(), SecretText::new(String::new())).await.unwrap_err();
 
-        assert!(empty.to_string().contains("may have 1 to 65536"), "{empty}");
-        host.engine.set_secret(None, name.clone(), SecretText::new("hunter2".to_owned())).await.unwrap();
+        assert!(empty.to_string().contains("may have 8 to 65536"), "{empty}");
+        host.engine.set_secret(None, name.clone(), SecretText::new("hunter2hunter2".to_owned())).await.unwrap();
         let listed = host.engine.list_secrets().await.unwrap();
         assert_eq!((listed.len(), &listed[0].name), (1, &name));
         let sealed = host.store().find_secret(None, &name).await.unwrap().unwrap().sealed;

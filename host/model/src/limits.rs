@@ -160,6 +160,13 @@ macro_rules! limits {
                 self
             }
 
+            /// The same limits, none above the hard top.
+            #[must_use]
+            pub fn within_top(mut self) -> Self {
+                $(self.$field = self.$field.min(Self::TOP.$field);)+
+                self
+            }
+
             /// The same limits, none above those that are given.
             #[must_use]
             pub fn at_most(mut self, ceiling: &StepLimits) -> Self {

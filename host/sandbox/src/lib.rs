@@ -9,12 +9,14 @@
 //! `config` (every setting of wasmtime). What may enter is `stepcell-admission`'s to say.
 
 mod attempt;
+mod blank;
 mod budget;
 mod cache;
 mod cell;
 mod clock;
 mod compile;
 mod config;
+mod denials;
 mod epoch;
 mod error;
 mod lanes;

@@ -21,7 +21,11 @@ fn refused(refusal: &Refusal) -> ComponentRefused {
 impl StepRunner for SandboxRunner {
     async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
         let facts = self.0.inspect(&bytes).map_err(|refusal| refused(&refusal))?;
-        Ok(ComponentFacts { exports: facts.exports, capabilities: Vec::new(), manifest: facts.manifest })
+        Ok(ComponentFacts {
+            exports: facts.exports,
+            capabilities: facts.capabilities.into_iter().collect(),
+            manifest: facts.manifest,
+        })
     }
 
     async fn prepare(

@@ -1,7 +1,7 @@
 //! What is let in and what is not, and what each refusal says.
 
 use stepcell_admission::{Refusal, inspect};
-use stepcell_model::component::ComponentExports;
+use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::id::ComponentDigest;
 
 use crate::assembly::{CONTRACT, component_of, package_of, with_section, with_world};
@@ -51,6 +51,44 @@ fn imports_are_listed_by_interface_and_function() {
     let log = facts.imports.iter().find(|import| import.name == "stepcell:step/log@0.1.0").unwrap();
     assert_eq!(log.functions, ["write"]);
     assert!(facts.imports.iter().any(|import| import.functions.contains(&"previous-result".to_owned())));
+}
+
+#[test]
+fn what_a_component_could_want_of_its_host_follows_from_the_functions_that_it_imports() {
+    use Capability::{Clock, Http, Randomness, Secrets};
+    const WASI: &str = "
+        package wasi:http@0.2.3 {
+            interface types { resource fields { constructor(); } }
+            interface outgoing-handler { handle: func(); }
+        }
+        package wasi:clocks@0.2.3 {
+            interface monotonic-clock { now: func() -> u64; }
+            interface wall-clock { resolution: func() -> u64; }
+        }
+        package wasi:random@0.2.3 { interface insecure-seed { insecure-seed: func() -> u64; } }";
+
+    for (import, expected) in [
+        ("", vec![]),
+        ("import wasi:http/types@0.2.3;", vec![]),
+        ("import wasi:clocks/wall-clock@0.2.3;", vec![]),
+        ("import wasi:http/outgoing-handler@0.2.3;", vec![Http]),
+        ("import secrets;", vec![Secrets]),
+        ("import wasi:clocks/monotonic-clock@0.2.3;", vec![Clock]),
+        ("import wasi:random/insecure-seed@0.2.3;", vec![Randomness]),
+        ("import secrets; import wasi:http/outgoing-handler@0.2.3;", vec![Http, Secrets]),
+    ] {
+        let facts = inspect(&with_world(&format!("{import} export step;"), WASI)).unwrap();
+
+        assert_eq!(facts.capabilities.iter().copied().collect::<Vec<_>>(), expected, "{import}");
+        let told = [
+            (Http, facts.imports_http()),
+            (Secrets, facts.imports_secrets()),
+            (Clock, facts.imports_clock()),
+            (Randomness, facts.imports_randomness()),
+        ];
+        let told: Vec<_> = told.into_iter().filter(|(_, wanted)| *wanted).map(|(capability, _)| capability).collect();
+        assert_eq!(told, expected, "{import}");
+    }
 }
 
 #[test]
@@ -144,9 +182,14 @@ fn imports_that_no_host_gives_are_refused_by_name() {
             "evil:corp/thing@1.0.0",
         ),
         (
-            "import wasi:http/types@0.2.0; export step;",
-            "package wasi:http@0.2.0 { interface types { f: func(); } }",
-            "wasi:http/types@0.2.0",
+            "import wasi:http/incoming-handler@0.2.0; export step;",
+            "package wasi:http@0.2.0 { interface incoming-handler { f: func(); } }",
+            "wasi:http/incoming-handler@0.2.0",
+        ),
+        (
+            "import wasi:keyvalue/store@0.2.0; export step;",
+            "package wasi:keyvalue@0.2.0 { interface store { f: func(); } }",
+            "wasi:keyvalue/store@0.2.0",
         ),
         (
             "import wasi:cli/exit@0.3.0; export step;",

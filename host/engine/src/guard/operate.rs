@@ -7,7 +7,7 @@ use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
 use stepcell_model::name::{SecretName, TenantId, UserId};
 use stepcell_model::policy::{EffectivePolicy, Policy};
-use stepcell_model::secret::{SECRET_BYTES_MAX, SecretText};
+use stepcell_model::secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SecretText};
 use stepcell_model::signature::ComponentSignature;
 use stepcell_store::Inserted;
 
@@ -113,7 +113,7 @@ impl WorkflowEngine {
     /// Keeps a secret of a tenant, or of instances without one, in place of the value that it has.
     ///
     /// # Errors
-    /// [`EngineError::NoHostKey`] without a key to encrypt it with; [`EngineError::InvalidData`] if it is empty or too
+    /// [`EngineError::NoHostKey`] without a key to encrypt it with; [`EngineError::InvalidData`] if it is too short or too
     /// long.
     pub async fn set_secret(
         &self,
@@ -122,11 +122,11 @@ impl WorkflowEngine {
         value: SecretText,
     ) -> Result<(), EngineError> {
         let len = value.expose().len();
-        if len == 0 || len > SECRET_BYTES_MAX {
+        if !(SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&len) {
             let what = format!("the value of secret `{name}`");
             return Err(EngineError::refused_value(
                 what,
-                format!("it has {len} bytes, and may have 1 to {SECRET_BYTES_MAX}"),
+                format!("it has {len} bytes, and may have {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}"),
             ));
         }
         let record = SecretRecord { tenant, name, updated_at: self.inner.clock.now() };
