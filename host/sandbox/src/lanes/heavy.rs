@@ -7,14 +7,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::process::{getpriority_process, setpriority_process};
 use stepcell_model::name::TenantId;
 
 use super::task::{Task, Work};
 use super::turns::Turns;
 
-/// How much less the system prefers the lane's threads, as `nice` counts: about a tenth of the time of a processor that
-/// somebody else wants.
+/// How much less than the host's other threads the system prefers those of the lane, as `nice` counts: they get about a
+/// tenth of the time of a processor that another one wants.
 const NICE: i32 = 10;
+
+/// The least that the system can prefer anything.
+const NICE_MAX: i32 = 19;
 
 /// Threads that run attempts until it is dropped.
 #[derive(Debug)]
@@ -115,7 +119,8 @@ impl Shared {
 
 fn work(shared: &Shared) {
     // On Linux the priority is a thread's own.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+    if let Err(error) = getpriority_process(None).and_then(|now| setpriority_process(None, (now + NICE).min(NICE_MAX)))
+    {
         tracing::warn!(%error, "steps that compute long run with the priority of everything else");
     }
     while let Some(task) = shared.next() {
