@@ -1,5 +1,6 @@
 //! The whole host with real components: from a definition to rows, through cells.
 
+mod binary;
 mod contained;
 mod demo;
 mod embedded;
@@ -8,6 +9,8 @@ mod exports;
 mod first_step;
 mod flow;
 mod gateways;
+mod operator;
 mod parts;
 mod refused;
 mod restart;
+mod secrets;
