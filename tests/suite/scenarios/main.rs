@@ -8,6 +8,10 @@ mod exports;
 mod first_step;
 mod flow;
 mod gateways;
+mod outbound;
 mod parts;
 mod refused;
 mod restart;
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of outbound HTTP, which need more of it")]
+#[path = "../../../host/outbound/tests/outbound/kit/server.rs"]
+mod server;
