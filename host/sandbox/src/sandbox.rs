@@ -14,9 +14,9 @@ use stepcell_model::attempt::{
 };
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
-use stepcell_model::name::StepName;
+use stepcell_model::name::{StepName, TenantId};
 use stepcell_outbound::{HttpOutbound, Outbound};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -26,6 +26,7 @@ use crate::compile::Linked;
 use crate::config::{CELLS_MAX, SandboxConfig, engine_config};
 use crate::epoch::{Running, Ticker};
 use crate::error::SandboxError;
+use crate::lanes::Lanes;
 use crate::{attempt, compile};
 
 /// How many components are compiled at once. Compiling takes all processors by itself; more would only hold memory.
@@ -37,9 +38,23 @@ const COMPILES_AT_ONCE_MAX: usize = 1;
 pub struct Sandbox {
     compiler: Arc<Compiler>,
     host: CellHost,
-    cells: Semaphore,
+    cells: Arc<Semaphore>,
+    // Before the ticker, which is what ends the turns that are under way.
+    lanes: Lanes,
     ticker: Ticker,
     prepared: Mutex<HashMap<ComponentDigest, Slot>>,
+}
+
+/// Who shares the processors with others, and with what.
+struct Whose {
+    tenant: Option<TenantId>,
+    component: ComponentDigest,
+}
+
+impl Whose {
+    fn of(call: &StepCall) -> Self {
+        Self { tenant: call.info.tenant.clone(), component: call.component }
+    }
 }
 
 /// A component that is ready or being prepared; whoever comes second waits for the first.
@@ -79,6 +94,7 @@ impl Sandbox {
         let cache = config.cache_dir.as_deref().map(|dir| ArtifactCache::open(dir, &engine)).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
         let outbound = HttpOutbound::new("").map_err(|error| runtime(error.to_string()))?;
+        let lanes = Lanes::start().map_err(|error| runtime(error.to_string()))?;
         Ok(Self {
             host: CellHost { engine: engine.clone(), outbound: Arc::new(outbound) },
             compiler: Arc::new(Compiler {
@@ -87,7 +103,8 @@ impl Sandbox {
                 cache,
                 turns: Arc::new(Semaphore::new(COMPILES_AT_ONCE_MAX)),
             }),
-            cells: Semaphore::new(cells),
+            cells: Arc::new(Semaphore::new(cells)),
+            lanes,
             ticker,
             prepared: Mutex::default(),
         })
@@ -143,9 +160,9 @@ impl Sandbox {
             Ok(step) => step,
             Err(failure) => return failed_attempt(failure),
         };
-        let _admission = self.enter().await;
-        let attempt = attempt::run(&self.host, &step, call);
-        caught(attempt).await.unwrap_or_else(broken_attempt)
+        let (host, whose) = (self.host.clone(), Whose::of(&call));
+        let attempt = async move { attempt::run(&host, &step, call).await };
+        self.run_in_cell(whose, attempt).await.unwrap_or_else(broken_attempt)
     }
 
     /// Asks a gateway which of `targets` to follow, in a fresh cell, as soon as one is free.
@@ -159,9 +176,9 @@ impl Sandbox {
             Ok(gateway) => gateway,
             Err(failure) => return failed_attempt(failure),
         };
-        let _admission = self.enter().await;
-        let attempt = attempt::run_gateway(&self.host, &gateway, call, &targets);
-        caught(attempt).await.unwrap_or_else(broken_attempt)
+        let (host, whose) = (self.host.clone(), Whose::of(&call));
+        let attempt = async move { attempt::run_gateway(&host, &gateway, call, &targets).await };
+        self.run_in_cell(whose, attempt).await.unwrap_or_else(broken_attempt)
     }
 
     /// Calls `on-failure` of a step that has failed for good, in a fresh cell, as soon as one is free.
@@ -172,9 +189,9 @@ impl Sandbox {
             Ok(step) => step,
             Err(failure) => return failed_hook(failure),
         };
-        let _admission = self.enter().await;
-        let hook = attempt::run_failure_hook(&self.host, &step, call, failure);
-        caught(hook).await.unwrap_or_else(broken_hook)
+        let (host, whose, failure) = (self.host.clone(), Whose::of(&call), failure.clone());
+        let hook = async move { attempt::run_failure_hook(&host, &step, call, &failure).await };
+        self.run_in_cell(whose, hook).await.unwrap_or_else(broken_hook)
     }
 
     /// The component, or the failure of an attempt that comes before it is ready.
@@ -184,10 +201,24 @@ impl Sandbox {
         linked.ok_or_else(|| Failure::engine(EngineCode::Host, unprepared()))
     }
 
+    /// Runs an attempt once there is a free cell, on whatever thread, and turns a panic of the host into a value.
+    async fn run_in_cell<F>(&self, whose: Whose, attempt: F) -> Result<F::Output, HostFault>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let admission = self.enter().await;
+        let attempt = async move {
+            // Goes with the attempt: a stopped one has its cell until its thread has dropped it.
+            let _admission = admission;
+            caught(attempt).await
+        };
+        self.lanes.run(whose.tenant, whose.component, attempt).await
+    }
+
     /// Waits for a free cell. The pool's own limit is a hard failure, so nobody gets past this one.
-    async fn enter(&self) -> (Option<SemaphorePermit<'_>>, Running<'_>) {
+    async fn enter(&self) -> (Option<OwnedSemaphorePermit>, Running) {
         // The semaphore is never closed, so there always is a permit.
-        (self.cells.acquire().await.ok(), self.ticker.keep_ticking())
+        (Arc::clone(&self.cells).acquire_owned().await.ok(), self.ticker.keep_ticking())
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<ComponentDigest, Slot>> {

@@ -87,7 +87,10 @@ fn explain_by_text(error: &wasmtime::Error, cell: &Cell) -> (EngineCode, String)
         return (EngineCode::Host, "The host had no room for the step.".to_owned());
     }
     let text = format!("{error:#}");
-    if error.is::<ResourceTableError>() || text.contains("handle limit exceeded") || text.contains("no free keys") {
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full))
+        || text.contains("handle limit exceeded")
+        || text.contains("no free keys")
+    {
         return (
             EngineCode::Handles,
             format!("The step held more handles than its limit of {}.", cell.call().limits.handles_max),

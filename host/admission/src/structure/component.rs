@@ -50,6 +50,7 @@ impl<'a> Walk<'a> {
         self.define(item.weight())?;
         let scope = self.scope()?;
         scope.imports.contain(item.weight());
+        scope.imports.name(import.name.name);
         scope.imported_functions = scope.imported_functions.saturating_add(item.functions());
         scope.push(item);
         Ok(())
@@ -107,6 +108,7 @@ impl<'a> Walk<'a> {
                 };
                 self.define_each(args.len())?;
                 let module = module.ok_or(Refusal::Uncountable { what: "modules" })?;
+                self.written.define(module.definitions, 0)?;
                 self.scope()?.cost.add(&module);
                 Ok(())
             }

@@ -34,7 +34,11 @@ impl Module {
             Payload::TypeSection(types) => self.types(types.clone(), written),
             Payload::FunctionSection(functions) => self.functions(functions.clone(), written),
             Payload::CodeSectionEntry(body) => self.body(body, written),
-            Payload::ImportSection(imports) => written.define(imports.count().into(), 0),
+            Payload::ImportSection(imports) => {
+                // Each instance of the module looks for what it imports.
+                self.cost.work(imports.count().into(), 0);
+                written.define(imports.count().into(), 0)
+            }
             Payload::ExportSection(exports) => written.define(exports.count().into(), 0),
             Payload::GlobalSection(globals) => written.define(globals.count().into(), 0),
             Payload::ElementSection(segments) => written.define(segments.count().into(), 0),

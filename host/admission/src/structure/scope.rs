@@ -77,6 +77,7 @@ pub(super) struct Exports<'a> {
 impl<'a> Exports<'a> {
     pub(super) fn insert(&mut self, name: &'a str, item: Item<'a>) {
         self.weight.contain(item.weight());
+        self.weight.name(name);
         self.functions = self.functions.saturating_add(item.functions());
         self.items.insert(name, item);
     }

@@ -6,6 +6,9 @@ use super::bound::Bound;
 use super::scope::Scope;
 use crate::refusal::Refusal;
 
+/// How many bytes of a name count as one part: types are copied along with the names in them.
+const NAME_BYTES_A_PART: u64 = 64;
+
 /// The size and depth of a type. Sums saturate: types may refer to others twice, and those to others twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Weight {
@@ -31,6 +34,11 @@ impl Weight {
         self.depth = self.depth.max(part.depth.saturating_add(1));
     }
 
+    /// Adds a name that stands in the type.
+    pub(super) const fn name(&mut self, name: &str) {
+        self.size = self.size.saturating_add(name.len() as u64 / NAME_BYTES_A_PART);
+    }
+
     /// Refuses a type that is too deep to be gone through.
     pub(super) fn check_depth(self) -> Result<(), Refusal> {
         Bound::TYPE_DEPTH.check(self.depth)
@@ -47,17 +55,21 @@ impl Weight {
     }
 
     fn of_func(func: &ComponentFuncType<'_>, scope: &Scope<'_>) -> Result<Self, Refusal> {
-        Self::made_of(func.params.iter().map(|(_, ty)| *ty).chain(func.result), scope)
+        let types = func.params.iter().map(|(_, ty)| *ty).chain(func.result);
+        Ok(Self::made_of(types, scope)?.with_names(func.params.iter().map(|(name, _)| *name)))
     }
 
     fn of_defined(ty: &ComponentDefinedType<'_>, scope: &Scope<'_>) -> Result<Self, Refusal> {
         use ComponentDefinedType as Ty;
         match ty {
-            Ty::Record(fields) => Self::made_of(fields.iter().map(|(_, ty)| *ty), scope),
+            Ty::Record(fields) => {
+                let weight = Self::made_of(fields.iter().map(|(_, ty)| *ty), scope)?;
+                Ok(weight.with_names(fields.iter().map(|(name, _)| *name)))
+            }
             Ty::Variant(cases) => {
                 let mut weight = Self::made_of(cases.iter().filter_map(|case| case.ty), scope)?;
                 weight.size = weight.size.saturating_add(cases.len() as u64);
-                Ok(weight)
+                Ok(weight.with_names(cases.iter().map(|case| case.name)))
             }
             Ty::Tuple(parts) => Self::made_of(parts.iter().copied(), scope),
             Ty::List(of) | Ty::Option(of) => Self::made_of([*of], scope),
@@ -69,9 +81,17 @@ impl Weight {
                 weight.size = weight.size.saturating_mul(u64::from(*len).max(1));
                 Ok(weight)
             }
-            Ty::Flags(names) | Ty::Enum(names) => Ok(Self { size: 1 + names.len() as u64, ..Self::ONE }),
+            Ty::Flags(names) | Ty::Enum(names) => {
+                let weight = Self { size: 1 + names.len() as u64, ..Self::ONE };
+                Ok(weight.with_names(names.iter().copied()))
+            }
             Ty::Primitive(_) | Ty::Own(_) | Ty::Borrow(_) => Ok(Self::ONE),
         }
+    }
+
+    fn with_names<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        names.into_iter().for_each(|name| self.name(name));
+        self
     }
 
     fn made_of(parts: impl IntoIterator<Item = ComponentValType>, scope: &Scope<'_>) -> Result<Self, Refusal> {

@@ -151,6 +151,19 @@ fn a_signature_that_differs_anywhere_is_shown_beside_the_right_one() {
 }
 
 #[test]
+fn a_type_that_doubles_at_each_level_is_cut_off_instead_of_shown() {
+    let words: String = (0..30).map(|at| format!("{}{at}, ", "long".repeat(14))).collect();
+    let types: String = (1..6).map(|at| format!("type t{at} = tuple<t{0}, t{0}>;", at - 1)).collect();
+    let wit = changed("interface step {\n", &format!("interface step {{ enum t0 {{ {words} }} {types}\n"))
+        .replace("execute: func(input: json) -> result<json, ", "execute: func(input: t5) -> result<json, ");
+
+    let refusal = refusal(&component_of(&wit, "step-component"));
+
+    let Refusal::Signature { found, .. } = &refusal else { panic!("{refusal}") };
+    assert!(found.contains('…') && found.len() < 3_000, "{found}");
+}
+
+#[test]
 fn a_function_that_this_host_does_not_have_yet_is_named() {
     let wit = changed("    /// Removes a key, and", "    swap: func(key: string);\n    /// Removes a key, and");
 
