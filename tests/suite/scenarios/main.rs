@@ -10,7 +10,11 @@ mod first_step;
 mod flow;
 mod gateways;
 mod operator;
+mod outbound;
 mod parts;
 mod refused;
 mod restart;
 mod secrets;
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of outbound HTTP, which need more of it")]
+#[path = "../../../host/outbound/tests/outbound/kit/server.rs"]
+mod server;
