@@ -122,6 +122,10 @@ name! {
     PredicateName, "a predicate's name", PATH, is_path
 }
 name! {
+    /// Names a secret.
+    SecretName, "a secret's name", IDENTIFIER, is_identifier
+}
+name! {
     /// Names a registered component, such as `acme/validate`.
     ComponentName, "a component's name", PATH, is_path
 }
@@ -161,6 +165,13 @@ impl StepName {
     /// [`MalformedName`] if it would be too long.
     pub fn part(&self, part: &str) -> Result<Self, MalformedName> {
         Self::new(format!("{self}/{part}"))
+    }
+
+    /// The step as its definition writes it: what runs for the items of a step is that step.
+    #[must_use]
+    pub fn written(&self) -> Self {
+        let parts: Vec<_> = self.0.split('/').filter(|part| *part != Self::ITEM).collect();
+        Self(parts.join("/").into())
     }
 
     /// Whether it is a part of another step.

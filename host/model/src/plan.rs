@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::attempt::CellLimits;
+use crate::component::Purity;
 use crate::definition::{
     CompleteWhen, GatewayMode, HumanStep, Join, OnMemberFailure, Outcome, RetryPolicy, TimerStep, VersionRequirement,
     WorkflowDefinition,
 };
 use crate::expression::{Condition, Mapping, Scope, ValueRead};
+use crate::grants::Grants;
 use crate::graph::Reachability;
 use crate::id::{ComponentDigest, DefinitionId};
 use crate::json::Json;
@@ -101,6 +103,10 @@ pub struct PlannedMachine {
     pub retry: RetryPolicy,
     /// How much one attempt may use.
     pub limits: CellLimits,
+    /// What it asks to reach beyond its cell.
+    pub grants: Arc<Grants>,
+    /// Whether anybody outside can tell an attempt of it from none.
+    pub purity: Purity,
 }
 
 /// A human step, resolved.
@@ -282,6 +288,20 @@ impl Plan {
             by_name,
             definition,
         })
+    }
+
+    /// The same plan, in which those steps of the definition are pure. Of the others nothing is known, so they are not.
+    #[must_use]
+    pub fn with_pure_steps(mut self, pure: &[StepName]) -> Self {
+        for step in &mut self.steps {
+            let written = step.name.written();
+            if let PlannedKind::Machine(machine) | PlannedKind::GatewayComponent(machine) = &mut step.kind
+                && pure.contains(&written)
+            {
+                machine.purity = Purity::Pure;
+            }
+        }
+        self
     }
 
     /// The step that an instance begins with.

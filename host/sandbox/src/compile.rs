@@ -10,6 +10,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::cell::Cell;
 use crate::error::SandboxError;
+use crate::http;
 use crate::wit::bindings::gateway::GatewayComponentPre;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
 use crate::wit::{GATEWAY, STEP};
@@ -41,13 +42,14 @@ impl Linked {
     }
 }
 
-/// A linker with the whole contract and all of WASI 0.2, over contexts with nothing behind them.
+/// A linker with the whole contract, all of WASI 0.2 and `wasi:http`, over contexts with nothing behind them.
 ///
 /// Toolchains leave imports in that no code calls, so a capability is refused inside its functions, never by a missing
 /// import.
 pub(crate) fn new_linker(engine: &Engine) -> Result<Linker<Cell>, SandboxError> {
     let mut linker = Linker::new(engine);
     let added = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+        .and_then(|()| http::add_to_linker(&mut linker))
         .and_then(|()| StepComponent::add_to_linker::<_, HasSelf<_>>(&mut linker, |cell| cell));
     added.map_err(|error| SandboxError::Runtime { reason: format!("{error:#}") })?;
     Ok(linker)

@@ -9,20 +9,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use stepcell_admission::{ComponentFacts, Refusal, inspect};
-use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
+use stepcell_model::attempt::{
+    AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, HostFault, StepCall,
+};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
-use stepcell_model::name::StepName;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use stepcell_model::name::{StepName, TenantId};
+use stepcell_outbound::{HttpOutbound, Outbound};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::cache::ArtifactCache;
-use crate::cell::Cell;
+use crate::cell::{Cell, CellHost};
 use crate::compile::Linked;
 use crate::config::{CELLS_MAX, SandboxConfig, engine_config};
 use crate::epoch::{Running, Ticker};
 use crate::error::SandboxError;
+use crate::lanes::Lanes;
 use crate::{attempt, compile};
 
 /// How many components are compiled at once. Compiling takes all processors by itself; more would only hold memory.
@@ -33,9 +37,24 @@ const COMPILES_AT_ONCE_MAX: usize = 1;
 /// One per host: it owns a pool of cells, a thread that ticks, and the compiled components.
 pub struct Sandbox {
     compiler: Arc<Compiler>,
-    cells: Semaphore,
+    host: CellHost,
+    cells: Arc<Semaphore>,
+    // Before the ticker, which is what ends the turns that are under way.
+    lanes: Lanes,
     ticker: Ticker,
     prepared: Mutex<HashMap<ComponentDigest, Slot>>,
+}
+
+/// Who shares the processors with others, and with what.
+struct Whose {
+    tenant: Option<TenantId>,
+    component: ComponentDigest,
+}
+
+impl Whose {
+    fn of(call: &StepCall) -> Self {
+        Self { tenant: call.info.tenant.clone(), component: call.component }
+    }
 }
 
 /// A component that is ready or being prepared; whoever comes second waits for the first.
@@ -74,17 +93,28 @@ impl Sandbox {
         let linker = compile::new_linker(&engine)?;
         let cache = config.cache_dir.as_deref().map(|dir| ArtifactCache::open(dir, &engine)).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
+        let outbound = HttpOutbound::new("").map_err(|error| runtime(error.to_string()))?;
+        let lanes = Lanes::start().map_err(|error| runtime(error.to_string()))?;
         Ok(Self {
+            host: CellHost { engine: engine.clone(), outbound: Arc::new(outbound) },
             compiler: Arc::new(Compiler {
                 engine,
                 linker,
                 cache,
                 turns: Arc::new(Semaphore::new(COMPILES_AT_ONCE_MAX)),
             }),
-            cells: Semaphore::new(cells),
+            cells: Arc::new(Semaphore::new(cells)),
+            lanes,
             ticker,
             prepared: Mutex::default(),
         })
+    }
+
+    /// Has the requests of steps sent by `outbound`, in place of one with the system's resolver and Mozilla's roots.
+    #[must_use]
+    pub fn with_outbound(mut self, outbound: Arc<dyn Outbound>) -> Self {
+        self.host.outbound = outbound;
+        self
     }
 
     /// Checks a component against the contract without compiling it, and says what it is.
@@ -130,9 +160,9 @@ impl Sandbox {
             Ok(step) => step,
             Err(failure) => return failed_attempt(failure),
         };
-        let _admission = self.enter().await;
-        let attempt = attempt::run(&self.compiler.engine, &step, call);
-        caught(attempt).await.unwrap_or_else(failed_attempt)
+        let (host, whose) = (self.host.clone(), Whose::of(&call));
+        let attempt = async move { attempt::run(&host, &step, call).await };
+        self.run_in_cell(whose, attempt).await.unwrap_or_else(broken_attempt)
     }
 
     /// Asks a gateway which of `targets` to follow, in a fresh cell, as soon as one is free.
@@ -146,9 +176,9 @@ impl Sandbox {
             Ok(gateway) => gateway,
             Err(failure) => return failed_attempt(failure),
         };
-        let _admission = self.enter().await;
-        let attempt = attempt::run_gateway(&self.compiler.engine, &gateway, call, &targets);
-        caught(attempt).await.unwrap_or_else(failed_attempt)
+        let (host, whose) = (self.host.clone(), Whose::of(&call));
+        let attempt = async move { attempt::run_gateway(&host, &gateway, call, &targets).await };
+        self.run_in_cell(whose, attempt).await.unwrap_or_else(broken_attempt)
     }
 
     /// Calls `on-failure` of a step that has failed for good, in a fresh cell, as soon as one is free.
@@ -159,9 +189,9 @@ impl Sandbox {
             Ok(step) => step,
             Err(failure) => return failed_hook(failure),
         };
-        let _admission = self.enter().await;
-        let hook = attempt::run_failure_hook(&self.compiler.engine, &step, call, failure);
-        caught(hook).await.unwrap_or_else(failed_hook)
+        let (host, whose, failure) = (self.host.clone(), Whose::of(&call), failure.clone());
+        let hook = async move { attempt::run_failure_hook(&host, &step, call, &failure).await };
+        self.run_in_cell(whose, hook).await.unwrap_or_else(broken_hook)
     }
 
     /// The component, or the failure of an attempt that comes before it is ready.
@@ -171,10 +201,24 @@ impl Sandbox {
         linked.ok_or_else(|| Failure::engine(EngineCode::Host, unprepared()))
     }
 
+    /// Runs an attempt once there is a free cell, on whatever thread, and turns a panic of the host into a value.
+    async fn run_in_cell<F>(&self, whose: Whose, attempt: F) -> Result<F::Output, HostFault>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let admission = self.enter().await;
+        let attempt = async move {
+            // Goes with the attempt: a stopped one has its cell until its thread has dropped it.
+            let _admission = admission;
+            caught(attempt).await
+        };
+        self.lanes.run(whose.tenant, whose.component, attempt).await
+    }
+
     /// Waits for a free cell. The pool's own limit is a hard failure, so nobody gets past this one.
-    async fn enter(&self) -> (Option<SemaphorePermit<'_>>, Running<'_>) {
+    async fn enter(&self) -> (Option<OwnedSemaphorePermit>, Running) {
         // The semaphore is never closed, so there always is a permit.
-        (self.cells.acquire().await.ok(), self.ticker.keep_ticking())
+        (Arc::clone(&self.cells).acquire_owned().await.ok(), self.ticker.keep_ticking())
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<ComponentDigest, Slot>> {
@@ -218,13 +262,13 @@ impl Compiler {
     }
 }
 
-/// Runs a future and turns a panic of the host into a failure. The future is not polled again after one.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Failure> {
+/// Runs a future and turns a panic of the host into a value. The future is not polled again after one.
+async fn caught<F: Future>(future: F) -> Result<F::Output, HostFault> {
     let mut future = pin!(future);
     poll_fn(|waker| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(waker))) {
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
         Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(Err(Failure::engine(EngineCode::Host, "The host could not run the step."))),
+        Err(_) => Poll::Ready(Err(HostFault::Panicked)),
     })
     .await
 }
@@ -236,6 +280,21 @@ fn failed_attempt(failure: Failure) -> AttemptReport {
         hook_failure: None,
         trace: AttemptTrace::default(),
     }
+}
+
+/// The report of an attempt that broke the host's side.
+fn broken_attempt(fault: HostFault) -> AttemptReport {
+    let failure = Failure::engine(EngineCode::Host, "The host could not run the step.");
+    AttemptReport { trace: broken_trace(fault), ..failed_attempt(failure) }
+}
+
+fn broken_hook(fault: HostFault) -> HookReport {
+    let failure = Failure::engine(EngineCode::Host, "The host could not run the step's hook.");
+    HookReport { trace: broken_trace(fault), ..failed_hook(failure) }
+}
+
+fn broken_trace(fault: HostFault) -> AttemptTrace {
+    AttemptTrace { host_fault: Some(fault), ..AttemptTrace::default() }
 }
 
 fn failed_hook(failure: Failure) -> HookReport {

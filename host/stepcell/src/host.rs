@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
+use stepcell_model::host_key::HostKey;
 use stepcell_sandbox::{Sandbox, SandboxConfig, SandboxError};
 use stepcell_store::{MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
+use crate::host_key::{HostKeyError, host_key_made_in};
 use crate::lock::{DriverLock, LockError};
 use crate::runner::SandboxRunner;
 
@@ -30,6 +32,9 @@ pub enum HostError {
     /// Another process drives the database.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The key that secrets are encrypted with can not be used.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
     /// The sandbox can not be set up.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -156,6 +161,14 @@ impl HostBuilder {
         self
     }
 
+    /// Sets what secrets are encrypted with. Without it a host on a database has the key in `<database>.key`, which is made
+    /// if there is none, and one in memory has none.
+    #[must_use]
+    pub fn host_key(mut self, key: HostKey) -> Self {
+        self.engine.host_key = Some(key);
+        self
+    }
+
     /// Opens the host, and begins to drive if it may.
     ///
     /// # Errors
@@ -170,7 +183,7 @@ impl HostBuilder {
     /// # Errors
     /// [`HostError`] if the database, its lock or the sandbox can not be used, or `register` refuses.
     pub async fn open_with(
-        self,
+        mut self,
         register: impl FnOnce(&WorkflowRegistry) -> Result<(), EngineError>,
     ) -> Result<Host, HostError> {
         let lock = match &self.database {
@@ -178,6 +191,9 @@ impl HostBuilder {
             Some(_) | None => None,
         };
         let (store, sqlite) = self.open_store()?;
+        if let (None, Some(database), true) = (&self.engine.host_key, &self.database, self.access != Access::Read) {
+            self.engine.host_key = Some(host_key_made_in(&key_file_of(database))?);
+        }
         let cells = self.engine.concurrency;
         let sandbox = Arc::new(Sandbox::new(&SandboxConfig { cells, cache_dir: self.cache })?);
         let runner: Arc<dyn StepRunner> = Arc::new(SandboxRunner(Arc::clone(&sandbox)));
@@ -200,4 +216,12 @@ impl HostBuilder {
         });
         Ok((Arc::clone(&sqlite) as Arc<dyn WorkflowStore>, Some(sqlite)))
     }
+}
+
+/// The file beside a database that holds the key of its secrets.
+#[must_use]
+pub fn key_file_of(database: &Path) -> PathBuf {
+    let mut file = database.as_os_str().to_owned();
+    file.push(".key");
+    file.into()
 }
