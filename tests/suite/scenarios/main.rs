@@ -8,6 +8,7 @@ mod exports;
 mod first_step;
 mod flow;
 mod gateways;
+mod hostile;
 mod parts;
 mod refused;
 mod restart;
