@@ -11,6 +11,7 @@ mod flow;
 mod gateways;
 mod operator;
 mod outbound;
+mod hostile;
 mod parts;
 mod refused;
 mod restart;
