@@ -3,12 +3,13 @@
 //! Compiling runs in the host's own process for now. A child process with limits of its own takes this module's place
 //! later: bytes go in, an artifact comes out, and [`crate::cache`] is what they pass through.
 
+use stepcell_admission::{Refusal, excerpt};
 use stepcell_model::failure::{EngineCode, Failure};
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::cell::Cell;
-use crate::error::{Refusal, SandboxError, excerpt};
+use crate::error::SandboxError;
 use crate::wit::bindings::gateway::GatewayComponentPre;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
 use crate::wit::{GATEWAY, STEP};

@@ -4,9 +4,9 @@
 //! a fresh memory, a fresh instance and budgets for whatever can be used up; and whatever happens inside comes back
 //! as a report, never as an error or a panic of the host.
 //!
-//! Reading order: [`Sandbox`] (what there is to call), `contract` (what may enter), `attempt` (how one attempt goes),
-//! `cell` (what a component sees of its host), `limits`, `meter` and `budget` (what holds it), `wit` (one file per
-//! interface of the contract), `config` (every setting of wasmtime).
+//! Reading order: [`Sandbox`] (what there is to call), `attempt` (how one attempt goes), `cell` (what a component sees
+//! of its host), `limits`, `meter` and `budget` (what holds it), `wit` (one file per interface of the contract),
+//! `config` (every setting of wasmtime). What may enter is `stepcell-admission`'s to say.
 
 mod attempt;
 mod budget;
@@ -15,22 +15,18 @@ mod cell;
 mod clock;
 mod compile;
 mod config;
-mod contract;
 mod epoch;
 mod error;
 mod limits;
 mod log;
-mod manifest;
 mod meter;
 mod random;
 mod sandbox;
-mod signature;
 mod stdio;
-mod structure;
 mod trap;
 mod wit;
 
 pub use config::SandboxConfig;
-pub use contract::{ComponentFacts, ImportedInterface};
-pub use error::{Refusal, SandboxError};
+pub use error::SandboxError;
 pub use sandbox::Sandbox;
+pub use stepcell_admission::{ComponentFacts, ImportedInterface, Refusal};

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use stepcell_admission::{ComponentFacts, Refusal, inspect};
 use stepcell_model::attempt::{
     AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, HostFault, StepCall,
 };
@@ -22,9 +23,8 @@ use crate::cache::ArtifactCache;
 use crate::cell::Cell;
 use crate::compile::Linked;
 use crate::config::{CELLS_MAX, SandboxConfig, engine_config};
-use crate::contract::{ComponentFacts, inspect};
 use crate::epoch::{Running, Ticker};
-use crate::error::{Refusal, SandboxError};
+use crate::error::SandboxError;
 use crate::{attempt, compile};
 
 /// How many components are compiled at once. Compiling takes all processors by itself; more would only hold memory.

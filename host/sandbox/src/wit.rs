@@ -31,9 +31,6 @@ pub(crate) mod bindings {
     }
 }
 
-/// The text of the contract, which components are held against.
-pub(crate) const CONTRACT: &str = include_str!("../../../wit/step.wit");
-
 /// What a step exports, and every later patch of it.
 pub(crate) const STEP: &str = "stepcell:step/step@0.1.0";
 

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its fixtures too")]
 
+#[allow(dead_code, reason = "shared with the tests of admission, which need more of it")]
+#[path = "../../../admission/tests/admission/assembly.rs"]
 mod assembly;
 mod attempts;
 mod cache;
 mod calls;
-mod contract;
 mod gateways;
+#[path = "../../../admission/tests/admission/guests.rs"]
 mod guests;
 mod limits;
+mod preparing;

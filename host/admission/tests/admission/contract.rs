@@ -1,18 +1,14 @@
 //! What is let in and what is not, and what each refusal says.
 
+use stepcell_admission::{Refusal, inspect};
 use stepcell_model::component::ComponentExports;
 use stepcell_model::id::ComponentDigest;
-use stepcell_sandbox::{Refusal, Sandbox, SandboxConfig};
 
-use crate::assembly::{CONTRACT, component_of, package_of, step_in_text, with_section, with_world};
+use crate::assembly::{CONTRACT, component_of, package_of, with_section, with_world};
 use crate::guests;
 
-fn sandbox() -> Sandbox {
-    Sandbox::new(&SandboxConfig { cells: 1, cache_dir: None }).unwrap()
-}
-
 fn refusal(bytes: &[u8]) -> Refusal {
-    sandbox().inspect(bytes).unwrap_err()
+    inspect(bytes).unwrap_err()
 }
 
 /// The contract with one text replaced.
@@ -25,7 +21,7 @@ fn changed(from: &str, to: &str) -> String {
 fn a_step_made_with_the_sdk_is_let_in_and_described() {
     let bytes = guests::component("greet");
 
-    let facts = sandbox().inspect(&bytes).unwrap();
+    let facts = inspect(&bytes).unwrap();
 
     assert_eq!((facts.digest, facts.size_bytes), (ComponentDigest::of(&bytes), bytes.len()));
     assert_eq!(facts.exports, ComponentExports::Step);
@@ -37,8 +33,8 @@ fn a_step_made_with_the_sdk_is_let_in_and_described() {
 
 #[test]
 fn a_gateway_made_with_the_sdk_is_let_in_and_one_component_may_be_both() {
-    let gateway = sandbox().inspect(&guests::component("route-by-amount")).unwrap();
-    let both = sandbox().inspect(&guests::component("probe")).unwrap();
+    let gateway = inspect(&guests::component("route-by-amount")).unwrap();
+    let both = inspect(&guests::component("probe")).unwrap();
 
     assert_eq!((gateway.exports, both.exports), (ComponentExports::Gateway, ComponentExports::Both));
     let manifest = gateway.manifest.unwrap();
@@ -50,7 +46,7 @@ fn a_gateway_made_with_the_sdk_is_let_in_and_one_component_may_be_both() {
 
 #[test]
 fn imports_are_listed_by_interface_and_function() {
-    let facts = sandbox().inspect(&with_world("import log; import context; export step;", "")).unwrap();
+    let facts = inspect(&with_world("import log; import context; export step;", "")).unwrap();
 
     let log = facts.imports.iter().find(|import| import.name == "stepcell:step/log@0.1.0").unwrap();
     assert_eq!(log.functions, ["write"]);
@@ -59,11 +55,11 @@ fn imports_are_listed_by_interface_and_function() {
 
 #[test]
 fn a_gateway_is_let_in_and_further_exports_do_not_matter() {
-    let facts = sandbox().inspect(&component_of(CONTRACT, "gateway-component")).unwrap();
+    let facts = inspect(&component_of(CONTRACT, "gateway-component")).unwrap();
     assert_eq!(facts.exports, ComponentExports::Gateway);
 
     let more = "export step; export other: interface { f: func(); } export g: func();";
-    assert_eq!(sandbox().inspect(&with_world(more, "")).unwrap().exports, ComponentExports::Step);
+    assert_eq!(inspect(&with_world(more, "")).unwrap().exports, ComponentExports::Step);
 }
 
 #[test]
@@ -131,7 +127,7 @@ fn a_later_patch_of_the_contract_is_let_in_and_another_minor_version_is_not() {
     let minor = changed("stepcell:step@0.1.0", "stepcell:step@0.2.0");
     let none = changed("stepcell:step@0.1.0", "stepcell:step");
 
-    sandbox().inspect(&component_of(&patch, "step-component")).unwrap();
+    inspect(&component_of(&patch, "step-component")).unwrap();
     for wit in [minor, none] {
         let refusal = refusal(&component_of(&wit, "step-component"));
         assert!(matches!(refusal, Refusal::OtherVersion { .. }), "{refusal}");
@@ -169,19 +165,18 @@ fn imports_that_no_host_gives_are_refused_by_name() {
 fn a_damaged_manifest_is_refused_and_a_missing_one_is_not() {
     let plain = component_of(CONTRACT, "step-component");
 
-    assert_eq!(sandbox().inspect(&plain).unwrap().manifest, None);
+    assert_eq!(inspect(&plain).unwrap().manifest, None);
     for data in ["{", "[]", "\u{feff}{}"] {
         let refusal = refusal(&with_section(plain.clone(), "stepcell:manifest", data.as_bytes()));
         assert!(matches!(refusal, Refusal::Manifest { .. }), "{refusal}");
     }
     let good = with_section(plain, "stepcell:manifest", br#"{"name":"x"}"#);
-    assert_eq!(sandbox().inspect(&good).unwrap().manifest.unwrap().tree()["name"], "x");
+    assert_eq!(inspect(&good).unwrap().manifest.unwrap().tree()["name"], "x");
 }
 
 #[test]
 fn bytes_that_were_changed_anywhere_never_bring_the_host_down() {
     let bytes = guests::component("greet");
-    let sandbox = sandbox();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
 
     for _ in 0..60 {
@@ -193,49 +188,6 @@ fn bytes_that_were_changed_anywhere_never_bring_the_host_down() {
             let at = usize::try_from(random).unwrap() % changed.len();
             changed[at] = (random >> 56) as u8;
         }
-        let _ = sandbox.inspect(&changed);
-    }
-}
-
-#[tokio::test]
-async fn an_import_of_wasi_with_another_signature_is_refused_when_linking() {
-    let bytes = with_world(
-        "import wasi:cli/environment@0.2.0; export step;",
-        "package wasi:cli@0.2.0 { interface environment { get-arguments: func(really: bool) -> u8; } }",
-    );
-
-    let refusal = sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap_err();
-
-    assert!(matches!(refusal, Refusal::Link { .. }), "{refusal}");
-    assert!(refusal.to_string().contains("wasi:cli/environment"), "{refusal}");
-}
-
-#[tokio::test]
-async fn a_component_that_no_cell_could_hold_is_refused_when_compiling() {
-    let bytes = step_in_text("(table 60000 funcref)", "(global.get $ok)", "1");
-
-    let refusal = sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap_err();
-
-    assert!(matches!(refusal, Refusal::Compile { .. }), "{refusal}");
-    assert!(refusal.to_string().contains("60000 which exceeds the limit of 50000"), "{refusal}");
-}
-
-#[tokio::test]
-async fn bytes_other_than_the_digest_names_are_refused() {
-    let sandbox = sandbox();
-    let expected = ComponentDigest::of(b"other");
-
-    let refusal = sandbox.prepare(expected, guests::component("greet")).await.unwrap_err();
-
-    assert!(matches!(refusal, Refusal::Digest { .. }));
-    assert!(!sandbox.is_prepared(&expected));
-}
-
-#[tokio::test]
-async fn a_component_of_a_later_patch_of_the_contract_links() {
-    for world in ["step-component", "gateway-component"] {
-        let bytes = component_of(&changed("stepcell:step@0.1.0", "stepcell:step@0.1.7"), world);
-
-        sandbox().prepare(ComponentDigest::of(&bytes), bytes).await.unwrap();
+        let _ = inspect(&changed);
     }
 }

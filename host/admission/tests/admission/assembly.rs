@@ -1,4 +1,6 @@
 //! Components made up on the spot: any world, with functions that do nothing.
+//!
+//! Knows nothing of admission, so that the tests of other crates can take it in with `#[path]`.
 
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve, WorldId};

@@ -1,6 +1,6 @@
 //! The example steps as components, built once for whoever asks first.
 //!
-//! Knows nothing of the sandbox, so that tests of the whole host can take it in with `#[path]`.
+//! Knows nothing of admission, so that the tests of other crates can take it in with `#[path]`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

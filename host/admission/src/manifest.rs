@@ -3,7 +3,7 @@
 use stepcell_model::json::Json;
 use wasmparser::{Parser, Payload};
 
-use crate::error::{Refusal, excerpt};
+use crate::refusal::{Refusal, excerpt};
 
 /// The custom section's name.
 const SECTION: &str = "stepcell:manifest";

@@ -4,7 +4,7 @@
 
 use wasmparser::{Parser, Payload};
 
-use crate::error::{Refusal, excerpt};
+use crate::refusal::{Refusal, excerpt};
 
 /// The most functions. A step in Python has 30,000.
 const FUNCTIONS_MAX: usize = 100_000;

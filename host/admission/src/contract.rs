@@ -14,9 +14,9 @@ use wasmparser::Parser;
 use wit_parser::decoding::{DecodedWasm, decode};
 use wit_parser::{InterfaceId, PackageName, Resolve, WorldId, WorldItem, WorldKey};
 
-use crate::error::{Refusal, excerpt, signature_excerpt};
+use crate::CONTRACT;
+use crate::refusal::{Refusal, excerpt, signature_excerpt};
 use crate::signature::signature;
-use crate::wit::CONTRACT;
 use crate::{manifest, structure};
 
 /// The largest component file, in bytes. A step in Rust has 0.1 MiB, one in Python 22.
@@ -79,8 +79,20 @@ pub struct ImportedInterface {
     pub functions: Vec<String>,
 }
 
-/// Checks a component and says what it is.
-pub(crate) fn inspect(bytes: &[u8]) -> Result<ComponentFacts, Refusal> {
+/// Checks a component without compiling it, and says what it is.
+///
+/// Takes some milliseconds for each MiB; call it where blocking is fine.
+///
+/// # Errors
+/// [`Refusal`], for whoever pushes the component.
+///
+/// # Examples
+/// ```
+/// use stepcell_admission::{Refusal, inspect};
+///
+/// assert_eq!(inspect(b"#!/bin/sh"), Err(Refusal::NotWasm));
+/// ```
+pub fn inspect(bytes: &[u8]) -> Result<ComponentFacts, Refusal> {
     if bytes.len() > COMPONENT_BYTES_MAX {
         return Err(Refusal::TooLarge { size_bytes: bytes.len(), max_bytes: COMPONENT_BYTES_MAX });
     }

@@ -1,0 +1,167 @@
+//! Why a component is not let in, in words for whoever pushes it.
+
+use stepcell_model::id::ComponentDigest;
+
+/// Why a component is not let in: what was found, what was expected, what to do. For whoever pushes it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The file is too large.
+    #[error(
+        "the file has {size_bytes} bytes, and a component may have {max_bytes}; strip debug information, or leave out what the step does not need"
+    )]
+    TooLarge {
+        /// The size found.
+        size_bytes: usize,
+        /// The size allowed.
+        max_bytes: usize,
+    },
+    /// The file is no WebAssembly.
+    #[error("the file is no WebAssembly: it does not begin with `\\0asm`; push the `.wasm` file that the build made")]
+    NotWasm,
+    /// The file is a core module.
+    #[error(
+        "the file is a core module, and a step is a component; build it for `wasm32-wasip2`, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// The file is a WIT package.
+    #[error("the file is a WIT package without code; push the component that implements it")]
+    WitPackage,
+    /// The component can not be read.
+    #[error("the component can not be read: {reason}; build it anew with a current toolchain")]
+    Unreadable {
+        /// What the reader said.
+        reason: String,
+    },
+    /// The component is too much to compile.
+    #[error("the component has {found} {what}, and may have {max}; split the step, or leave out what it does not need")]
+    TooComplex {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much was found, counting no further than needed.
+        found: usize,
+        /// How much there may be.
+        max: usize,
+    },
+    /// The component implements none of the contract's interfaces.
+    #[error(
+        "the component exports {found}, and a step exports `{expected}`; implement the world `stepcell:step/step-component` \
+         (in Rust: `stepcell_sdk::export!(YourStep);`), or for a gateway `stepcell:step/gateway-component`"
+    )]
+    NoStep {
+        /// What it exports.
+        found: String,
+        /// What it should export.
+        expected: String,
+    },
+    /// An export lacks a function.
+    #[error("the component's `{interface}` lacks {missing}; implement every function of the interface")]
+    MissingFunctions {
+        /// The interface.
+        interface: String,
+        /// The functions that are not there.
+        missing: String,
+    },
+    /// A function has another signature than in the contract.
+    #[error(
+        "`{function}` of `{interface}` is `{found}` in the component and `{expected}` in the contract; build it against the contract of this host"
+    )]
+    Signature {
+        /// The interface.
+        interface: String,
+        /// The function.
+        function: String,
+        /// What the component has.
+        found: String,
+        /// What the contract has.
+        expected: String,
+    },
+    /// A function of our own that this host does not know.
+    #[error(
+        "the component imports `{function}` of `{interface}`, which this host, at version {host_version} of the contract, does not have; update the host, or build against its contract"
+    )]
+    UnknownFunction {
+        /// The interface.
+        interface: String,
+        /// The function.
+        function: String,
+        /// The version that this host speaks.
+        host_version: String,
+    },
+    /// The component was built for another version of the contract.
+    #[error(
+        "the component was built for `{found}`, and this host speaks version {host_version} of the contract; build it against {host_version}"
+    )]
+    OtherVersion {
+        /// The interface that it names.
+        found: String,
+        /// The version that this host speaks.
+        host_version: String,
+    },
+    /// The component imports something that no host gives.
+    #[error(
+        "the component imports `{import}`, which this host does not offer; it offers `stepcell:step` {host_version} and WASI 0.2 without HTTP; remove the call"
+    )]
+    UnknownImport {
+        /// The import.
+        import: String,
+        /// The version that this host speaks.
+        host_version: String,
+    },
+    /// The manifest inside the component is damaged.
+    #[error(
+        "the custom section `stepcell:manifest` of the component {reason}; build it with the SDK, or leave the section out"
+    )]
+    Manifest {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The bytes are not those that the digest names.
+    #[error("the component's bytes have the digest {found}, not {expected}; they were changed on the way")]
+    Digest {
+        /// The digest of the bytes.
+        found: ComponentDigest,
+        /// The digest that was named.
+        expected: ComponentDigest,
+    },
+    /// The component does not compile within this host's limits.
+    #[error("the component can not be compiled: {reason}")]
+    Compile {
+        /// What the compiler said.
+        reason: String,
+    },
+    /// The component does not fit what this host provides.
+    #[error("the component can not be linked: {reason}; build it against WASI 0.2 and this host's contract")]
+    Link {
+        /// What the linker said.
+        reason: String,
+    },
+    /// The host could not finish the check.
+    #[error("the host could not check the component: {reason}")]
+    Host {
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// The longest text of a stranger that a message quotes, in bytes. Protects logs and whoever reads them.
+const EXCERPT_BYTES_MAX: usize = 400;
+
+/// The longest signature that a message quotes, in bytes. The longest of the contract has 500.
+const SIGNATURE_EXCERPT_BYTES_MAX: usize = 2_000;
+
+/// Cuts a text to a length that fits into a message.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    cut(text, EXCERPT_BYTES_MAX)
+}
+
+/// Cuts a signature to a length that fits into a message.
+pub(crate) fn signature_excerpt(text: &str) -> String {
+    cut(text, SIGNATURE_EXCERPT_BYTES_MAX)
+}
+
+fn cut(text: &str, bytes_max: usize) -> String {
+    let cut = &text[..text.floor_char_boundary(bytes_max)];
+    if cut.len() < text.len() { format!("{cut}…") } else { cut.to_owned() }
+}
