@@ -130,6 +130,30 @@ pub enum Refusal {
         /// What the compiler said.
         reason: String,
     },
+    /// Compiling the component passes a limit.
+    #[error(
+        "the component can not be compiled with {max} of {what}; split the step, or leave out what it does not need"
+    )]
+    CompileLimit {
+        /// What compiling it used up.
+        what: &'static str,
+        /// How much there is of it.
+        max: String,
+    },
+    /// The component brings the compiler down. Nothing else came to harm.
+    #[error(
+        "the component brings the compiler down ({how}); build it anew with a current toolchain, and tell us if that does not help"
+    )]
+    CompileCrash {
+        /// How the compiler ended.
+        how: String,
+    },
+    /// Too many components of the same tenant wait to be compiled.
+    #[error("{waiting_max} components of this tenant wait to be compiled already; try again when they are done")]
+    Busy {
+        /// How many may wait.
+        waiting_max: usize,
+    },
     /// The component does not fit what this host provides.
     #[error("the component can not be linked: {reason}; build it against WASI 0.2 and this host's contract")]
     Link {

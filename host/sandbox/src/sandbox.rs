@@ -1,11 +1,10 @@
 //! The sandbox: what the rest of the host calls.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 
 use stepcell_admission::{ComponentFacts, Refusal, inspect};
@@ -14,41 +13,26 @@ use stepcell_model::attempt::{
 };
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
-use stepcell_model::name::StepName;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use stepcell_model::name::{StepName, TenantId};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Engine;
-use wasmtime::component::Linker;
 
-use crate::cache::ArtifactCache;
-use crate::cell::Cell;
-use crate::compile::Linked;
-use crate::config::{CELLS_MAX, SandboxConfig, engine_config};
+use crate::compile::{Preparer, Ready};
+use crate::config::{CELLS_MAX, EngineUse, SandboxConfig, engine_config};
 use crate::epoch::{Running, Ticker};
 use crate::error::SandboxError;
-use crate::{attempt, compile};
-
-/// How many components are compiled at once. Compiling takes all processors by itself; more would only hold memory.
-const COMPILES_AT_ONCE_MAX: usize = 1;
+use crate::prepared::Prepared;
+use crate::{attempt, runtime_version};
 
 /// Checks, compiles and runs components.
 ///
 /// One per host: it owns a pool of cells, a thread that ticks, and the compiled components.
 pub struct Sandbox {
-    compiler: Arc<Compiler>,
+    engine: Engine,
+    preparer: Arc<Preparer>,
+    prepared: Arc<Prepared>,
     cells: Semaphore,
     ticker: Ticker,
-    prepared: Mutex<HashMap<ComponentDigest, Slot>>,
-}
-
-/// A component that is ready or being prepared; whoever comes second waits for the first.
-type Slot = Arc<OnceCell<Linked>>;
-
-/// What compiling needs, on whatever thread it happens.
-struct Compiler {
-    engine: Engine,
-    linker: Linker<Cell>,
-    cache: Option<ArtifactCache>,
-    turns: Arc<Semaphore>,
 }
 
 impl Sandbox {
@@ -70,22 +54,18 @@ impl Sandbox {
         if !(1..=CELLS_MAX).contains(&cells) {
             return Err(SandboxError::CellCount { cells, cells_max: CELLS_MAX });
         }
+        runtime_version::check()?;
         let runtime = |reason: String| SandboxError::Runtime { reason };
-        let engine = Engine::new(&engine_config(u32::try_from(cells).unwrap_or(u32::MAX)))
-            .map_err(|error| runtime(format!("{error:#}")))?;
-        let linker = compile::new_linker(&engine)?;
-        let cache = config.cache_dir.as_deref().map(|dir| ArtifactCache::open(dir, &engine)).transpose()?;
+        let cells_max = EngineUse::Cells(u32::try_from(cells).unwrap_or(u32::MAX));
+        let engine =
+            Engine::new(&engine_config(cells_max, &config.walls)).map_err(|error| runtime(format!("{error:#}")))?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
         Ok(Self {
-            compiler: Arc::new(Compiler {
-                engine,
-                linker,
-                cache,
-                turns: Arc::new(Semaphore::new(COMPILES_AT_ONCE_MAX)),
-            }),
+            preparer: Arc::new(Preparer::new(config, &engine)?),
+            prepared: Arc::new(Prepared::new(config)),
             cells: Semaphore::new(cells),
             ticker,
-            prepared: Mutex::default(),
+            engine,
         })
     }
 
@@ -99,41 +79,53 @@ impl Sandbox {
         inspect(bytes)
     }
 
-    /// Makes a component ready to run: from the cache, or by compiling it after a check. Does nothing when it is
-    /// ready. Several calls for one component compile it once.
+    /// Makes a component of a tenant ready to run: from the cache, or by compiling it after a check. Does nothing when
+    /// it is ready. Several calls for one component compile it once, also where the first of them is dropped.
+    ///
+    /// A tenant has one component compiled at a time, and tenants take turns.
     ///
     /// # Errors
     /// [`Refusal`]; [`Refusal::Digest`] if the bytes are others than the digest names.
-    pub async fn prepare(&self, digest: ComponentDigest, bytes: impl Into<Arc<[u8]>> + Send) -> Result<(), Refusal> {
-        let bytes = bytes.into();
-        let slot = Arc::clone(self.slots().entry(digest).or_default());
-        let prepared = slot.get_or_try_init(|| Arc::clone(&self.compiler).prepare(digest, bytes)).await.map(|_| ());
-        let mut slots = self.slots();
-        if prepared.is_ok() {
-            // Whoever failed on the same slot before may have removed it.
-            slots.insert(digest, Arc::clone(&slot));
-        } else if slots.get(&digest).is_some_and(|slot| !slot.initialized()) {
-            slots.remove(&digest);
-        }
-        prepared
+    pub async fn prepare(
+        &self,
+        tenant: Option<&TenantId>,
+        digest: ComponentDigest,
+        bytes: impl Into<Arc<[u8]>> + Send,
+    ) -> Result<(), Refusal> {
+        let (bytes, tenant) = (bytes.into(), tenant.cloned());
+        let (preparer, prepared) = (Arc::clone(&self.preparer), Arc::clone(&self.prepared));
+        let slot = prepared.slot(digest);
+        // A task of its own goes on where nobody waits for it any more.
+        let work = tokio::spawn(async move {
+            let outcome =
+                slot.get_or_init(|| async { preparer.prepare(tenant, digest, bytes).await.map(Arc::new) }).await;
+            let outcome = outcome.as_ref().map(drop).map_err(Clone::clone);
+            prepared.tidy_after(&digest, &slot);
+            outcome
+        });
+        work.await.unwrap_or_else(|_| Err(Refusal::Host { reason: "preparing it was broken off".to_owned() }))
     }
 
     /// Whether a component is ready to run.
     #[must_use]
     pub fn is_prepared(&self, digest: &ComponentDigest) -> bool {
-        self.find(digest).is_ok()
+        self.prepared.find(digest).is_some()
     }
 
     /// Runs one attempt in a fresh cell, as soon as one is free.
     ///
     /// Never fails and never panics: whatever happens is in the report. Dropping the future stops the attempt.
     pub async fn run(&self, call: StepCall) -> AttemptReport {
-        let step = match self.find(&call.component).and_then(Linked::into_step) {
+        let ready = match self.find(&call.component) {
+            Ok(ready) => ready,
+            Err(failure) => return failed_attempt(failure),
+        };
+        let step = match ready.linked.step() {
             Ok(step) => step,
             Err(failure) => return failed_attempt(failure),
         };
         let _admission = self.enter().await;
-        let attempt = attempt::run(&self.compiler.engine, &step, call);
+        let attempt = attempt::run(&self.engine, step, call);
         caught(attempt).await.unwrap_or_else(broken_attempt)
     }
 
@@ -144,12 +136,16 @@ impl Sandbox {
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
-        let gateway = match self.find(&call.component).and_then(Linked::into_gateway) {
+        let ready = match self.find(&call.component) {
+            Ok(ready) => ready,
+            Err(failure) => return failed_attempt(failure),
+        };
+        let gateway = match ready.linked.gateway() {
             Ok(gateway) => gateway,
             Err(failure) => return failed_attempt(failure),
         };
         let _admission = self.enter().await;
-        let attempt = attempt::run_gateway(&self.compiler.engine, &gateway, call, &targets);
+        let attempt = attempt::run_gateway(&self.engine, gateway, call, &targets);
         caught(attempt).await.unwrap_or_else(broken_attempt)
     }
 
@@ -157,20 +153,23 @@ impl Sandbox {
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_failure_hook(&self, call: StepCall, failure: &Failure) -> HookReport {
-        let step = match self.find(&call.component).and_then(Linked::into_step) {
+        let ready = match self.find(&call.component) {
+            Ok(ready) => ready,
+            Err(failure) => return failed_hook(failure),
+        };
+        let step = match ready.linked.step() {
             Ok(step) => step,
             Err(failure) => return failed_hook(failure),
         };
         let _admission = self.enter().await;
-        let hook = attempt::run_failure_hook(&self.compiler.engine, &step, call, failure);
+        let hook = attempt::run_failure_hook(&self.engine, step, call, failure);
         caught(hook).await.unwrap_or_else(broken_hook)
     }
 
     /// The component, or the failure of an attempt that comes before it is ready.
-    fn find(&self, digest: &ComponentDigest) -> Result<Linked, Failure> {
+    fn find(&self, digest: &ComponentDigest) -> Result<Arc<Ready>, Failure> {
         let unprepared = || format!("The component {digest} is not ready on this host.");
-        let linked = self.slots().get(digest).and_then(|slot| slot.get()).cloned();
-        linked.ok_or_else(|| Failure::engine(EngineCode::Host, unprepared()))
+        self.prepared.find(digest).ok_or_else(|| Failure::engine(EngineCode::Host, unprepared()))
     }
 
     /// Waits for a free cell. The pool's own limit is a hard failure, so nobody gets past this one.
@@ -178,45 +177,17 @@ impl Sandbox {
         // The semaphore is never closed, so there always is a permit.
         (self.cells.acquire().await.ok(), self.ticker.keep_ticking())
     }
+}
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<ComponentDigest, Slot>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.preparer.close();
     }
 }
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox").field("cells_free", &self.cells.available_permits()).finish_non_exhaustive()
-    }
-}
-
-impl Compiler {
-    async fn prepare(self: Arc<Self>, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<Linked, Refusal> {
-        let compiler = Arc::clone(&self);
-        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
-        let work = tokio::task::spawn_blocking(move || {
-            // Kept until the work is done, also where nobody waits for it any more.
-            let _turn = turn;
-            compiler.load_or_compile(digest, &bytes)
-        });
-        work.await.unwrap_or_else(|_| Err(Refusal::Host { reason: "compiling it was broken off".to_owned() }))
-    }
-
-    fn load_or_compile(&self, digest: ComponentDigest, bytes: &[u8]) -> Result<Linked, Refusal> {
-        let found = ComponentDigest::of(bytes);
-        if found != digest {
-            return Err(Refusal::Digest { found, expected: digest });
-        }
-        if let Some(cached) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest)) {
-            return compile::link(&self.linker, &cached);
-        }
-        inspect(bytes)?;
-        let component = compile::compile(&self.engine, bytes)?;
-        let linked = compile::link(&self.linker, &component)?;
-        if let Some(cache) = &self.cache {
-            cache.save(digest, &component);
-        }
-        Ok(linked)
     }
 }
 

@@ -26,9 +26,9 @@ impl Bench {
     }
 
     pub(crate) async fn with_bytes(bytes: Vec<u8>) -> Self {
-        let sandbox = Sandbox::new(&SandboxConfig { cells: 4, cache_dir: None }).unwrap();
+        let sandbox = Sandbox::new(&SandboxConfig { cells: 4, ..SandboxConfig::default() }).unwrap();
         let component = ComponentDigest::of(&bytes);
-        sandbox.prepare(component, bytes).await.unwrap();
+        sandbox.prepare(None, component, bytes).await.unwrap();
         Self { sandbox, component }
     }
 

@@ -8,6 +8,7 @@ mod assembly;
 mod attempts;
 mod cache;
 mod calls;
+mod children;
 mod gateways;
 #[path = "../../../admission/tests/admission/guests.rs"]
 mod guests;
