@@ -74,5 +74,7 @@ fn call_of(component: ComponentDigest) -> StepCall {
         history: Arc::default(),
         previous: None,
         limits: CellLimits::default(),
+        grants: Default::default(),
+        secrets: Arc::default(),
     }
 }

@@ -18,7 +18,7 @@ CREATE TABLE components (
     bytes       INTEGER NOT NULL REFERENCES component_bytes (key),
     manifest    TEXT,
     size_bytes  INTEGER NOT NULL,
-    created_at  INTEGER NOT NULL, exports TEXT NOT NULL DEFAULT 'step',
+    created_at  INTEGER NOT NULL, exports TEXT NOT NULL DEFAULT 'step', capabilities TEXT NOT NULL DEFAULT '["secrets","clock","randomness"]', tenant TEXT,
     UNIQUE (name, version)
 ) STRICT;
 
@@ -33,7 +33,7 @@ CREATE TABLE definitions (
     document     TEXT NOT NULL,
     components   TEXT NOT NULL,
     is_active    INTEGER NOT NULL,
-    created_at   INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL, pure_steps TEXT NOT NULL DEFAULT '[]',
     UNIQUE (name, version)
 ) STRICT;
 
@@ -153,3 +153,62 @@ CREATE TABLE letters (
     key     INTEGER PRIMARY KEY AUTOINCREMENT,
     letter  TEXT NOT NULL
 ) STRICT;
+
+CREATE TABLE guard (
+    only      INTEGER PRIMARY KEY CHECK (only = 1),
+    revision  INTEGER NOT NULL,
+    policy    TEXT
+) STRICT;
+
+CREATE TABLE component_blocks (
+    digest      BLOB PRIMARY KEY,
+    kind        TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    blocked_by  TEXT,
+    blocked_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE host_faults (
+    digest  BLOB PRIMARY KEY,
+    count   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE component_signatures (
+    digest     BLOB NOT NULL,
+    key        TEXT NOT NULL,
+    signature  TEXT NOT NULL,
+    PRIMARY KEY (digest, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE secrets (
+    tenant      TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    sealed      BLOB NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage (
+    tenant             TEXT NOT NULL,
+    day                INTEGER NOT NULL,
+    attempts           INTEGER NOT NULL,
+    cpu_us             INTEGER NOT NULL,
+    guest_us           INTEGER NOT NULL,
+    wall_us            INTEGER NOT NULL,
+    memory_bytes_peak  INTEGER NOT NULL,
+    host_calls         INTEGER NOT NULL,
+    bytes_in           INTEGER NOT NULL,
+    bytes_out          INTEGER NOT NULL,
+    denials            INTEGER NOT NULL,
+    http_requests      INTEGER NOT NULL,
+    log_lines_dropped  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, day)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_codes (
+    tenant  TEXT NOT NULL,
+    day     INTEGER NOT NULL,
+    code    TEXT NOT NULL,
+    count   INTEGER NOT NULL,
+    PRIMARY KEY (tenant, day, code)
+) STRICT, WITHOUT ROWID;

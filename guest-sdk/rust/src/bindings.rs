@@ -28,3 +28,12 @@ pub mod gateway {
         default_bindings_module: "stepcell_sdk::bindings::gateway",
     });
 }
+
+/// What sends HTTP requests. Apart from the contract, so that a step that sends none imports nothing of it.
+pub mod http {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "http-client",
+        generate_all,
+    });
+}

@@ -34,7 +34,7 @@
 //! Make the crate a `cdylib` and build it with `cargo build --target wasm32-wasip2 --release`: the file that comes out
 //! is the step. Steps also build natively, so that `cargo test` runs them against a [`MockContext`].
 //!
-//! Reading order: [`Step`] and [`Gateway`] (what an author writes), [`Context`] (what a step may do), [`Failure`] (how it says no),
+//! Reading order: [`Step`] and [`Gateway`] (what an author writes), [`Context`] (what a step may do), [`http`] (how it reaches others), [`Failure`] (how it says no),
 //! [`Schema`] (how its types become part of the component), [`MockContext`] (how it is tested).
 
 // Doc tests, and the derives used in this crate's own tests, name the crate as authors do.
@@ -49,6 +49,7 @@ mod failure;
 mod gateway;
 #[doc(hidden)]
 pub mod glue;
+pub mod http;
 mod mock;
 pub mod schema;
 mod source;

@@ -1,7 +1,7 @@
 //! A context for tests: filled beforehand, looked into afterwards.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 
 use serde::Serialize;
@@ -13,6 +13,7 @@ use crate::bindings::stepcell::step::types::{self, ExecutionInfo};
 use crate::context::{Context, StepExecution};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
+use crate::http::{HttpError, Request, Response};
 use crate::source::Source;
 
 /// A [`Context`] for tests, which passes wherever a step wants one.
@@ -63,6 +64,8 @@ pub(crate) struct Mock {
     pub(crate) history: Vec<types::StepExecution>,
     pub(crate) info: ExecutionInfo,
     lines: RefCell<Vec<LogLine>>,
+    responses: RefCell<VecDeque<Result<Response, HttpError>>>,
+    requests: RefCell<Vec<Request>>,
 }
 
 impl MockContext {
@@ -79,6 +82,8 @@ impl MockContext {
             history: Vec::new(),
             info: plain_info(),
             lines: RefCell::default(),
+            responses: RefCell::default(),
+            requests: RefCell::default(),
         }))))
     }
 
@@ -107,6 +112,20 @@ impl MockContext {
     #[must_use]
     pub fn with_secret(mut self, name: &str, value: &str) -> Self {
         self.mock_mut().secrets.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Adds the answer to the next HTTP request of which nothing is said yet. Without one a request is denied.
+    #[must_use]
+    pub fn with_response(self, response: Response) -> Self {
+        self.mock().responses.borrow_mut().push_back(Ok(response));
+        self
+    }
+
+    /// Has the next HTTP request of which nothing is said yet fail.
+    #[must_use]
+    pub fn with_http_error(self, error: HttpError) -> Self {
+        self.mock().responses.borrow_mut().push_back(Err(error));
         self
     }
 
@@ -163,6 +182,12 @@ impl MockContext {
     #[must_use]
     pub fn log_lines(&self) -> Vec<LogLine> {
         self.mock().lines.borrow().clone()
+    }
+
+    /// The HTTP requests that the step sent, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.mock().requests.borrow().clone()
     }
 
     /// Asks a gateway which of these steps to follow, and holds its answer against them.
@@ -243,6 +268,12 @@ impl Mock {
             .filter(|(key, is_there)| *is_there && key.starts_with(prefix))
             .map(|(key, _)| key.clone())
             .collect()
+    }
+
+    pub(crate) fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let denied = HttpError::Denied { target: format!("{} {}", request.method, request.url) };
+        self.requests.borrow_mut().push(request);
+        self.responses.borrow_mut().pop_front().unwrap_or(Err(denied))
     }
 
     pub(crate) fn log(&self, level: Level, message: &str, fields: Option<&str>) {

@@ -1,6 +1,7 @@
 //! Where a context's answers come from: the engine, or a test.
 
 use crate::bindings::stepcell::step::{config, context, log, secrets, types};
+use crate::http::{HttpError, Request, Response, wire};
 use crate::mock::Mock;
 
 /// Where a context's answers come from. JSON is text here; types are the context's business.
@@ -87,6 +88,13 @@ impl Source {
         match self {
             Self::Host => log::write(level, message, fields),
             Self::Mock(mock) => mock.log(level, message, fields),
+        }
+    }
+
+    pub(crate) fn send(&self, request: Request) -> Result<Response, HttpError> {
+        match self {
+            Self::Host => wire::send(&request),
+            Self::Mock(mock) => mock.send(request),
         }
     }
 }

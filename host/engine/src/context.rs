@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use stepcell_model::attempt::{CellLimits, ContextData, ContextWrites, ExecutionInfo, StepCall};
+use stepcell_model::grants::StepGrants;
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId};
 use stepcell_model::json::{Json, JsonError};
 use stepcell_model::name::{StepName, TenantId, UserId, WorkflowName};
@@ -79,6 +80,8 @@ impl WorkflowContext {
             history: Arc::default(),
             previous: None,
             limits: CellLimits::default(),
+            grants: StepGrants::default(),
+            secrets: Arc::default(),
         }))
     }
 

@@ -4,15 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{EngineCode, Failure};
+use crate::failure::Failure;
+use crate::grants::StepGrants;
 use crate::id::{ComponentDigest, DefinitionId, ExecutionId, InstanceId};
 use crate::json::Json;
+pub use crate::limits::{CellLimits, TimeLimit};
 use crate::name::{ContextKey, StepName, TenantId, UserId, WorkflowName};
 use crate::record::ExecutionRecord;
+use crate::secret::GrantedSecrets;
+use crate::signature::PublicKey;
 use crate::time::Timestamp;
 
 /// The data that the steps of one instance share. Cloning shares the values.
@@ -48,6 +51,10 @@ pub struct StepCall {
     pub previous: Option<Json>,
     /// How much the attempt may use.
     pub limits: CellLimits,
+    /// What it may reach beyond its cell.
+    pub grants: StepGrants,
+    /// The secrets that it is granted.
+    pub secrets: Arc<GrantedSecrets>,
 }
 
 /// Who is running what, and for whom; the same for every call of one attempt.
@@ -79,78 +86,6 @@ pub struct ExecutionInfo {
     pub execution_started_at: Timestamp,
     /// When the engine will stop this attempt.
     pub deadline: Option<Timestamp>,
-}
-
-/// How much one attempt may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CellLimits {
-    /// Bytes over all linear memories.
-    pub memory_bytes_max: u64,
-    /// Entries over all tables.
-    pub table_entries_max: u32,
-    /// Time on a CPU, over every entry into the guest.
-    pub cpu_max: Duration,
-    /// Time on the wall, over the whole attempt.
-    pub wall_max: Duration,
-    /// The step's own `timeout:`, if it has one; ends the attempt with a code of its own.
-    pub timeout: Option<Duration>,
-}
-
-impl CellLimits {
-    /// The hard top that no definition can raise.
-    pub const TOP: Self = Self {
-        memory_bytes_max: 512 << 20,
-        table_entries_max: 50_000,
-        cpu_max: Duration::from_secs(60),
-        wall_max: Duration::from_secs(15 * 60),
-        timeout: None,
-    };
-}
-
-impl CellLimits {
-    /// What ends an attempt in time: the step's own `timeout:` where it is the shorter one, else the wall clock.
-    #[must_use]
-    pub fn time_limit(&self) -> TimeLimit {
-        let wall = self.wall_max.min(Self::TOP.wall_max);
-        match self.timeout {
-            Some(timeout) if timeout < wall => TimeLimit { length: timeout, code: EngineCode::Timeout },
-            Some(_) | None => TimeLimit { length: wall, code: EngineCode::Wall },
-        }
-    }
-}
-
-/// How long one attempt may take, and what it has failed with once it took longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeLimit {
-    /// How long.
-    pub length: Duration,
-    code: EngineCode,
-}
-
-impl TimeLimit {
-    /// The failure of an attempt that took longer.
-    #[must_use]
-    pub fn exceeded(&self) -> Failure {
-        let ms = self.length.as_millis();
-        let message = if self.code == EngineCode::Timeout {
-            format!("The step ran longer than its timeout of {ms} ms.")
-        } else {
-            format!("The attempt ran longer than its limit of {ms} ms.")
-        };
-        Failure::engine(self.code, message)
-    }
-}
-
-impl Default for CellLimits {
-    fn default() -> Self {
-        Self {
-            memory_bytes_max: 64 << 20,
-            table_entries_max: 50_000,
-            cpu_max: Duration::from_secs(1),
-            wall_max: Duration::from_secs(30),
-            timeout: None,
-        }
-    }
 }
 
 /// How one attempt ended, and what it left.
@@ -199,9 +134,50 @@ pub struct AttemptTrace {
     /// How many lines past the quota were dropped.
     #[serde(default)]
     pub log_lines_dropped: u32,
+    /// What it wanted and was not granted, each once, at most [`DENIALS_LEN_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<Denial>,
+    /// The trusted key that signed the component, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<PublicKey>,
     /// How it broke the host's side, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_fault: Option<HostFault>,
+}
+
+/// The most different denials that an attempt's trace keeps. Protects the store.
+pub const DENIALS_LEN_MAX: usize = 32;
+
+/// The longest name of what was denied that a trace keeps, in bytes. Protects the store.
+pub const DENIED_NAME_BYTES_MAX: usize = 256;
+
+/// Something that an attempt wanted and was not granted. It was told so, and could go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// What kind of thing.
+    pub wanted: Wanted,
+    /// Which one: a key, a secret's name, a method and where the request should have gone.
+    pub name: String,
+    /// How often.
+    pub count: u32,
+}
+
+/// What can be granted, and so be denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// To read a key of the context.
+    ContextRead,
+    /// To write or remove a key of the context.
+    ContextWrite,
+    /// To read a setting.
+    Config,
+    /// To read a secret.
+    Secret,
+    /// To send an HTTP request.
+    Http,
+    /// To open a socket, or to look up a name.
+    Network,
 }
 
 /// How an attempt broke the host's side, instead of failing within its cell.
@@ -223,6 +199,9 @@ pub struct Receipt {
     pub cpu_us: u64,
     /// Time on the wall, in microseconds.
     pub wall_us: u64,
+    /// Of that, the time in which the guest computed; in the rest the host prepared, waited or worked for others.
+    #[serde(default)]
+    pub guest_us: u64,
     /// The most linear memory it had at once, in bytes.
     pub memory_bytes_peak: u64,
     /// How often it called the host.
@@ -231,6 +210,12 @@ pub struct Receipt {
     pub bytes_in: u64,
     /// Bytes of output and context that it gave.
     pub bytes_out: u64,
+    /// How often it wanted what it is not granted.
+    #[serde(default)]
+    pub denials: u64,
+    /// How many HTTP requests it sent.
+    #[serde(default)]
+    pub http_requests: u32,
 }
 
 /// One line of an attempt's log.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::grants::Grants;
 use crate::status::{UnknownWord, words};
 
 words! {
@@ -28,6 +29,59 @@ words! {
         Gateway = "gateway",
         /// A step and a gateway.
         Both = "both",
+    }
+}
+
+words! {
+    /// What lets a component reach beyond its cell, if it is granted; a component that does not import it never can.
+    Capability {
+        /// It can send HTTP requests.
+        Http = "http",
+        /// It can read secrets.
+        Secrets = "secrets",
+        /// It can ask for the time.
+        Clock = "clock",
+        /// It can draw random bits.
+        Randomness = "randomness",
+    }
+}
+
+words! {
+    /// Whether anybody outside can tell an attempt of a step from none at all.
+    Purity {
+        /// Nobody can: to run it again after a crash is invisible.
+        Pure = "pure",
+        /// It can send requests, or comes to something else each time.
+        Effectful = "effectful",
+    }
+}
+
+impl Purity {
+    /// What a step is whose component imports `capabilities` and whose definition asks for `grants`.
+    ///
+    /// The operator's policy can only take away, so it does not matter here. A secret is the same for every attempt
+    /// until somebody changes it, and nobody outside learns that it was read.
+    ///
+    /// # Examples
+    /// ```
+    /// use stepcell_model::component::{Capability, Purity};
+    /// use stepcell_model::grants::Grants;
+    ///
+    /// let asked: Grants = serde_json::from_str(r#"{"http": ["https://api.example"]}"#)?;
+    /// assert_eq!(Purity::of(&[Capability::Http], &asked), Purity::Effectful);
+    /// assert_eq!(Purity::of(&[Capability::Http], &Grants::default()), Purity::Pure);
+    /// assert_eq!(Purity::of(&[Capability::Clock], &asked), Purity::Pure);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[must_use]
+    pub fn of(capabilities: &[Capability], grants: &Grants) -> Self {
+        let reaches = capabilities.iter().any(|capability| match capability {
+            Capability::Http => !grants.http.is_empty(),
+            Capability::Clock => !grants.clock.is_default(),
+            Capability::Randomness => !grants.randomness.is_default(),
+            Capability::Secrets => false,
+        });
+        if reaches { Self::Effectful } else { Self::Pure }
     }
 }
 

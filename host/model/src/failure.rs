@@ -78,7 +78,7 @@ engine_codes! {
 }
 
 /// A short stable name to branch on: `card-declined`, or one of the engine's such as `engine.cpu`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FailureCode(String);
 
@@ -95,6 +95,12 @@ impl FailureCode {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'));
         let forged = code == "engine" || code.starts_with("engine.");
         Self(if well_formed && !forged { code } else { Self::INVALID }.to_owned())
+    }
+
+    /// Whether it is one of the engine's own.
+    #[must_use]
+    pub fn is_engine(&self) -> bool {
+        self.0.starts_with("engine.")
     }
 
     /// The code as text.

@@ -115,6 +115,12 @@ impl fmt::Display for ExecutionNumber {
 pub struct ComponentDigest([u8; 32]);
 
 impl ComponentDigest {
+    /// The digest as sentences name it: `sha256:` and the first twelve digits.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("sha256:{}…", &self.hex()[..12])
+    }
+
     /// The digest of a component's bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {

@@ -122,6 +122,10 @@ name! {
     PredicateName, "a predicate's name", PATH, is_path
 }
 name! {
+    /// Names a secret.
+    SecretName, "a secret's name", IDENTIFIER, is_identifier
+}
+name! {
     /// Names a registered component, such as `acme/validate`.
     ComponentName, "a component's name", PATH, is_path
 }

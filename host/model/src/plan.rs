@@ -14,6 +14,7 @@ use crate::definition::{
     WorkflowDefinition,
 };
 use crate::expression::{Condition, Mapping, Scope, ValueRead};
+use crate::grants::Grants;
 use crate::graph::Reachability;
 use crate::id::{ComponentDigest, DefinitionId};
 use crate::json::Json;
@@ -101,6 +102,8 @@ pub struct PlannedMachine {
     pub retry: RetryPolicy,
     /// How much one attempt may use.
     pub limits: CellLimits,
+    /// What it asks to reach beyond its cell.
+    pub grants: Arc<Grants>,
 }
 
 /// A human step, resolved.

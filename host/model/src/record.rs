@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::ContextData;
-use crate::component::ComponentExports;
+use crate::component::{Capability, ComponentExports};
 use crate::failure::{Failure, InstanceError};
 use crate::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use crate::json::Json;
@@ -207,6 +207,8 @@ pub struct DefinitionRecord {
     pub document: Json,
     /// The component that each machine step runs, by digest; fixed at registration.
     pub components: Vec<(StepName, ComponentDigest)>,
+    /// Of those, the steps that are pure: nobody outside can tell an attempt of them from none.
+    pub pure_steps: Vec<StepName>,
     /// Whether new instances may start on it.
     pub is_active: bool,
     /// When it was registered.
@@ -230,4 +232,8 @@ pub struct ComponentRecord {
     pub created_at: Timestamp,
     /// What it can be used as.
     pub exports: ComponentExports,
+    /// What it can make use of, if it is granted.
+    pub capabilities: Vec<Capability>,
+    /// Who supplied it, where that was said; whose keys must sign it and whose turn it is to compile.
+    pub tenant: Option<TenantId>,
 }

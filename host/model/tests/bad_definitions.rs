@@ -40,7 +40,9 @@ fn a_gateway_has_either_a_mode_or_a_component() {
         ),
         (
             "{ type: gateway, mode: exclusive, config: { x: 1 } }",
-            &["6: steps.s: config, input, retry, timeout and limits are for a component, and this gateway has a mode"],
+            &[
+                "6: steps.s: config, input, retry, timeout, limits and grants are for a component, and this gateway has a mode",
+            ],
         ),
         (
             "{ type: gateway, mode: sometimes }",
@@ -232,7 +234,7 @@ fn a_member_that_is_wrong_is_told_where_it_stands() {
             "{ type: sequential, steps: { a: { type: machine, componnet: a@1 } } }",
             &[
                 "38: steps.s.steps.a.component: this is required and is missing",
-                "66: steps.s.steps.a.componnet: unknown field `componnet`; this takes component, description, config, input, retry, timeout, limits, for_each, max_concurrency, compensate, join, terminate; did you mean `component`?",
+                "66: steps.s.steps.a.componnet: unknown field `componnet`; this takes component, description, config, input, retry, timeout, limits, grants, for_each, max_concurrency, compensate, join, terminate; did you mean `component`?",
             ],
         ),
         (

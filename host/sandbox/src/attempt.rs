@@ -16,10 +16,10 @@ use stepcell_model::attempt::{
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::{Json, JsonError};
 use tokio::time::Instant;
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 
 use crate::budget::{CALL_BYTES_MAX, FAILURE_DETAILS_BYTES_MAX, HANDLES_MAX};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellHost};
 use crate::trap::failure_of;
 use crate::wit::bindings::stepcell::step::types::StepFailure;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
@@ -27,8 +27,8 @@ use crate::wit::bindings::{StepComponent, StepComponentPre};
 pub(crate) use self::evaluate::run_gateway;
 
 /// Runs one attempt of a step.
-pub(crate) async fn run(engine: &Engine, step: &StepComponentPre<Cell>, call: StepCall) -> AttemptReport {
-    let mut attempt = Attempt::begin(engine, call);
+pub(crate) async fn run(host: &CellHost, step: &StepComponentPre<Cell>, call: StepCall) -> AttemptReport {
+    let mut attempt = Attempt::begin(host, call);
     let (outcome, hook_failure) = match attempt.execute(step).await {
         Ok(Executed::Output { component, output }) => {
             let hook_failure = attempt.on_success(&component, &output).await.err();
@@ -42,12 +42,12 @@ pub(crate) async fn run(engine: &Engine, step: &StepComponentPre<Cell>, call: St
 
 /// Runs the hook of a step that has failed for good.
 pub(crate) async fn run_failure_hook(
-    engine: &Engine,
+    host: &CellHost,
     step: &StepComponentPre<Cell>,
     call: StepCall,
     cause: &Failure,
 ) -> HookReport {
-    let mut attempt = Attempt::begin(engine, call);
+    let mut attempt = Attempt::begin(host, call);
     let failure = attempt.on_failure(step, cause).await.err();
     let trace = attempt.trace(0);
     let writes = if failure.is_none() { attempt.take_writes() } else { ContextWrites::new() };
@@ -75,10 +75,10 @@ struct Deadline {
 }
 
 impl Attempt {
-    fn begin(engine: &Engine, call: StepCall) -> Self {
+    fn begin(host: &CellHost, call: StepCall) -> Self {
         let began = Instant::now();
         let deadline = Deadline::of(&call.limits, began);
-        Self { store: new_store(engine, call), began, deadline }
+        Self { store: new_store(host, call), began, deadline }
     }
 
     /// Makes the instance, asks the guard, does the work.
@@ -161,8 +161,8 @@ impl Attempt {
 }
 
 /// A store with every limit set.
-fn new_store(engine: &Engine, call: StepCall) -> Store<Cell> {
-    let mut store = Store::new(engine, Cell::new(call));
+fn new_store(host: &CellHost, call: StepCall) -> Store<Cell> {
+    let mut store = Store::new(&host.engine, Cell::new(call, Arc::clone(&host.outbound)));
     store.limiter(|cell| cell.limiter_mut());
     store.set_hostcall_fuel(CALL_BYTES_MAX);
     store.set_max_component_handles(HANDLES_MAX);

@@ -38,3 +38,15 @@ pub(crate) const CALL_BYTES_MAX: usize = 8 << 20;
 
 /// The most bytes of output that a guest may write before it asks again. Protects the host's memory.
 pub(crate) const STDIO_PERMIT_BYTES: usize = 16 << 10;
+
+/// The most bytes that the headers of one HTTP message take in memory, names and values and what holds them. Protects
+/// the host's memory.
+pub(crate) const HTTP_FIELDS_BYTES_MAX: usize = 32 << 10;
+
+/// The most bytes of an HTTP request's body that wait to be read, before its guest must wait. Protects the host's memory:
+/// bodies may be opened by the hundred, and two pieces of each wait.
+pub(crate) const HTTP_CHUNK_BYTES: usize = 16 << 10;
+
+/// How many HTTP bodies of the largest size an attempt may make the host hold at once, written or not read yet. Protects
+/// the host's memory.
+pub(crate) const HTTP_BODIES_HELD_MAX: u64 = 4;

@@ -5,17 +5,27 @@ use std::sync::Arc;
 
 use stepcell_model::attempt::{AttemptTrace, Receipt, StepCall};
 use stepcell_model::staged::Staged;
+use stepcell_outbound::Outbound;
+use wasmtime::Engine;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::budget::{HANDLES_MAX, HOST_CALLS_MAX, RANDOM_BYTES_MAX};
 use crate::clock::FrozenClock;
+use crate::http::HttpState;
 use crate::limits::CellLimiter;
 use crate::log::{AttemptLog, Stream};
 use crate::meter::Meter;
 use crate::random::SeededRandom;
 use crate::stdio::LogStream;
 use crate::trap::Breach;
+
+/// What cells are made with.
+pub(crate) struct CellHost {
+    pub(crate) engine: Engine,
+    pub(crate) outbound: Arc<dyn Outbound>,
+}
 
 /// What one attempt has of its host. Dropped with it.
 pub(crate) struct Cell {
@@ -27,11 +37,13 @@ pub(crate) struct Cell {
     host_calls: u64,
     bytes_given: u64,
     wasi: Option<WasiCtx>,
+    outbound: Arc<dyn Outbound>,
+    http: Option<HttpState>,
     resources: ResourceTable,
 }
 
 impl Cell {
-    pub(crate) fn new(call: StepCall) -> Self {
+    pub(crate) fn new(call: StepCall, outbound: Arc<dyn Outbound>) -> Self {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(HANDLES_MAX);
         Self {
@@ -42,6 +54,8 @@ impl Cell {
             host_calls: 0,
             bytes_given: call.input.len_bytes() as u64,
             wasi: None,
+            outbound,
+            http: None,
             resources,
             call,
         }
@@ -110,15 +124,20 @@ impl Cell {
     /// What the attempt cost so far and what it said; empties the log.
     pub(crate) fn trace(&self, wall_us: u64, output_bytes: usize) -> AttemptTrace {
         let (log, log_lines_dropped) = self.log.finish();
+        let denials = self.http.as_ref().map(HttpState::denials).unwrap_or_default();
         let receipt = Receipt {
             cpu_us: u64::try_from(self.meter.used().as_micros()).unwrap_or(u64::MAX),
             wall_us,
             memory_bytes_peak: self.limiter.memory_bytes_peak(),
             host_calls: self.host_calls,
-            bytes_in: self.bytes_given,
-            bytes_out: (output_bytes + self.staged.written_bytes()) as u64,
+            bytes_in: self.bytes_given + self.http.as_ref().map_or(0, HttpState::bytes_in),
+            bytes_out: (output_bytes + self.staged.written_bytes()) as u64
+                + self.http.as_ref().map_or(0, HttpState::bytes_out),
+            denials: denials.iter().map(|denial| u64::from(denial.count)).sum(),
+            http_requests: self.http.as_ref().map_or(0, HttpState::requests),
+            ..Receipt::default()
         };
-        AttemptTrace { receipt, log, log_lines_dropped, host_fault: None }
+        AttemptTrace { receipt, log, log_lines_dropped, denials, ..AttemptTrace::default() }
     }
 }
 
@@ -128,6 +147,15 @@ impl WasiView for Cell {
         self.host_calls += 1;
         let ctx = self.wasi.get_or_insert_with(|| empty_wasi(&self.call, &self.log));
         WasiCtxView { ctx, table: &mut self.resources }
+    }
+}
+
+impl WasiHttpView for Cell {
+    /// As with the rest of WASI, made at the first call.
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.host_calls += 1;
+        let http = self.http.get_or_insert_with(|| HttpState::new(&self.call, Arc::clone(&self.outbound)));
+        http.view(&mut self.resources)
     }
 }
 

@@ -183,13 +183,14 @@ impl Linked {
     }
 }
 
-/// A linker with the whole contract and all of WASI 0.2, over contexts with nothing behind them.
+/// A linker with the whole contract, all of WASI 0.2 and `wasi:http`, over contexts with nothing behind them.
 ///
 /// Toolchains leave imports in that no code calls, so a capability is refused inside its functions, never by a missing
 /// import.
 fn new_linker(engine: &Engine) -> Result<Linker<Cell>, SandboxError> {
     let mut linker = Linker::new(engine);
     let added = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+        .and_then(|()| wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker))
         .and_then(|()| StepComponent::add_to_linker::<_, HasSelf<_>>(&mut linker, |cell| cell));
     added.map_err(|error| SandboxError::Runtime { reason: format!("{error:#}") })?;
     Ok(linker)

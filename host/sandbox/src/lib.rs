@@ -18,6 +18,7 @@ mod compile;
 mod config;
 mod epoch;
 mod error;
+mod http;
 mod limits;
 mod log;
 mod meter;

@@ -14,9 +14,11 @@ use stepcell_model::attempt::{
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::{StepName, TenantId};
+use stepcell_outbound::{HttpOutbound, Outbound};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Engine;
 
+use crate::cell::CellHost;
 use crate::compile::{Preparer, Ready};
 use crate::config::{CELLS_MAX, EngineUse, SandboxConfig, engine_config};
 use crate::epoch::{Running, Ticker};
@@ -28,7 +30,7 @@ use crate::{attempt, runtime_version};
 ///
 /// One per host: it owns a pool of cells, a thread that ticks, and the compiled components.
 pub struct Sandbox {
-    engine: Engine,
+    host: CellHost,
     preparer: Arc<Preparer>,
     prepared: Arc<Prepared>,
     cells: Semaphore,
@@ -60,13 +62,21 @@ impl Sandbox {
         let engine =
             Engine::new(&engine_config(cells_max, &config.walls)).map_err(|error| runtime(format!("{error:#}")))?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
+        let outbound = HttpOutbound::new("").map_err(|error| runtime(error.to_string()))?;
         Ok(Self {
             preparer: Arc::new(Preparer::new(config, &engine)?),
             prepared: Arc::new(Prepared::new(config)),
             cells: Semaphore::new(cells),
             ticker,
-            engine,
+            host: CellHost { engine, outbound: Arc::new(outbound) },
         })
+    }
+
+    /// Has the requests of steps sent by `outbound`, in place of one with the system's resolver and Mozilla's roots.
+    #[must_use]
+    pub fn with_outbound(mut self, outbound: Arc<dyn Outbound>) -> Self {
+        self.host.outbound = outbound;
+        self
     }
 
     /// Checks a component against the contract without compiling it, and says what it is.
@@ -125,7 +135,7 @@ impl Sandbox {
             Err(failure) => return failed_attempt(failure),
         };
         let _admission = self.enter().await;
-        let attempt = attempt::run(&self.engine, step, call);
+        let attempt = attempt::run(&self.host, step, call);
         caught(attempt).await.unwrap_or_else(broken_attempt)
     }
 
@@ -145,7 +155,7 @@ impl Sandbox {
             Err(failure) => return failed_attempt(failure),
         };
         let _admission = self.enter().await;
-        let attempt = attempt::run_gateway(&self.engine, gateway, call, &targets);
+        let attempt = attempt::run_gateway(&self.host, gateway, call, &targets);
         caught(attempt).await.unwrap_or_else(broken_attempt)
     }
 
@@ -162,7 +172,7 @@ impl Sandbox {
             Err(failure) => return failed_hook(failure),
         };
         let _admission = self.enter().await;
-        let hook = attempt::run_failure_hook(&self.engine, step, call, failure);
+        let hook = attempt::run_failure_hook(&self.host, step, call, failure);
         caught(hook).await.unwrap_or_else(broken_hook)
     }
 

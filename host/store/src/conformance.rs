@@ -4,6 +4,7 @@
 
 pub mod catalog;
 pub mod fixture;
+pub mod guard;
 pub mod history;
 pub mod instances;
 pub mod letters;
@@ -70,6 +71,11 @@ macro_rules! conformance_suite {
             history: history_is_read_in_order_and_after_a_number,
             history: positions_grow_over_all_instances,
             history: events_read_back_as_they_were_told,
+            guard: the_guard_reads_back_and_every_change_raises_its_revision,
+            guard: a_block_stays_with_its_first_reason_until_it_is_removed,
+            guard: faults_of_a_component_are_counted_until_it_may_run_again,
+            guard: tenants_do_not_share_secrets,
+            guard: what_attempts_used_is_summed_by_tenant_and_day,
             scheduling: running_instances_are_listed_by_id,
             scheduling: due_instances_are_listed_the_longest_waiting_first,
             scheduling: an_instance_that_is_finished_or_paused_is_never_due,

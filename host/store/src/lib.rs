@@ -7,6 +7,7 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod guard;
 mod memory;
 mod query;
 mod results;
@@ -15,6 +16,7 @@ mod sqlite;
 mod store;
 
 pub use error::StoreError;
+pub use guard::{GuardState, GuardStore};
 pub use memory::MemoryStore;
 pub use query::{
     Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,

@@ -3,6 +3,7 @@
 //! It behaves exactly as the persistent stores do, but for durability: one lock over plain maps.
 
 mod catalog;
+mod guard;
 mod instances;
 mod letters;
 
@@ -20,6 +21,7 @@ use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
 use self::catalog::Catalog;
+use self::guard::Guard;
 use self::instances::Instances;
 use self::letters::Letters;
 use crate::error::StoreError;
@@ -35,6 +37,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     catalog: Catalog,
+    guard: Guard,
     instances: Instances,
     letters: Letters,
 }
@@ -128,6 +131,7 @@ impl WorkflowStore for MemoryStore {
         if state.catalog.find_definition_by_id(definition).is_none() {
             return Err(StoreError::UnknownDefinition { definition });
         }
+        state.guard.add_usage(&transition);
         state.letters.write(std::mem::take(&mut transition.letters));
         Ok(state.instances.apply(transition))
     }

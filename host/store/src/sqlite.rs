@@ -7,6 +7,7 @@
 mod catalog;
 mod checkpoint;
 mod failure;
+mod guard;
 mod instances;
 mod letters;
 mod lists;

@@ -6,6 +6,7 @@ use stepcell_model::attempt::{ExecutionInfo, StepCall};
 use stepcell_model::definition::Outcome;
 use stepcell_model::expression::{InstanceFacts, Scope};
 use stepcell_model::failure::{EngineCode, Failure};
+use stepcell_model::grants::StepGrants;
 use stepcell_model::instance::Active;
 use stepcell_model::json::Json;
 use stepcell_model::name::StepName;
@@ -64,6 +65,8 @@ impl Driver {
             history: Arc::clone(&self.history),
             previous: self.instance.previous_result(active),
             limits: machine.limits,
+            grants: StepGrants { asked: Arc::clone(&machine.grants), allowed: Arc::default() },
+            secrets: Arc::default(),
         })
     }
 

@@ -13,10 +13,12 @@ pub use self::human::HumanStep;
 pub use self::wait::{SignalStep, TimerStep, WebhookStep};
 pub use self::workflow::WorkflowStep;
 use super::component_ref::ComponentRef;
+use crate::grants::Grants;
 use crate::json::Json;
+pub use crate::limits::StepLimits;
 use crate::name::{ContextKey, StepName};
 use crate::status::StepType;
-use crate::time::{ByteSize, Span, Timestamp};
+use crate::time::{Span, Timestamp};
 
 mod gateway;
 mod group;
@@ -148,6 +150,23 @@ impl StepDefinition {
         }
     }
 
+    /// What its component asks to reach beyond its cell; none where it runs no component.
+    #[must_use]
+    pub const fn grants(&self) -> Option<&Grants> {
+        match self {
+            Self::Machine(step) => Some(&step.grants),
+            Self::Gateway(step) => Some(&step.grants),
+            Self::Human(_)
+            | Self::Timer(_)
+            | Self::Webhook(_)
+            | Self::Signal(_)
+            | Self::Sequential(_)
+            | Self::Parallel(_)
+            | Self::Conditional(_)
+            | Self::Workflow(_) => None,
+        }
+    }
+
     /// The list that the step runs once for each item of, and how many at once.
     #[must_use]
     pub const fn for_each(&self) -> Option<(&ContextKey, Option<u32>)> {
@@ -240,6 +259,9 @@ pub struct MachineStep {
     /// How much one attempt may use.
     #[serde(default, skip_serializing_if = "StepLimits::is_default")]
     pub limits: StepLimits,
+    /// What it may reach beyond its cell, as far as the operator allows it too.
+    #[serde(default, skip_serializing_if = "Grants::is_default")]
+    pub grants: Grants,
     /// A context key that holds a list: the step runs once for each item, which is its input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_each: Option<ContextKey>,
@@ -269,33 +291,13 @@ impl MachineStep {
             retry: RetryPolicy::default(),
             timeout: None,
             limits: StepLimits::default(),
+            grants: Grants::default(),
             for_each: None,
             max_concurrency: None,
             compensate: None,
             join: Join::default(),
             terminate: false,
         }
-    }
-}
-
-/// How much one attempt may use; what is not given has the host's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StepLimits {
-    /// Bytes over all linear memories: 64 KiB to 512 MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<ByteSize>,
-    /// Time on a CPU: 1 ms to 60 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<Span>,
-    /// Time on the wall: 1 ms to 15 min.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wall: Option<Span>,
-}
-
-impl StepLimits {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::name::{SignalName, StepName};
 use crate::predicate::Predicates;
 use crate::problem::{PathPart, Problem, Problems, did_you_mean};
 use crate::schema::DataSchema;
-use crate::time::{ByteSize, Span};
+use crate::time::Span;
 
 /// Everything that stands in the way of a plan.
 pub(super) fn check(
@@ -146,7 +146,7 @@ impl Build<'_> {
 
     fn plan_once(&mut self, names: &Names, step: &StepDefinition) -> Result<StepIndex, Problems> {
         let compensation = match step.compensate() {
-            Some(component) => Some(self.plan_compensation(names, component)?),
+            Some(component) => Some(self.plan_compensation(names, step, component)?),
             None => None,
         };
         let kind = self.kind(names, step)?;
@@ -168,10 +168,17 @@ impl Build<'_> {
         index
     }
 
-    /// The component that undoes a step is given what the step returned.
-    fn plan_compensation(&mut self, of: &Names, component: &ComponentRef) -> Result<StepIndex, Problems> {
+    /// The component that undoes a step is given what the step returned, and may reach what the step may.
+    fn plan_compensation(
+        &mut self,
+        of: &Names,
+        step: &StepDefinition,
+        component: &ComponentRef,
+    ) -> Result<StepIndex, Problems> {
         let names = of.part(StepName::COMPENSATE)?;
-        let machine = self.machine(&names.written, &MachineStep::new(component.clone()))?;
+        let grants = step.grants().cloned().unwrap_or_default();
+        let undo = MachineStep { grants, ..MachineStep::new(component.clone()) };
+        let machine = self.machine(&names.written, &undo)?;
         Ok(self.put(&names.known, PlannedKind::Machine(machine), None))
     }
 
@@ -235,19 +242,16 @@ impl Build<'_> {
     }
 
     fn machine(&self, written: &StepName, machine: &MachineStep) -> Result<PlannedMachine, Problems> {
-        let defaults = CellLimits::default();
         Ok(PlannedMachine {
             component: self.components[written],
             config: Arc::new(machine.config.clone()),
             input: compile_input(written, machine.input.as_deref())?,
             retry: machine.retry,
             limits: CellLimits {
-                memory_bytes_max: machine.limits.memory.map_or(defaults.memory_bytes_max, ByteSize::bytes),
-                cpu_max: machine.limits.cpu.map_or(defaults.cpu_max, Span::length),
-                wall_max: machine.limits.wall.map_or(defaults.wall_max, Span::length),
                 timeout: machine.timeout.map(Span::length),
-                ..defaults
+                ..CellLimits::default().with(&machine.limits)
             },
+            grants: Arc::new(machine.grants.clone()),
         })
     }
 }

@@ -6,22 +6,21 @@ use stepcell_model::attempt::{AttemptOutcome, AttemptReport, StepCall};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::Json;
 use stepcell_model::name::StepName;
-use wasmtime::Engine;
 
 use super::{Attempt, from_guest};
 use crate::budget::{GATEWAY_NAMES_BYTES_MAX, GATEWAY_NAMES_MAX};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellHost};
 use crate::wit::bindings::gateway::GatewayComponentPre;
 
 /// Asks a gateway once which of `targets` to follow. Its output is the list of names as they came, strangers and
 /// repetitions included.
 pub(crate) async fn run_gateway(
-    engine: &Engine,
+    host: &CellHost,
     gateway: &GatewayComponentPre<Cell>,
     call: StepCall,
     targets: &[StepName],
 ) -> AttemptReport {
-    let mut attempt = Attempt::begin(engine, call);
+    let mut attempt = Attempt::begin(host, call);
     let outcome = match attempt.evaluate(gateway, targets).await {
         Ok(names) => AttemptOutcome::Succeeded(names),
         Err(failure) => AttemptOutcome::Failed(failure),

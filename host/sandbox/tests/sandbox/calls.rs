@@ -89,6 +89,8 @@ pub(crate) fn call(component: ComponentDigest, input: serde_json::Value) -> Step
         history: Arc::default(),
         previous: None,
         limits: CellLimits::default(),
+        grants: Default::default(),
+        secrets: Arc::default(),
     }
 }
 

@@ -12,5 +12,9 @@ mod children;
 mod gateways;
 #[path = "../../../admission/tests/admission/guests.rs"]
 mod guests;
+mod http;
 mod limits;
 mod preparing;
+#[allow(dead_code, reason = "shared with the tests of outbound HTTP, which need more of it")]
+#[path = "../../../outbound/tests/outbound/kit/server.rs"]
+mod server;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use stepcell_model::component::ComponentExports;
+use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::failure::{EngineCode, Failure, InstanceError};
 use stepcell_model::history::Event;
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId};
@@ -91,6 +91,8 @@ pub fn component(name: &str, text: &str, bytes: &[u8]) -> ComponentRecord {
         size_bytes: bytes.len() as u64,
         created_at: at(5),
         exports: ComponentExports::Step,
+        capabilities: vec![Capability::Secrets, Capability::Http],
+        tenant: Some(tenant("acme")),
     }
 }
 
@@ -107,6 +109,7 @@ pub fn definition(name: &str, text: &str) -> DefinitionRecord {
             (step("b"), ComponentDigest::of(b"component b")),
             (step("a"), ComponentDigest::of(b"component a")),
         ],
+        pure_steps: vec![step("a")],
         is_active: true,
         created_at: at(7),
     }

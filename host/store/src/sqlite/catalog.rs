@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::json::Json;
-use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 
 use super::instances::where_;
@@ -35,6 +35,8 @@ pub(super) fn insert_component(
         signed(record.size_bytes),
         record.created_at.unix_ms(),
         record.exports.as_str(),
+        text_of(&record.capabilities)?,
+        record.tenant.as_ref().map(TenantId::as_str),
     ];
     connection.execute(statements::INSERT_COMPONENT, row)?;
     Ok(Inserted::New)
@@ -97,6 +99,7 @@ pub(super) fn insert_definition(connection: &Connection, record: &DefinitionReco
         text_of(&record.components)?,
         record.is_active,
         record.created_at.unix_ms(),
+        text_of(&record.pure_steps)?,
     ];
     connection.execute(statements::INSERT_DEFINITION, row)?;
     Ok(Inserted::New)

@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "workflow_language",
         script: include_str!("../../migrations/0003_workflow_language.sql"),
     },
+    Migration { number: 4, name: "guard", script: include_str!("../../migrations/0004_guard.sql") },
 ];
 
 /// The schema that this version reads and writes.

@@ -73,16 +73,16 @@ impl Columns<'_> {
     }
 
     /// A text that is a name, a version or a word.
-    fn word<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T, StoreError> {
+    pub(super) fn word<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T, StoreError> {
         self.value::<String>(column)?.parse().map_err(|error| misread(column, error))
     }
 
-    fn word_maybe<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>, StoreError> {
+    pub(super) fn word_maybe<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>, StoreError> {
         let text = self.value::<Option<String>>(column)?;
         text.map(|text| text.parse().map_err(|error| misread(column, error))).transpose()
     }
 
-    fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
+    pub(super) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
         Ok(Timestamp::from_unix_ms(self.value(column)?))
     }
 
@@ -245,6 +245,8 @@ pub(super) fn component(row: &Columns<'_>) -> Result<ComponentRecord, StoreError
         size_bytes: row.count("size_bytes")?,
         created_at: row.time("created_at")?,
         exports: row.word("exports")?,
+        capabilities: row.document("capabilities")?,
+        tenant: row.word_maybe("tenant")?,
     })
 }
 
@@ -256,6 +258,7 @@ pub(super) fn definition(row: &Columns<'_>) -> Result<DefinitionRecord, StoreErr
         description: row.value("description")?,
         document: row.json("document")?,
         components: row.document("components")?,
+        pure_steps: row.document("pure_steps")?,
         is_active: row.value("is_active")?,
         created_at: row.time("created_at")?,
     })

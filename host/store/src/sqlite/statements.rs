@@ -193,11 +193,11 @@ pub(super) const INSERT_COMPONENT_BYTES: &str =
     "INSERT INTO component_bytes (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 
 pub(super) const INSERT_COMPONENT: &str = "
-INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at, exports)
-SELECT ?1, ?2, key, ?4, ?5, ?6, ?7 FROM component_bytes WHERE digest = ?3";
+INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at, exports, capabilities, tenant)
+SELECT ?1, ?2, key, ?4, ?5, ?6, ?7, ?8, ?9 FROM component_bytes WHERE digest = ?3";
 
 pub(super) const SELECT_COMPONENTS: &str = "
-SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at, c.exports
+SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at, c.exports, c.capabilities, c.tenant
 FROM components c JOIN component_bytes b ON b.key = c.bytes";
 
 pub(super) const COMPONENT_BY_VERSION: &str = "c.name = ?1 AND c.version = ?2";
@@ -209,11 +209,11 @@ pub(super) const COMPONENT_BY_NAME: &str = "?1 IS NULL OR c.name = ?1";
 pub(super) const LOAD_COMPONENT_BYTES: &str = "SELECT bytes FROM component_bytes WHERE digest = ?1";
 
 pub(super) const INSERT_DEFINITION: &str = "
-INSERT INTO definitions (id, name, version, description, document, components, is_active, created_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+INSERT INTO definitions (id, name, version, description, document, components, is_active, created_at, pure_steps)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 pub(super) const SELECT_DEFINITIONS: &str = "
-SELECT id, name, version, description, document, components, is_active, created_at FROM definitions";
+SELECT id, name, version, description, document, components, is_active, created_at, pure_steps FROM definitions";
 
 pub(super) const DEFINITION_BY_VERSION: &str = "name = ?1 AND version = ?2";
 
@@ -228,3 +228,65 @@ pub(super) const FIND_DEFINITION_KEY: &str = "SELECT key FROM definitions WHERE 
 pub(super) const COUNT_INSTANCES_OF_DEFINITION: &str = "SELECT count(*) FROM instances WHERE definition = ?1";
 
 pub(super) const DELETE_DEFINITION: &str = "DELETE FROM definitions WHERE key = ?1";
+
+// Safety.
+
+pub(super) const SELECT_GUARD: &str = "SELECT revision, policy FROM guard";
+
+pub(super) const RAISE_GUARD: &str = "UPDATE guard SET revision = revision + 1";
+
+pub(super) const UPDATE_POLICY: &str = "UPDATE guard SET policy = ?1";
+
+pub(super) const SELECT_BLOCKS: &str =
+    "SELECT digest, kind, reason, blocked_by, blocked_at FROM component_blocks ORDER BY digest";
+
+pub(super) const INSERT_BLOCK: &str = "
+INSERT INTO component_blocks (digest, kind, reason, blocked_by, blocked_at) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT DO NOTHING";
+
+pub(super) const DELETE_BLOCK: &str = "DELETE FROM component_blocks WHERE digest = ?1";
+
+pub(super) const DELETE_HOST_FAULTS: &str = "DELETE FROM host_faults WHERE digest = ?1";
+
+pub(super) const COUNT_HOST_FAULT: &str = "
+INSERT INTO host_faults (digest, count) VALUES (?1, 1) ON CONFLICT (digest) DO UPDATE SET count = count + 1
+RETURNING count";
+
+pub(super) const SELECT_SIGNATURES: &str =
+    "SELECT digest, key, signature FROM component_signatures ORDER BY digest, key";
+
+pub(super) const UPSERT_SIGNATURE: &str = "
+INSERT INTO component_signatures (digest, key, signature) VALUES (?1, ?2, ?3)
+ON CONFLICT (digest, key) DO UPDATE SET signature = ?3";
+
+pub(super) const UPSERT_SECRET: &str = "
+INSERT INTO secrets (tenant, name, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (tenant, name) DO UPDATE SET sealed = ?3, updated_at = ?4";
+
+pub(super) const DELETE_SECRET: &str = "DELETE FROM secrets WHERE tenant = ?1 AND name = ?2";
+
+pub(super) const SELECT_SECRET: &str =
+    "SELECT tenant, name, sealed, updated_at FROM secrets WHERE tenant = ?1 AND name = ?2";
+
+pub(super) const SELECT_SECRETS: &str = "SELECT tenant, name, updated_at FROM secrets ORDER BY tenant, name";
+
+pub(super) const ADD_USAGE: &str = "
+INSERT INTO usage (tenant, day, attempts, cpu_us, guest_us, wall_us, memory_bytes_peak, host_calls, bytes_in, bytes_out,
+    denials, http_requests, log_lines_dropped)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+ON CONFLICT (tenant, day) DO UPDATE SET attempts = attempts + ?3, cpu_us = cpu_us + ?4, guest_us = guest_us + ?5,
+    wall_us = wall_us + ?6, memory_bytes_peak = max(memory_bytes_peak, ?7), host_calls = host_calls + ?8,
+    bytes_in = bytes_in + ?9, bytes_out = bytes_out + ?10, denials = denials + ?11,
+    http_requests = http_requests + ?12, log_lines_dropped = log_lines_dropped + ?13";
+
+pub(super) const ADD_USAGE_CODE: &str = "
+INSERT INTO usage_codes (tenant, day, code, count) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (tenant, day, code) DO UPDATE SET count = count + ?4";
+
+pub(super) const SELECT_USAGE: &str = "
+SELECT tenant, day, attempts, cpu_us, guest_us, wall_us, memory_bytes_peak, host_calls, bytes_in, bytes_out, denials,
+    http_requests, log_lines_dropped
+FROM usage WHERE day >= ?1 ORDER BY tenant, day";
+
+pub(super) const SELECT_USAGE_CODES: &str =
+    "SELECT tenant, day, code, count FROM usage_codes WHERE day >= ?1 ORDER BY tenant, day, code";

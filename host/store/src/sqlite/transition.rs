@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
+use stepcell_model::guard::Usage;
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json;
 use stepcell_model::record::{ExecutionRecord, MessageChange, TaskRecord};
@@ -9,7 +10,7 @@ use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use uuid::Uuid;
 
-use super::{Role, statements};
+use super::{Role, guard, statements};
 use crate::error::StoreError;
 use crate::query::Committed;
 
@@ -24,6 +25,7 @@ pub(super) struct EncodedTransition {
     /// One for each execution.
     failures: Vec<Option<String>>,
     letters: Vec<String>,
+    usage: Option<Usage>,
     role: Role,
 }
 
@@ -38,6 +40,7 @@ impl EncodedTransition {
             metadata: (transition.seq == 1).then(|| text_of(&*transition.identity.metadata)).transpose()?,
             failures: failures.collect::<Result<_, _>>()?,
             letters: transition.letters.iter().map(text_of).collect::<Result<_, _>>()?,
+            usage: transition.usage(),
             transition,
             role,
         })
@@ -61,6 +64,9 @@ impl EncodedTransition {
         }
         for letter in &self.letters {
             connection.prepare_cached(statements::INSERT_LETTER)?.execute([letter])?;
+        }
+        if let Some(usage) = &self.usage {
+            guard::add_usage(connection, &self.transition, usage)?;
         }
         if self.role == Role::Visitor {
             connection.prepare_cached(statements::INSERT_NUDGE)?.execute([instance])?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Join, MachineStep, RetryPolicy, StepLimits};
 use crate::definition::component_ref::ComponentRef;
+use crate::grants::Grants;
 use crate::json::Json;
 use crate::time::Span;
 
@@ -39,6 +40,9 @@ pub struct GatewayStep {
     /// How much one attempt of the component may use.
     #[serde(default, skip_serializing_if = "StepLimits::is_default")]
     pub limits: StepLimits,
+    /// What the component may reach beyond its cell, as far as the operator allows it too.
+    #[serde(default, skip_serializing_if = "Grants::is_default")]
+    pub grants: Grants,
     /// How it brings the branches together that lead to it.
     #[serde(default, skip_serializing_if = "Join::is_all")]
     pub join: Join,
@@ -80,6 +84,7 @@ impl GatewayStep {
             retry: self.retry,
             timeout: self.timeout,
             limits: self.limits,
+            grants: self.grants.clone(),
             ..MachineStep::new(component)
         })
     }

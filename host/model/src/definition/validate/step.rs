@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Check, key};
-use crate::attempt::CellLimits;
 use crate::definition::step::ATTEMPTS_MAX;
 use crate::definition::{
     GatewayStep, HumanStep, MachineStep, RetryPolicy, StepDefinition, StepLimits, TimerStep, WorkflowStep,
@@ -93,6 +92,11 @@ impl Check<'_> {
         self.timeout(path, machine.timeout);
         self.retry(path, &machine.retry);
         self.limits(path, machine.limits);
+        if let Some((field, message)) = machine.grants.too_long() {
+            let grants = at(path, "grants");
+            let path = field.split('.').fold(grants, |path, field| at(&path, field));
+            self.find(path, message);
+        }
     }
 
     fn retry(&mut self, path: &[PathPart], retry: &RetryPolicy) {
@@ -110,18 +114,8 @@ impl Check<'_> {
     }
 
     fn limits(&mut self, path: &[PathPart], limits: StepLimits) {
-        const TOP: CellLimits = CellLimits::TOP;
-        let within = |field: &str| at(&at(path, "limits"), field);
-        if let Some(memory) = limits.memory
-            && !(64 << 10..=TOP.memory_bytes_max).contains(&memory.bytes())
-        {
-            self.find(within("memory"), "must be from 64KiB to 512MiB");
-        }
-        for (field, limit, top) in [("cpu", limits.cpu, TOP.cpu_max), ("wall", limits.wall, TOP.wall_max)] {
-            let allowed = Duration::from_millis(1)..=top;
-            if limit.is_some_and(|limit| !allowed.contains(&limit.length())) {
-                self.find(within(field), format!("must be from 1ms to {}", Span::new(top)));
-            }
+        for (field, message) in limits.out_of_range() {
+            self.find(at(&at(path, "limits"), field), message);
         }
     }
 
@@ -143,8 +137,7 @@ impl Check<'_> {
         match (gateway.mode, gateway.as_machine()) {
             (Some(_), None) => {
                 if *gateway != bare(gateway) {
-                    let message =
-                        "config, input, retry, timeout and limits are for a component, and this gateway has a mode";
+                    let message = "config, input, retry, timeout, limits and grants are for a component, and this gateway has a mode";
                     self.find(path.to_vec(), message);
                 }
             }

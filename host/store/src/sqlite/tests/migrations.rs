@@ -5,10 +5,11 @@ use std::path::Path;
 
 use rusqlite::params;
 use serde_json::json;
-use stepcell_model::component::ComponentExports;
+use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::id::{ExecutionNumber, InstanceId};
 use stepcell_model::instance::{Phase, Place, WorkflowInstance};
 use stepcell_model::json::Json;
+use stepcell_model::record::ComponentRecord;
 use stepcell_model::record::MessageChange;
 use stepcell_model::status::{StepStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
@@ -168,7 +169,11 @@ async fn an_instance_without_a_secret_does_not_read_back() {
 async fn components_from_before_exports_were_kept_are_steps() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    let record = fixture::component("acme/pay", "1.0.0", b"bytes");
+    let record = ComponentRecord {
+        capabilities: vec![Capability::Secrets, Capability::Clock, Capability::Randomness],
+        tenant: None,
+        ..fixture::component("acme/pay", "1.0.0", b"bytes")
+    };
     let mut old = rusqlite::Connection::open(&path).unwrap();
     migrate::run_to(&mut old, 1).unwrap();
     let digest = record.digest.as_bytes();

@@ -1,0 +1,71 @@
+//! The part of a store that safety rests on.
+
+use async_trait::async_trait;
+use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage};
+use stepcell_model::id::ComponentDigest;
+use stepcell_model::json::Json;
+use stepcell_model::name::{SecretName, TenantId};
+use stepcell_model::signature::ComponentSignature;
+
+use crate::error::StoreError;
+use crate::query::Inserted;
+
+/// What the engine keeps at hand to decide what may run and what it may reach.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GuardState {
+    /// Grows with every change of what is below, and of any secret.
+    pub revision: u64,
+    /// The operator's policy in the published format, if there is one.
+    pub policy: Option<Json>,
+    /// The components that may not run, by digest.
+    pub blocks: Vec<ComponentBlock>,
+    /// Who signed what, by digest and key.
+    pub signatures: Vec<ComponentSignature>,
+}
+
+/// Keeps what the operator decided about safety, secrets, and what tenants used.
+///
+/// # Errors
+/// As those of [`WorkflowStore`](crate::WorkflowStore).
+#[async_trait]
+pub trait GuardStore: Send + Sync + 'static {
+    /// The number that grows with every change that [`Self::load_guard`] or a secret shows. Cheap to ask.
+    async fn guard_revision(&self) -> Result<u64, StoreError>;
+
+    /// Everything but the secrets.
+    async fn load_guard(&self) -> Result<GuardState, StoreError>;
+
+    /// Puts a policy in place of the one there is.
+    async fn put_policy(&self, policy: Json) -> Result<(), StoreError>;
+
+    /// Says that a component may not run. One that is blocked already stays so, with its first reason.
+    async fn insert_block(&self, block: ComponentBlock) -> Result<Inserted, StoreError>;
+
+    /// Lets a component run again, and forgets its faults. Returns whether it was blocked.
+    async fn remove_block(&self, digest: &ComponentDigest) -> Result<bool, StoreError>;
+
+    /// Counts that a component broke the host's side, and says how often it has.
+    async fn count_host_fault(&self, digest: &ComponentDigest) -> Result<u32, StoreError>;
+
+    /// Keeps a signature; another one of the same key for the same component is replaced.
+    async fn put_signature(&self, signature: ComponentSignature) -> Result<(), StoreError>;
+
+    /// Keeps a secret in place of the one there is.
+    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError>;
+
+    /// Deletes a secret. Returns whether there was one.
+    async fn delete_secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Result<bool, StoreError>;
+
+    /// A secret as it is kept.
+    async fn find_secret(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &SecretName,
+    ) -> Result<Option<SealedSecret>, StoreError>;
+
+    /// All secrets without their values, by tenant and name.
+    async fn list_secrets(&self) -> Result<Vec<SecretRecord>, StoreError>;
+
+    /// What tenants used on that day and later, by tenant and day.
+    async fn list_usage(&self, since_day: i64) -> Result<Vec<TenantUsage>, StoreError>;
+}

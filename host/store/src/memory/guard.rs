@@ -1,0 +1,165 @@
+//! Safety in memory: policy, blocks, signatures, secrets, usage.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage, Usage};
+use stepcell_model::id::ComponentDigest;
+use stepcell_model::json::Json;
+use stepcell_model::name::{SecretName, TenantId};
+use stepcell_model::signature::ComponentSignature;
+use stepcell_model::transition::Transition;
+
+use super::MemoryStore;
+use crate::error::StoreError;
+use crate::guard::{GuardState, GuardStore};
+use crate::query::Inserted;
+
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    revision: u64,
+    policy: Option<Json>,
+    blocks: BTreeMap<ComponentDigest, ComponentBlock>,
+    faults: BTreeMap<ComponentDigest, u32>,
+    signatures: BTreeMap<(ComponentDigest, String), ComponentSignature>,
+    secrets: BTreeMap<(Option<TenantId>, SecretName), SealedSecret>,
+    usage: BTreeMap<(Option<TenantId>, i64), Usage>,
+}
+
+impl Guard {
+    pub(super) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn state(&self) -> GuardState {
+        GuardState {
+            revision: self.revision,
+            policy: self.policy.clone(),
+            blocks: self.blocks.values().cloned().collect(),
+            signatures: self.signatures.values().cloned().collect(),
+        }
+    }
+
+    pub(super) fn put_policy(&mut self, policy: Json) {
+        self.revision += 1;
+        self.policy = Some(policy);
+    }
+
+    pub(super) fn insert_block(&mut self, block: ComponentBlock) -> Inserted {
+        if self.blocks.contains_key(&block.digest) {
+            return Inserted::AlreadyThere;
+        }
+        self.revision += 1;
+        self.blocks.insert(block.digest, block);
+        Inserted::New
+    }
+
+    pub(super) fn remove_block(&mut self, digest: &ComponentDigest) -> bool {
+        self.faults.remove(digest);
+        let was_there = self.blocks.remove(digest).is_some();
+        self.revision += u64::from(was_there);
+        was_there
+    }
+
+    pub(super) fn count_host_fault(&mut self, digest: &ComponentDigest) -> u32 {
+        let count = self.faults.entry(*digest).or_default();
+        *count += 1;
+        *count
+    }
+
+    pub(super) fn put_signature(&mut self, signature: ComponentSignature) {
+        self.revision += 1;
+        self.signatures.insert((signature.digest, signature.key.to_string()), signature);
+    }
+
+    pub(super) fn put_secret(&mut self, secret: SealedSecret) {
+        self.revision += 1;
+        self.secrets.insert((secret.record.tenant.clone(), secret.record.name.clone()), secret);
+    }
+
+    pub(super) fn delete_secret(&mut self, tenant: Option<&TenantId>, name: &SecretName) -> bool {
+        let was_there = self.secrets.remove(&(tenant.cloned(), name.clone())).is_some();
+        self.revision += u64::from(was_there);
+        was_there
+    }
+
+    pub(super) fn find_secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Option<SealedSecret> {
+        self.secrets.get(&(tenant.cloned(), name.clone())).cloned()
+    }
+
+    pub(super) fn secrets(&self) -> Vec<SecretRecord> {
+        self.secrets.values().map(|secret| secret.record.clone()).collect()
+    }
+
+    pub(super) fn add_usage(&mut self, transition: &Transition) {
+        if let Some(used) = transition.usage() {
+            let key = (transition.identity.tenant.clone(), transition.day());
+            self.usage.entry(key).or_default().add(&used);
+        }
+    }
+
+    pub(super) fn usage(&self, since_day: i64) -> Vec<TenantUsage> {
+        let since = self.usage.iter().filter(|((_, day), _)| *day >= since_day);
+        since
+            .map(|((tenant, day), usage)| TenantUsage { tenant: tenant.clone(), day: *day, usage: usage.clone() })
+            .collect()
+    }
+}
+
+#[async_trait]
+impl GuardStore for MemoryStore {
+    async fn guard_revision(&self) -> Result<u64, StoreError> {
+        Ok(self.state().guard.revision())
+    }
+
+    async fn load_guard(&self) -> Result<GuardState, StoreError> {
+        Ok(self.state().guard.state())
+    }
+
+    async fn put_policy(&self, policy: Json) -> Result<(), StoreError> {
+        self.state().guard.put_policy(policy);
+        Ok(())
+    }
+
+    async fn insert_block(&self, block: ComponentBlock) -> Result<Inserted, StoreError> {
+        Ok(self.state().guard.insert_block(block))
+    }
+
+    async fn remove_block(&self, digest: &ComponentDigest) -> Result<bool, StoreError> {
+        Ok(self.state().guard.remove_block(digest))
+    }
+
+    async fn count_host_fault(&self, digest: &ComponentDigest) -> Result<u32, StoreError> {
+        Ok(self.state().guard.count_host_fault(digest))
+    }
+
+    async fn put_signature(&self, signature: ComponentSignature) -> Result<(), StoreError> {
+        self.state().guard.put_signature(signature);
+        Ok(())
+    }
+
+    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError> {
+        self.state().guard.put_secret(secret);
+        Ok(())
+    }
+
+    async fn delete_secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Result<bool, StoreError> {
+        Ok(self.state().guard.delete_secret(tenant, name))
+    }
+
+    async fn find_secret(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &SecretName,
+    ) -> Result<Option<SealedSecret>, StoreError> {
+        Ok(self.state().guard.find_secret(tenant, name))
+    }
+
+    async fn list_secrets(&self) -> Result<Vec<SecretRecord>, StoreError> {
+        Ok(self.state().guard.secrets())
+    }
+
+    async fn list_usage(&self, since_day: i64) -> Result<Vec<TenantUsage>, StoreError> {
+        Ok(self.state().guard.usage(since_day))
+    }
+}

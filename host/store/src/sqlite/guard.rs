@@ -1,0 +1,260 @@
+//! Safety in SQL: policy, blocks, signatures, secrets, usage.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage, Usage};
+use stepcell_model::id::ComponentDigest;
+use stepcell_model::json::Json;
+use stepcell_model::name::{SecretName, TenantId};
+use stepcell_model::signature::ComponentSignature;
+use stepcell_model::transition::Transition;
+
+use super::rows::{self, Columns};
+use super::transition::signed;
+use super::{SqliteStore, statements};
+use crate::error::StoreError;
+use crate::guard::{GuardState, GuardStore};
+use crate::query::Inserted;
+
+pub(super) fn revision(connection: &Connection) -> Result<u64, StoreError> {
+    let revision = rows::find(connection, statements::SELECT_GUARD, [], |row| row.count("revision"))?;
+    revision.ok_or_else(|| StoreError::damaged("the row of `guard` is gone"))
+}
+
+pub(super) fn load(connection: &Connection) -> Result<GuardState, StoreError> {
+    let read = |row: &Columns<'_>| Ok((row.count("revision")?, row.json_maybe("policy")?));
+    let found = rows::find(connection, statements::SELECT_GUARD, [], read)?;
+    let (revision, policy) = found.ok_or_else(|| StoreError::damaged("the row of `guard` is gone"))?;
+    Ok(GuardState {
+        revision,
+        policy,
+        blocks: rows::list(connection, statements::SELECT_BLOCKS, [], block)?,
+        signatures: rows::list(connection, statements::SELECT_SIGNATURES, [], signature)?,
+    })
+}
+
+fn block(row: &Columns<'_>) -> Result<ComponentBlock, StoreError> {
+    Ok(ComponentBlock {
+        digest: ComponentDigest::from_bytes(row.value("digest")?),
+        kind: row.word("kind")?,
+        reason: row.value("reason")?,
+        by: row.word_maybe("blocked_by")?,
+        at: row.time("blocked_at")?,
+    })
+}
+
+fn signature(row: &Columns<'_>) -> Result<ComponentSignature, StoreError> {
+    Ok(ComponentSignature {
+        digest: ComponentDigest::from_bytes(row.value("digest")?),
+        key: row.word("key")?,
+        signature: row.value("signature")?,
+    })
+}
+
+/// Tells everybody who keeps what is here at hand that it changed.
+fn raise(connection: &Connection) -> Result<(), StoreError> {
+    connection.prepare_cached(statements::RAISE_GUARD)?.execute([])?;
+    Ok(())
+}
+
+pub(super) fn put_policy(connection: &Connection, policy: &Json) -> Result<(), StoreError> {
+    connection.execute(statements::UPDATE_POLICY, [policy.text()])?;
+    raise(connection)
+}
+
+pub(super) fn insert_block(connection: &Connection, block: &ComponentBlock) -> Result<Inserted, StoreError> {
+    let row = params![
+        block.digest.as_bytes(),
+        block.kind.as_str(),
+        block.reason,
+        block.by.as_ref().map(|by| by.as_str()),
+        block.at.unix_ms(),
+    ];
+    if connection.execute(statements::INSERT_BLOCK, row)? == 0 {
+        return Ok(Inserted::AlreadyThere);
+    }
+    raise(connection)?;
+    Ok(Inserted::New)
+}
+
+pub(super) fn remove_block(connection: &Connection, digest: &ComponentDigest) -> Result<bool, StoreError> {
+    connection.execute(statements::DELETE_HOST_FAULTS, [digest.as_bytes()])?;
+    let was_there = connection.execute(statements::DELETE_BLOCK, [digest.as_bytes()])? > 0;
+    if was_there {
+        raise(connection)?;
+    }
+    Ok(was_there)
+}
+
+pub(super) fn count_host_fault(connection: &Connection, digest: &ComponentDigest) -> Result<u32, StoreError> {
+    Ok(connection.query_row(statements::COUNT_HOST_FAULT, [digest.as_bytes()], |row| row.get(0))?)
+}
+
+pub(super) fn put_signature(connection: &Connection, signature: &ComponentSignature) -> Result<(), StoreError> {
+    let row = params![signature.digest.as_bytes(), signature.key.to_string(), signature.signature];
+    connection.execute(statements::UPSERT_SIGNATURE, row)?;
+    raise(connection)
+}
+
+/// How a tenant stands in a key; instances without one have the empty text, which no tenant is called.
+fn tenant_key(tenant: Option<&TenantId>) -> &str {
+    tenant.map_or("", TenantId::as_str)
+}
+
+fn tenant(row: &Columns<'_>) -> Result<Option<TenantId>, StoreError> {
+    let is_none = row.value::<String>("tenant")?.is_empty();
+    if is_none { Ok(None) } else { row.word("tenant").map(Some) }
+}
+
+fn secret_record(row: &Columns<'_>) -> Result<SecretRecord, StoreError> {
+    Ok(SecretRecord { tenant: tenant(row)?, name: row.word("name")?, updated_at: row.time("updated_at")? })
+}
+
+pub(super) fn put_secret(connection: &Connection, secret: &SealedSecret) -> Result<(), StoreError> {
+    let SecretRecord { tenant, name, updated_at } = &secret.record;
+    let row = params![tenant_key(tenant.as_ref()), name.as_str(), secret.sealed, updated_at.unix_ms()];
+    connection.execute(statements::UPSERT_SECRET, row)?;
+    raise(connection)
+}
+
+pub(super) fn delete_secret(
+    connection: &Connection,
+    tenant: Option<&TenantId>,
+    name: &SecretName,
+) -> Result<bool, StoreError> {
+    let was_there = connection.execute(statements::DELETE_SECRET, [tenant_key(tenant), name.as_str()])? > 0;
+    if was_there {
+        raise(connection)?;
+    }
+    Ok(was_there)
+}
+
+pub(super) fn find_secret(
+    connection: &Connection,
+    tenant: Option<&TenantId>,
+    name: &SecretName,
+) -> Result<Option<SealedSecret>, StoreError> {
+    let read = |row: &Columns<'_>| Ok(SealedSecret { record: secret_record(row)?, sealed: row.value("sealed")? });
+    rows::find(connection, statements::SELECT_SECRET, [tenant_key(tenant), name.as_str()], read)
+}
+
+pub(super) fn list_secrets(connection: &Connection) -> Result<Vec<SecretRecord>, StoreError> {
+    rows::list(connection, statements::SELECT_SECRETS, [], secret_record)
+}
+
+/// Adds what a transition's attempts used to the sums of its tenant's day.
+pub(super) fn add_usage(connection: &Connection, transition: &Transition, used: &Usage) -> Result<(), StoreError> {
+    let (tenant, day) = (tenant_key(transition.identity.tenant.as_ref()), transition.day());
+    let row = params![
+        tenant,
+        day,
+        signed(used.attempts),
+        signed(used.cpu_us),
+        signed(used.guest_us),
+        signed(used.wall_us),
+        signed(used.memory_bytes_peak),
+        signed(used.host_calls),
+        signed(used.bytes_in),
+        signed(used.bytes_out),
+        signed(used.denials),
+        signed(used.http_requests),
+        signed(used.log_lines_dropped),
+    ];
+    connection.prepare_cached(statements::ADD_USAGE)?.execute(row)?;
+    for (code, count) in &used.codes {
+        let row = params![tenant, day, code.as_str(), signed(*count)];
+        connection.prepare_cached(statements::ADD_USAGE_CODE)?.execute(row)?;
+    }
+    Ok(())
+}
+
+pub(super) fn list_usage(connection: &Connection, since_day: i64) -> Result<Vec<TenantUsage>, StoreError> {
+    let mut sums: BTreeMap<_, _> =
+        rows::list(connection, statements::SELECT_USAGE, [since_day], usage)?.into_iter().collect();
+    let code = |row: &Columns<'_>| {
+        Ok(((tenant(row)?, row.value::<i64>("day")?), row.value::<String>("code")?, row.count("count")?))
+    };
+    for (key, code, count) in rows::list(connection, statements::SELECT_USAGE_CODES, [since_day], code)? {
+        sums.entry(key).or_default().codes.insert(code, count);
+    }
+    Ok(sums.into_iter().map(|((tenant, day), usage)| TenantUsage { tenant, day, usage }).collect())
+}
+
+fn usage(row: &Columns<'_>) -> Result<((Option<TenantId>, i64), Usage), StoreError> {
+    let usage = Usage {
+        attempts: row.count("attempts")?,
+        cpu_us: row.count("cpu_us")?,
+        guest_us: row.count("guest_us")?,
+        wall_us: row.count("wall_us")?,
+        memory_bytes_peak: row.count("memory_bytes_peak")?,
+        host_calls: row.count("host_calls")?,
+        bytes_in: row.count("bytes_in")?,
+        bytes_out: row.count("bytes_out")?,
+        denials: row.count("denials")?,
+        http_requests: row.count("http_requests")?,
+        log_lines_dropped: row.count("log_lines_dropped")?,
+        codes: BTreeMap::new(),
+    };
+    Ok(((tenant(row)?, row.value("day")?), usage))
+}
+
+#[async_trait]
+impl GuardStore for SqliteStore {
+    async fn guard_revision(&self) -> Result<u64, StoreError> {
+        self.readers.run(revision).await
+    }
+
+    async fn load_guard(&self) -> Result<GuardState, StoreError> {
+        self.readers.run(load).await
+    }
+
+    async fn put_policy(&self, policy: Json) -> Result<(), StoreError> {
+        self.writer()?.run(move |connection| put_policy(connection, &policy)).await
+    }
+
+    async fn insert_block(&self, block: ComponentBlock) -> Result<Inserted, StoreError> {
+        self.writer()?.run(move |connection| insert_block(connection, &block)).await
+    }
+
+    async fn remove_block(&self, digest: &ComponentDigest) -> Result<bool, StoreError> {
+        let digest = *digest;
+        self.writer()?.run(move |connection| remove_block(connection, &digest)).await
+    }
+
+    async fn count_host_fault(&self, digest: &ComponentDigest) -> Result<u32, StoreError> {
+        let digest = *digest;
+        self.writer()?.run(move |connection| count_host_fault(connection, &digest)).await
+    }
+
+    async fn put_signature(&self, signature: ComponentSignature) -> Result<(), StoreError> {
+        self.writer()?.run(move |connection| put_signature(connection, &signature)).await
+    }
+
+    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError> {
+        self.writer()?.run(move |connection| put_secret(connection, &secret)).await
+    }
+
+    async fn delete_secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Result<bool, StoreError> {
+        let (tenant, name) = (tenant.cloned(), name.clone());
+        self.writer()?.run(move |connection| delete_secret(connection, tenant.as_ref(), &name)).await
+    }
+
+    async fn find_secret(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &SecretName,
+    ) -> Result<Option<SealedSecret>, StoreError> {
+        let (tenant, name) = (tenant.cloned(), name.clone());
+        self.readers.run(move |connection| find_secret(connection, tenant.as_ref(), &name)).await
+    }
+
+    async fn list_secrets(&self) -> Result<Vec<SecretRecord>, StoreError> {
+        self.readers.run(list_secrets).await
+    }
+
+    async fn list_usage(&self, since_day: i64) -> Result<Vec<TenantUsage>, StoreError> {
+        self.readers.run(move |connection| list_usage(connection, since_day)).await
+    }
+}
