@@ -5,12 +5,13 @@
 //! files, network, further processes. It ends when its host does.
 //!
 //! Reading order: `frame` (how they talk), `confine` (what a child gives up), `nursery` (who starts and buries
-//! children), `compiling` (what a child that compiles does).
+//! children), `compiling` (what a child that compiles does). What a child that runs attempts does is in `worker`.
 
 pub(crate) mod compiling;
 pub(crate) mod confine;
 pub(crate) mod frame;
 pub(crate) mod nursery;
+pub(crate) mod stream;
 
 use std::ffi::OsString;
 use std::os::fd::AsFd as _;
@@ -22,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use self::frame::{HELLO_BYTES_MAX, Kind};
 use crate::config::Walls;
+use crate::worker::wire::WorkOrder;
+use crate::worker::within;
 
 /// The first argument of a program that is started as a child of itself.
 const CHILD_ARGUMENT: &str = "stepcell:child";
@@ -84,8 +87,10 @@ pub fn child_main() {
 /// Does a child's work and ends the process. Standard input must be the socket that its host gave it.
 pub fn be_child() -> ! {
     confine::close_inherited_descriptors();
-    let worked = socket().and_then(work);
-    std::process::exit(i32::from(worked.is_err()))
+    let Err(error) = socket().and_then(work) else { std::process::exit(0) };
+    // For the operator's log, if the host asks for it.
+    eprintln!("{error}");
+    std::process::exit(1)
 }
 
 fn socket() -> std::io::Result<UnixStream> {
@@ -97,6 +102,7 @@ fn work(mut socket: UnixStream) -> std::io::Result<()> {
     let hello = frame::read_expected(&mut socket, Kind::Hello, HELLO_BYTES_MAX)?;
     match serde_json::from_slice(&hello)? {
         Role::Compile(order) => compiling::work(&mut socket, &order),
+        Role::Work(order) => within::work(socket, &order),
     }
 }
 
@@ -105,6 +111,8 @@ fn work(mut socket: UnixStream) -> std::io::Result<()> {
 pub(crate) enum Role {
     /// It compiles one component.
     Compile(CompileOrder),
+    /// It runs attempts.
+    Work(WorkOrder),
 }
 
 /// What a child that compiles is held to.
@@ -125,4 +133,14 @@ pub(crate) struct CompileOrder {
 pub(crate) struct Confined {
     /// What this machine's kernel could not do.
     pub(crate) lacking: Vec<String>,
+}
+
+/// Says once what this machine's kernel can not do for the walls around children.
+pub(crate) fn report_lacking(confined: &Confined) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    if !confined.lacking.is_empty() {
+        SAID.call_once(|| {
+            tracing::warn!("child processes are confined without {}: the kernel lacks it", confined.lacking.join(", "));
+        });
+    }
 }

@@ -18,12 +18,13 @@ use crate::cache::ArtifactCache;
 use crate::cell::Cell;
 use crate::child::ChildCommand;
 use crate::child::nursery::Nursery;
-use crate::config::{Compiler, SandboxConfig};
+use crate::config::SandboxConfig;
 use crate::error::SandboxError;
 use crate::turns::{Turns, WAITING_MAX, Whose};
 use crate::wit::bindings::gateway::GatewayComponentPre;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
 use crate::wit::{GATEWAY, STEP};
+use crate::worker::pool::Workers;
 
 /// How many components are compiled at once, over all tenants. Two, so that one who keeps the compiler busy is not in
 /// everybody's way; each takes up to 2 GiB.
@@ -32,41 +33,76 @@ const AT_ONCE_MAX: usize = 2;
 /// Prepares components.
 pub(crate) struct Preparer {
     engine: Engine,
-    linker: Linker<Cell>,
     cache: Option<ArtifactCache>,
     turns: Arc<Turns>,
     outside: Option<(Outside, Arc<Nursery>)>,
+    place: Place,
+}
+
+/// Where components are run.
+pub(crate) enum Place {
+    /// In this process.
+    Here(Box<Linker<Cell>>),
+    /// In worker processes.
+    Workers(Arc<Workers>),
 }
 
 /// A component that is ready to run.
 pub(crate) struct Ready {
-    /// The component as whatever it exports.
-    pub(crate) linked: Linked,
-    /// The size of its compiled code, in bytes.
+    /// Its code.
+    pub(crate) code: Code,
+    /// The size of its code, in bytes.
     pub(crate) artifact_bytes: u64,
 }
 
+/// The code of a component, in a form for the place where it is run.
+pub(crate) enum Code {
+    /// In this process.
+    Here(Linked),
+    /// For workers, who load it themselves.
+    Workers(Arc<[u8]>),
+}
+
+/// Why code can not be run.
+#[derive(Debug)]
+pub(crate) enum NotReady {
+    /// It is no code of this runtime.
+    Damaged(String),
+    /// The component does not fit.
+    Refused(Refusal),
+    /// The worker that tried it is gone.
+    Died(String),
+}
+
 impl Preparer {
-    /// Sets up what compiling needs.
+    /// Sets up what compiling needs. `workers` run what is prepared; without them this process does.
     ///
     /// # Errors
     /// [`SandboxError`], for the operator.
-    pub(crate) fn new(config: &SandboxConfig, engine: &Engine) -> Result<Self, SandboxError> {
+    pub(crate) fn new(
+        config: &SandboxConfig,
+        engine: &Engine,
+        outside: Option<(ChildCommand, Arc<Nursery>)>,
+        workers: Option<Arc<Workers>>,
+    ) -> Result<Self, SandboxError> {
         config.compile_limits.check()?;
-        let command = match &config.compiler {
-            Compiler::Any => ChildCommand::find_this_program(),
-            Compiler::Child(command) => Some(command.clone()),
-            Compiler::InProcess => None,
+        let outside = outside.map(|(command, nursery)| {
+            (Outside { command, limits: config.compile_limits, walls: config.walls }, nursery)
+        });
+        let place = match workers {
+            Some(workers) => Place::Workers(workers),
+            None => {
+                let linker =
+                    new_linker(engine).map_err(|error| SandboxError::Runtime { reason: format!("{error:#}") })?;
+                Place::Here(Box::new(linker))
+            }
         };
-        let runtime = |error: std::io::Error| SandboxError::Runtime { reason: error.to_string() };
-        let nursery = command.is_some().then(Nursery::open).transpose().map_err(runtime)?.map(Arc::new);
-        let outside = |command| Outside { command, limits: config.compile_limits, walls: config.walls };
         Ok(Self {
             engine: engine.clone(),
-            linker: new_linker(engine)?,
             cache: config.cache_dir.as_deref().map(|dir| ArtifactCache::open(dir, config, engine)).transpose()?,
             turns: Turns::new(AT_ONCE_MAX),
-            outside: command.map(outside).zip(nursery),
+            outside,
+            place,
         })
     }
 
@@ -81,56 +117,80 @@ impl Preparer {
         bytes: Arc<[u8]>,
     ) -> Result<Ready, Refusal> {
         let (preparer, component) = (Arc::clone(&self), Arc::clone(&bytes));
-        if let Some(ready) = blocking(move || preparer.load(digest, &component)).await? {
-            return Ok(ready);
+        let cached = blocking(move || preparer.load(digest, &component)).await?;
+        if let Some(artifact) = cached {
+            match self.make_ready(&whose, digest, artifact).await {
+                Ok(ready) => return Ok(ready),
+                Err(NotReady::Refused(refusal)) => return Err(refusal),
+                Err(NotReady::Damaged(reason) | NotReady::Died(reason)) => {
+                    tracing::warn!(%digest, "a compiled component in the cache can not be loaded: {reason}");
+                }
+            }
         }
-        let turn = self.turns.take(whose).await.map_err(|_| Refusal::Busy { waiting_max: WAITING_MAX })?;
-        blocking(move || {
+        let turn = self.turns.take(whose.clone()).await.map_err(|_| Refusal::Busy { waiting_max: WAITING_MAX })?;
+        let preparer = Arc::clone(&self);
+        let artifact = blocking(move || {
             // Kept until the work is done, also where nobody waits for it any more.
             let _turn = turn;
-            self.compile(digest, &bytes)
+            preparer.compile(&bytes)
         })
-        .await
+        .await?;
+        let ready = self.make_ready(&whose, digest, Arc::clone(&artifact)).await.map_err(|reason| match reason {
+            NotReady::Refused(refusal) => refusal,
+            NotReady::Damaged(reason) => Refusal::Compile { reason: excerpt(&reason) },
+            NotReady::Died(reason) => Refusal::Host { reason: excerpt(&reason) },
+        })?;
+        blocking(move || {
+            self.cache.iter().for_each(|cache| cache.save(digest, &artifact));
+            Ok(())
+        })
+        .await?;
+        Ok(ready)
     }
 
-    /// Ends what is under way in child processes.
-    pub(crate) fn close(&self) {
-        if let Some((_, nursery)) = &self.outside {
-            nursery.close();
-        }
-    }
-
-    fn load(&self, digest: ComponentDigest, bytes: &[u8]) -> Result<Option<Ready>, Refusal> {
+    fn load(&self, digest: ComponentDigest, bytes: &[u8]) -> Result<Option<Arc<[u8]>>, Refusal> {
         let found = ComponentDigest::of(bytes);
         if found != digest {
             return Err(Refusal::Digest { found, expected: digest });
         }
-        let Some(artifact) = self.cache.as_ref().and_then(|cache| cache.load(digest)) else { return Ok(None) };
-        match deserialize(&self.engine, &artifact) {
-            Ok(component) => self.link(&component, artifact.len()).map(Some),
-            Err(error) => {
-                tracing::warn!(%digest, "a compiled component in the cache can not be loaded: {error:#}");
-                Ok(None)
-            }
-        }
+        Ok(self.cache.as_ref().and_then(|cache| cache.load(digest)).map(Into::into))
     }
 
-    fn compile(&self, digest: ComponentDigest, bytes: &[u8]) -> Result<Ready, Refusal> {
+    fn compile(&self, bytes: &[u8]) -> Result<Arc<[u8]>, Refusal> {
         inspect(bytes)?;
         let artifact = match &self.outside {
             Some((outside, nursery)) => outside.compile(nursery, bytes)?,
             None => compile_here(&self.engine, bytes)?,
         };
-        let component = deserialize(&self.engine, &artifact).map_err(|error| refused(&error))?;
-        let ready = self.link(&component, artifact.len())?;
-        if let Some(cache) = &self.cache {
-            cache.save(digest, &artifact);
-        }
-        Ok(ready)
+        Ok(artifact.into())
     }
 
-    fn link(&self, component: &Component, artifact_bytes: usize) -> Result<Ready, Refusal> {
-        Ok(Ready { linked: link(&self.linker, component)?, artifact_bytes: artifact_bytes as u64 })
+    /// Loads and links the code where it will be run.
+    async fn make_ready(
+        self: &Arc<Self>,
+        whose: &Whose,
+        digest: ComponentDigest,
+        artifact: Arc<[u8]>,
+    ) -> Result<Ready, NotReady> {
+        let artifact_bytes = artifact.len() as u64;
+        let code = match &self.place {
+            Place::Workers(workers) => {
+                workers.try_code(whose.clone(), digest, &artifact).await?;
+                Code::Workers(artifact)
+            }
+            Place::Here(_) => {
+                let preparer = Arc::clone(self);
+                let linked = tokio::task::spawn_blocking(move || preparer.link_here(&artifact)).await;
+                Code::Here(linked.map_err(|error| NotReady::Died(error.to_string()))??)
+            }
+        };
+        Ok(Ready { code, artifact_bytes })
+    }
+
+    fn link_here(&self, artifact: &[u8]) -> Result<Linked, NotReady> {
+        let Place::Here(linker) = &self.place else { unreachable!("only what runs here is linked here") };
+        let component = deserialize(&self.engine, artifact).map_err(|error| NotReady::Damaged(format!("{error:#}")))?;
+        link(linker, &component).map_err(|reason| NotReady::Refused(Refusal::Link { reason: excerpt(&reason) }))
     }
 }
 
@@ -152,7 +212,7 @@ fn refused(error: &wasmtime::Error) -> Refusal {
     reason = "precompiled code is native code; it comes from a compiler of this host just now, or from its cache with a \
               seal that only this host makes"
 )]
-fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
+pub(crate) fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes are a whole artifact that this host's own compiler made of a component under the same settings.
     unsafe { Component::deserialize(engine, artifact) }
 }
@@ -187,25 +247,26 @@ impl Linked {
 ///
 /// Toolchains leave imports in that no code calls, so a capability is refused inside its functions, never by a missing
 /// import.
-fn new_linker(engine: &Engine) -> Result<Linker<Cell>, SandboxError> {
+pub(crate) fn new_linker(engine: &Engine) -> wasmtime::Result<Linker<Cell>> {
     let mut linker = Linker::new(engine);
-    let added = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
-        .and_then(|()| wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker))
-        .and_then(|()| StepComponent::add_to_linker::<_, HasSelf<_>>(&mut linker, |cell| cell));
-    added.map_err(|error| SandboxError::Runtime { reason: format!("{error:#}") })?;
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    StepComponent::add_to_linker::<_, HasSelf<_>>(&mut linker, |cell| cell)?;
     Ok(linker)
 }
 
 /// Looks up everything that the component imports and exports.
-fn link(linker: &Linker<Cell>, component: &Component) -> Result<Linked, Refusal> {
-    let refused = |reason: &str| Refusal::Link { reason: excerpt(reason) };
-    let failed = |error: wasmtime::Error| refused(&format!("{error:#}"));
+///
+/// # Errors
+/// What does not fit, in the runtime's words.
+pub(crate) fn link(linker: &Linker<Cell>, component: &Component) -> Result<Linked, String> {
+    let failed = |error: wasmtime::Error| format!("{error:#}");
     let exports = |interface: &str| component.get_export_index(None, interface).is_some();
     let linked = linker.instantiate_pre(component).map_err(failed)?;
     let step = exports(STEP).then(|| StepComponentPre::new(linked.clone())).transpose().map_err(failed)?;
     let gateway = exports(GATEWAY).then(|| GatewayComponentPre::new(linked)).transpose().map_err(failed)?;
     if step.is_none() && gateway.is_none() {
-        return Err(refused(&format!("it exports neither `{STEP}` nor `{GATEWAY}`")));
+        return Err(format!("it exports neither `{STEP}` nor `{GATEWAY}`"));
     }
     Ok(Linked { step, gateway })
 }

@@ -86,6 +86,8 @@ pub struct SandboxConfig {
     pub prepared_bytes_max: u64,
     /// Where components are compiled.
     pub compiler: Compiler,
+    /// Where attempts run.
+    pub isolation: Isolation,
     /// What compiling one component in a child process may use up.
     pub compile_limits: CompileLimits,
     /// Walls to leave away, for measuring what they cost.
@@ -103,6 +105,29 @@ pub enum Compiler {
     Child(ChildCommand),
     /// In this process: only for components that are trusted not to be made to be hard to compile.
     InProcess,
+}
+
+impl SandboxConfig {
+    /// How a child that compiles is started, if one is to.
+    pub(crate) fn compiler_command(&self) -> Option<ChildCommand> {
+        match (&self.compiler, &self.isolation) {
+            (Compiler::Child(command), _) | (Compiler::Any, Isolation::Process(command)) => Some(command.clone()),
+            (Compiler::Any, Isolation::Thread) => ChildCommand::find_this_program(),
+            (Compiler::InProcess, _) => None,
+        }
+    }
+}
+
+/// Where attempts run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// In cells of this process.
+    #[default]
+    Thread,
+    /// In cells of child processes without files, network, keys or database, started like this. Whoever breaks out of
+    /// a cell, or brings its process down, has cost one attempt. Components are compiled in such processes, too, unless
+    /// another [`Compiler`] is set.
+    Process(ChildCommand),
 }
 
 /// The least memory that a child can compile anything in, with its own code, in bytes of address space.
@@ -177,6 +202,7 @@ impl Default for SandboxConfig {
             prepared_max: PREPARED_MAX,
             prepared_bytes_max: PREPARED_BYTES_MAX,
             compiler: Compiler::default(),
+            isolation: Isolation::default(),
             compile_limits: CompileLimits::default(),
             walls: Walls::default(),
         }
@@ -188,6 +214,8 @@ impl Default for SandboxConfig {
 pub(crate) enum EngineUse {
     /// Running that many cells at once, in the host's own process.
     Cells(u32),
+    /// Running one cell at a time in a worker process, which has no files to look at its memory through.
+    Worker,
     /// Compiling alone: nothing is reserved for cells.
     Compile,
 }
@@ -228,6 +256,11 @@ fn turn_off_what_steps_do_not_need(config: &mut Config) {
 fn allocation(engine_use: EngineUse) -> InstanceAllocationStrategy {
     match engine_use {
         EngineUse::Cells(cells) => InstanceAllocationStrategy::Pooling(pool(cells)),
+        EngineUse::Worker => {
+            let mut pool = pool(1);
+            pool.pagemap_scan(Enabled::No);
+            InstanceAllocationStrategy::Pooling(pool)
+        }
         EngineUse::Compile => InstanceAllocationStrategy::OnDemand,
     }
 }

@@ -16,6 +16,7 @@ mod child;
 mod clock;
 mod compile;
 mod config;
+mod entry;
 mod epoch;
 mod error;
 mod http;
@@ -30,10 +31,11 @@ mod stdio;
 mod trap;
 mod turns;
 mod wit;
+mod worker;
 
 pub use cache::random_host_key;
 pub use child::{ChildCommand, be_child, child_main};
-pub use config::{CompileLimits, Compiler, SandboxConfig};
+pub use config::{CompileLimits, Compiler, Isolation, SandboxConfig};
 #[doc(hidden)]
 pub use config::{Wall, Walls};
 pub use error::SandboxError;

@@ -1,40 +1,44 @@
 //! The sandbox: what the rest of the host calls.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use stepcell_admission::{ComponentFacts, Refusal, inspect};
-use stepcell_model::attempt::{
-    AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, HostFault, StepCall,
-};
+use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::{StepName, TenantId};
 use stepcell_outbound::{HttpOutbound, Outbound};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
 use crate::cell::CellHost;
-use crate::compile::{Preparer, Ready};
-use crate::config::{CELLS_MAX, EngineUse, SandboxConfig, engine_config};
-use crate::epoch::{Running, Ticker};
+use crate::child::nursery::Nursery;
+use crate::compile::{Code, Preparer};
+use crate::config::{CELLS_MAX, EngineUse, Isolation, SandboxConfig, engine_config};
+use crate::entry::{Entry, Report, enter};
+use crate::epoch::Ticker;
 use crate::error::SandboxError;
 use crate::prepared::Prepared;
-use crate::{attempt, runtime_version};
+use crate::runtime_version;
+use crate::worker::pool::Workers;
 
 /// Checks, compiles and runs components.
 ///
 /// One per host: it owns a pool of cells, a thread that ticks, and the compiled components.
 pub struct Sandbox {
-    host: CellHost,
+    runs: Runs,
+    outbound: Arc<dyn Outbound>,
     preparer: Arc<Preparer>,
     prepared: Arc<Prepared>,
     cells: Semaphore,
-    ticker: Ticker,
+    nursery: Option<Arc<Nursery>>,
+}
+
+/// Where attempts run.
+enum Runs {
+    Here { engine: Engine, ticker: Ticker },
+    Workers(Arc<Workers>),
 }
 
 impl Sandbox {
@@ -58,24 +62,43 @@ impl Sandbox {
         }
         runtime_version::check()?;
         let runtime = |reason: String| SandboxError::Runtime { reason };
-        let cells_max = EngineUse::Cells(u32::try_from(cells).unwrap_or(u32::MAX));
+        let engine_use = match config.isolation {
+            Isolation::Thread => EngineUse::Cells(u32::try_from(cells).unwrap_or(u32::MAX)),
+            Isolation::Process(_) => EngineUse::Compile,
+        };
         let engine =
-            Engine::new(&engine_config(cells_max, &config.walls)).map_err(|error| runtime(format!("{error:#}")))?;
-        let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
+            Engine::new(&engine_config(engine_use, &config.walls)).map_err(|error| runtime(format!("{error:#}")))?;
+        let compiler = config.compiler_command();
+        let needs_children = compiler.is_some() || config.isolation != Isolation::Thread;
+        let nursery = needs_children.then(Nursery::open).transpose().map_err(|error| runtime(error.to_string()))?;
+        let nursery = nursery.map(Arc::new);
+        let workers = match (&config.isolation, &nursery) {
+            (Isolation::Process(command), Some(nursery)) => {
+                Some(Workers::new(Arc::clone(nursery), command.clone(), config.walls, cells))
+            }
+            (Isolation::Process(_) | Isolation::Thread, _) => None,
+        };
         let outbound = HttpOutbound::new("").map_err(|error| runtime(error.to_string()))?;
         Ok(Self {
-            preparer: Arc::new(Preparer::new(config, &engine)?),
+            preparer: Arc::new(Preparer::new(config, &engine, compiler.zip(nursery.clone()), workers.clone())?),
             prepared: Arc::new(Prepared::new(config)),
             cells: Semaphore::new(cells),
-            ticker,
-            host: CellHost { engine, outbound: Arc::new(outbound) },
+            outbound: Arc::new(outbound),
+            nursery,
+            runs: match workers {
+                Some(workers) => Runs::Workers(workers),
+                None => {
+                    let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
+                    Runs::Here { engine, ticker }
+                }
+            },
         })
     }
 
     /// Has the requests of steps sent by `outbound`, in place of one with the system's resolver and Mozilla's roots.
     #[must_use]
     pub fn with_outbound(mut self, outbound: Arc<dyn Outbound>) -> Self {
-        self.host.outbound = outbound;
+        self.outbound = outbound;
         self
     }
 
@@ -126,17 +149,7 @@ impl Sandbox {
     ///
     /// Never fails and never panics: whatever happens is in the report. Dropping the future stops the attempt.
     pub async fn run(&self, call: StepCall) -> AttemptReport {
-        let ready = match self.find(&call.component) {
-            Ok(ready) => ready,
-            Err(failure) => return failed_attempt(failure),
-        };
-        let step = match ready.linked.step() {
-            Ok(step) => step,
-            Err(failure) => return failed_attempt(failure),
-        };
-        let _admission = self.enter().await;
-        let attempt = attempt::run(&self.host, step, call);
-        caught(attempt).await.unwrap_or_else(broken_attempt)
+        self.enter(call, Entry::Step).await.into_attempt()
     }
 
     /// Asks a gateway which of `targets` to follow, in a fresh cell, as soon as one is free.
@@ -146,52 +159,48 @@ impl Sandbox {
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
-        let ready = match self.find(&call.component) {
-            Ok(ready) => ready,
-            Err(failure) => return failed_attempt(failure),
-        };
-        let gateway = match ready.linked.gateway() {
-            Ok(gateway) => gateway,
-            Err(failure) => return failed_attempt(failure),
-        };
-        let _admission = self.enter().await;
-        let attempt = attempt::run_gateway(&self.host, gateway, call, &targets);
-        caught(attempt).await.unwrap_or_else(broken_attempt)
+        self.enter(call, Entry::Gateway(targets)).await.into_attempt()
     }
 
     /// Calls `on-failure` of a step that has failed for good, in a fresh cell, as soon as one is free.
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_failure_hook(&self, call: StepCall, failure: &Failure) -> HookReport {
-        let ready = match self.find(&call.component) {
-            Ok(ready) => ready,
-            Err(failure) => return failed_hook(failure),
-        };
-        let step = match ready.linked.step() {
-            Ok(step) => step,
-            Err(failure) => return failed_hook(failure),
-        };
-        let _admission = self.enter().await;
-        let hook = attempt::run_failure_hook(&self.host, step, call, failure);
-        caught(hook).await.unwrap_or_else(broken_hook)
+        self.enter(call, Entry::FailureHook(failure.clone())).await.into_hook()
     }
 
-    /// The component, or the failure of an attempt that comes before it is ready.
-    fn find(&self, digest: &ComponentDigest) -> Result<Arc<Ready>, Failure> {
-        let unprepared = || format!("The component {digest} is not ready on this host.");
-        self.prepared.find(digest).ok_or_else(|| Failure::engine(EngineCode::Host, unprepared()))
-    }
-
-    /// Waits for a free cell. The pool's own limit is a hard failure, so nobody gets past this one.
-    async fn enter(&self) -> (Option<SemaphorePermit<'_>>, Running<'_>) {
-        // The semaphore is never closed, so there always is a permit.
-        (self.cells.acquire().await.ok(), self.ticker.keep_ticking())
+    /// Enters a fresh cell, as soon as one is free.
+    async fn enter(&self, call: StepCall, entry: Entry) -> Report {
+        let Some(ready) = self.prepared.find(&call.component) else {
+            let unprepared = format!("The component {} is not ready on this host.", call.component);
+            return entry.failed(Failure::engine(EngineCode::Host, unprepared));
+        };
+        // The pool's own limit is a hard failure, so nobody gets past this one. It is never closed.
+        let _free = self.cells.acquire().await.ok();
+        match (&self.runs, &ready.code) {
+            (Runs::Here { engine, ticker }, Code::Here(linked)) => {
+                let _ticking = ticker.keep_ticking();
+                let host = CellHost { engine: engine.clone(), outbound: Arc::clone(&self.outbound) };
+                enter(&host, linked, call, &entry).await
+            }
+            (Runs::Workers(workers), Code::Workers(artifact)) => {
+                workers.enter(artifact, &call, &entry, &self.outbound).await
+            }
+            (Runs::Here { .. }, Code::Workers(_)) | (Runs::Workers(_), Code::Here(_)) => {
+                unreachable!("components are prepared for the place where they are run")
+            }
+        }
     }
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.preparer.close();
+        if let Runs::Workers(workers) = &self.runs {
+            workers.close();
+        }
+        if let Some(nursery) = &self.nursery {
+            nursery.close();
+        }
     }
 }
 
@@ -199,43 +208,4 @@ impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox").field("cells_free", &self.cells.available_permits()).finish_non_exhaustive()
     }
-}
-
-/// Runs a future and turns a panic of the host into a value. The future is not polled again after one.
-async fn caught<F: Future>(future: F) -> Result<F::Output, HostFault> {
-    let mut future = pin!(future);
-    poll_fn(|waker| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(waker))) {
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(Err(HostFault::Panicked)),
-    })
-    .await
-}
-
-fn failed_attempt(failure: Failure) -> AttemptReport {
-    AttemptReport {
-        outcome: AttemptOutcome::Failed(failure),
-        writes: ContextWrites::new(),
-        hook_failure: None,
-        trace: AttemptTrace::default(),
-    }
-}
-
-/// The report of an attempt that broke the host's side.
-fn broken_attempt(fault: HostFault) -> AttemptReport {
-    let failure = Failure::engine(EngineCode::Host, "The host could not run the step.");
-    AttemptReport { trace: broken_trace(fault), ..failed_attempt(failure) }
-}
-
-fn broken_hook(fault: HostFault) -> HookReport {
-    let failure = Failure::engine(EngineCode::Host, "The host could not run the step's hook.");
-    HookReport { trace: broken_trace(fault), ..failed_hook(failure) }
-}
-
-fn broken_trace(fault: HostFault) -> AttemptTrace {
-    AttemptTrace { host_fault: Some(fault), ..AttemptTrace::default() }
-}
-
-fn failed_hook(failure: Failure) -> HookReport {
-    HookReport { writes: ContextWrites::new(), failure: Some(failure), trace: AttemptTrace::default() }
 }

@@ -54,6 +54,18 @@ kinds! {
     Refused = 5,
     /// From a child: the compiler panicked.
     Panicked = 6,
+    /// To a worker: code to load.
+    Load = 7,
+    /// From a worker: what came of it.
+    Loaded = 8,
+    /// To a worker: enter a cell.
+    Enter = 9,
+    /// From a worker: what came of it.
+    Left = 10,
+    /// From a worker: send a request for the cell.
+    HttpAsked = 11,
+    /// To a worker: what came of it.
+    HttpAnswered = 12,
 }
 
 /// Reads and checks the head of a frame.

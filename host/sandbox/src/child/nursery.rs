@@ -90,6 +90,11 @@ impl Drop for Nursery {
 }
 
 impl ChildProcess {
+    /// Whether the child has not ended yet.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
     /// Kills the child if it still lives, and says how it ended. Waits until it is gone.
     pub(crate) fn end(mut self) -> io::Result<Ended> {
         let mut child = self.child.take().expect("only this and dropping take it, and each takes the whole");

@@ -12,7 +12,7 @@ use stepcell_admission::{Refusal, excerpt};
 
 use crate::child::frame::{self, ANSWER_BYTES_MAX, ARTIFACT_BYTES_MAX, Kind};
 use crate::child::nursery::{ChildProcess, Ended, Nursery};
-use crate::child::{ChildCommand, CompileOrder, Confined, Role};
+use crate::child::{ChildCommand, CompileOrder, Role, report_lacking};
 use crate::config::{COMPILE_MEMORY_BYTES_LEAST, CompileLimits, Walls};
 
 /// How much more it may have for each byte of the component. Cranelift takes 20 to 30.
@@ -102,16 +102,6 @@ fn talk(socket: &UnixStream, order: &CompileOrder, component: &[u8], until: Inst
         (Kind::Refused, reason) => Ok(Said::Refused(excerpt(&String::from_utf8_lossy(&reason)))),
         (Kind::Panicked, _) => Ok(Said::Panicked),
         (kind, _) => Err(frame::malformed(format!("a child that compiles answers with {kind:?}"))),
-    }
-}
-
-/// Says once what this machine's kernel can not do for the walls around children.
-pub(crate) fn report_lacking(confined: &Confined) {
-    static SAID: std::sync::Once = std::sync::Once::new();
-    if !confined.lacking.is_empty() {
-        SAID.call_once(|| {
-            tracing::warn!("child processes are confined without {}: the kernel lacks it", confined.lacking.join(", "));
-        });
     }
 }
 

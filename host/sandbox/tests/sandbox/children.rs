@@ -39,7 +39,7 @@ pub(crate) fn child() -> ChildCommand {
 }
 
 /// A child that does what a shell says.
-fn shell(script: &str) -> ChildCommand {
+pub(crate) fn shell(script: &str) -> ChildCommand {
     ChildCommand::new("/bin/sh").arg("-c").arg(script)
 }
 
@@ -221,7 +221,7 @@ fn limits_within_which_nothing_can_be_compiled_are_refused() {
 }
 
 /// Runs one test of this program in a process of its own, where it can count what is its own.
-fn alone(name: &str) -> bool {
+pub(crate) fn alone(name: &str) -> bool {
     const IS_ALONE: &str = "STEPCELL_TEST_ALONE";
     if std::env::var_os(IS_ALONE).is_some() {
         return true;
@@ -232,11 +232,11 @@ fn alone(name: &str) -> bool {
     false
 }
 
-fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-fn children() -> String {
+pub(crate) fn children() -> String {
     let threads = fs::read_dir("/proc/self/task").unwrap().map(|entry| entry.unwrap().path().join("children"));
     threads.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
 }

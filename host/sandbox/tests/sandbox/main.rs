@@ -18,3 +18,4 @@ mod preparing;
 #[allow(dead_code, reason = "shared with the tests of outbound HTTP, which need more of it")]
 #[path = "../../../outbound/tests/outbound/kit/server.rs"]
 mod server;
+mod workers;
