@@ -1,9 +1,10 @@
 //! The manifest that the SDK puts inside a component: its name, version, summary and schemas.
 
 use stepcell_model::json::Json;
-use wasmparser::{Parser, Payload};
+use wasmparser::Payload;
 
 use crate::refusal::{Refusal, excerpt};
+use crate::structure::parser;
 
 /// The custom section's name.
 const SECTION: &str = "stepcell:manifest";
@@ -16,7 +17,7 @@ const MANIFEST_BYTES_MAX: usize = 64 << 10;
 /// # Errors
 /// [`Refusal::Manifest`] if there is one that is no JSON object, or too large; [`Refusal::Unreadable`].
 pub(crate) fn find(bytes: &[u8]) -> Result<Option<Json>, Refusal> {
-    for payload in Parser::new(0).parse_all(bytes) {
+    for payload in parser().parse_all(bytes) {
         let payload = payload.map_err(|error| Refusal::Unreadable { reason: excerpt(error.message()) })?;
         if let Payload::CustomSection(section) = payload
             && section.name() == SECTION

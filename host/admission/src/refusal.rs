@@ -2,6 +2,8 @@
 
 use stepcell_model::id::ComponentDigest;
 
+use crate::structure::Bound;
+
 /// Why a component is not let in: what was found, what was expected, what to do. For whoever pushes it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -34,14 +36,23 @@ pub enum Refusal {
         reason: String,
     },
     /// The component is too much to compile.
-    #[error("the component has {found} {what}, and may have {max}; split the step, or leave out what it does not need")]
+    #[error(
+        "the component has {found} {}, and may have {} (`{}`); split the step, or leave out what it does not need",
+        bound.what, bound.max, bound.name
+    )]
     TooComplex {
-        /// What there is too much of.
-        what: &'static str,
+        /// What there is too much of, and how much there may be.
+        bound: Bound,
         /// How much was found, counting no further than needed.
-        found: usize,
-        /// How much there may be.
-        max: usize,
+        found: u64,
+    },
+    /// What the component expands to can not be told from the component alone.
+    #[error(
+        "the component instantiates {what} that it is given from outside, so that what it takes can not be counted; put them inside"
+    )]
+    Uncountable {
+        /// What it instantiates.
+        what: &'static str,
     },
     /// The component implements none of the contract's interfaces.
     #[error(
@@ -100,7 +111,7 @@ pub enum Refusal {
     },
     /// The component imports something that no host gives.
     #[error(
-        "the component imports `{import}`, which this host does not offer; it offers `stepcell:step` {host_version} and WASI 0.2 without HTTP; remove the call"
+        "the component imports `{import}`, which this host does not offer; it offers `stepcell:step` {host_version} and WASI 0.2; remove the call"
     )]
     UnknownImport {
         /// The import.
@@ -168,6 +179,51 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Every code that a refusal may have, and what it means, for documents and counters.
+    pub const CODES: &'static [(&'static str, &'static str)] = &[
+        ("admission.size", "the file is larger than a component may be"),
+        ("admission.format", "the file is no component, or can not be read as one"),
+        ("admission.structure", "there is too much to compile or to hold, once all that is asked for is counted"),
+        ("admission.contract", "an import or an export is not as the contract has it"),
+        ("admission.manifest", "what the component says of itself is damaged"),
+        ("admission.digest", "the bytes are not those that the digest names"),
+        ("admission.compile", "it does not compile, or not within the limits of compiling"),
+        ("admission.busy", "too many components of the same tenant wait to be compiled"),
+        ("admission.link", "it does not fit what this host provides"),
+        ("admission.host", "the host could not finish the check; this is no fault of the component"),
+    ];
+
+    /// The refusal's stable code, one of [`Self::CODES`].
+    ///
+    /// # Examples
+    /// ```
+    /// use stepcell_admission::Refusal;
+    ///
+    /// assert_eq!(Refusal::NotWasm.code(), "admission.format");
+    /// ```
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "admission.size",
+            Self::NotWasm | Self::CoreModule | Self::WitPackage | Self::Unreadable { .. } => "admission.format",
+            Self::TooComplex { .. } | Self::Uncountable { .. } => "admission.structure",
+            Self::NoStep { .. }
+            | Self::MissingFunctions { .. }
+            | Self::Signature { .. }
+            | Self::UnknownFunction { .. }
+            | Self::OtherVersion { .. }
+            | Self::UnknownImport { .. } => "admission.contract",
+            Self::Manifest { .. } => "admission.manifest",
+            Self::Digest { .. } => "admission.digest",
+            Self::Compile { .. } | Self::CompileLimit { .. } | Self::CompileCrash { .. } => "admission.compile",
+            Self::Busy { .. } => "admission.busy",
+            Self::Link { .. } => "admission.link",
+            Self::Host { .. } => "admission.host",
+        }
+    }
+}
+
 /// The longest text of a stranger that a message quotes, in bytes. Protects logs and whoever reads them.
 const EXCERPT_BYTES_MAX: usize = 400;
 
@@ -188,4 +244,30 @@ pub(crate) fn signature_excerpt(text: &str) -> String {
 fn cut(text: &str, bytes_max: usize) -> String {
     let cut = &text[..text.floor_char_boundary(bytes_max)];
     if cut.len() < text.len() { format!("{cut}…") } else { cut.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_one_of_the_codes_that_are_listed() {
+        let reason = String::new;
+        let of = [
+            Refusal::TooLarge { size_bytes: 2, max_bytes: 1 },
+            Refusal::NotWasm,
+            Refusal::TooComplex { bound: Bound::FUNCTIONS, found: 100_001 },
+            Refusal::NoStep { found: reason(), expected: reason() },
+            Refusal::Manifest { reason: reason() },
+            Refusal::Digest { found: ComponentDigest::of(b"a"), expected: ComponentDigest::of(b"b") },
+            Refusal::Compile { reason: reason() },
+            Refusal::Busy { waiting_max: 1 },
+            Refusal::Link { reason: reason() },
+            Refusal::Host { reason: reason() },
+        ];
+
+        let codes: Vec<_> = of.iter().map(Refusal::code).collect();
+
+        assert_eq!(codes, Refusal::CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());
+    }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use stepcell_model::host_key::HostKey;
 use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
 use crate::error::EngineError;
+use crate::guard::Guard;
 use crate::native::{HostRunner, HostSteps};
 use crate::registry::WorkflowRegistry;
 use crate::runner::StepRunner;
@@ -34,12 +36,14 @@ pub struct EngineOptions {
     pub concurrency: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What secrets are encrypted with; without it there are none.
+    pub host_key: Option<HostKey>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { concurrency: cores * 16, clock: Arc::new(SystemClock) }
+        Self { concurrency: cores * 16, clock: Arc::new(SystemClock), host_key: None }
     }
 }
 
@@ -53,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn WorkflowStore>,
     pub(crate) runner: Arc<dyn StepRunner>,
     pub(crate) registry: WorkflowRegistry,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
@@ -85,11 +90,13 @@ impl WorkflowEngine {
         let steps = Arc::new(HostSteps::default());
         let runner: Arc<dyn StepRunner> = Arc::new(HostRunner { steps: Arc::clone(&steps), cells: runner });
         let clock = Arc::clone(&options.clock);
-        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock);
+        let guard = Arc::new(Guard::new(Arc::clone(&store), options.host_key.as_ref()));
+        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock, Arc::clone(&guard));
         let inner = Inner {
             store,
             runner,
             registry,
+            guard,
             clock: options.clock,
             permits: Arc::new(Semaphore::new(options.concurrency.max(1))),
             hot: Mutex::default(),

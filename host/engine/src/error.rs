@@ -1,9 +1,10 @@
 //! Everything that a call to the engine can be refused for.
 
 use semver::Version;
+use stepcell_model::component::Capability;
 use stepcell_model::failure::Failure;
 use stepcell_model::id::{InstanceId, TaskId};
-use stepcell_model::name::{ComponentName, StepName, UserId, WorkflowName};
+use stepcell_model::name::{ComponentName, SecretName, StepName, UserId, WorkflowName};
 use stepcell_model::problem::Problems;
 use stepcell_model::schema::FieldError;
 use stepcell_model::status::WorkflowStatus;
@@ -75,6 +76,20 @@ pub enum EngineError {
         what: String,
         /// What is wrong and what to do.
         reason: String,
+    },
+    /// A new version of a component can do more than the one before, and nobody accepted that.
+    #[error(
+        "component {what} wants more than {last}: {}; look at what it does with that, and accept it with \
+         `--accept-capabilities`",
+        more.iter().map(|more| more.as_str()).collect::<Vec<_>>().join(", ")
+    )]
+    WantsMore {
+        /// Which one, as it was named.
+        what: String,
+        /// The version that it was compared with.
+        last: Version,
+        /// What it wants more.
+        more: Vec<Capability>,
     },
     /// The same name and version is registered with other content.
     #[error("{what} is registered with other content; a version never changes, so register a new one")]
@@ -192,6 +207,19 @@ pub enum EngineError {
         /// What is wrong.
         why: String,
     },
+    /// There is no key that secrets could be encrypted with.
+    #[error(
+        "there is no host key to encrypt secrets with; name a file with `--host-key-file`, or set STEPCELL_HOST_KEY"
+    )]
+    NoHostKey,
+    /// A secret does not open: it was kept with another host key, or its row was changed.
+    #[error(
+        "secret `{name}` does not open with this host's key; start with the key that it was set with, or set it anew"
+    )]
+    SecretUnreadable {
+        /// Which one.
+        name: SecretName,
+    },
     /// The store can not be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -239,6 +267,11 @@ fn led_to(operation: &str) -> WorkflowStatus {
 }
 
 impl EngineError {
+    /// A single value that breaks its rule.
+    pub(crate) fn refused_value(what: String, message: String) -> Self {
+        Self::InvalidData { what, errors: vec![FieldError { pointer: String::new(), message }] }
+    }
+
     /// What a refusal of the transition function means to whoever called.
     pub(crate) fn refused(id: InstanceId, refusal: Refusal) -> Self {
         match refusal {

@@ -15,6 +15,7 @@ pub mod error;
 mod events;
 mod execution;
 mod gateway;
+mod guard;
 mod letters;
 mod native;
 mod operate;
@@ -39,7 +40,9 @@ pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
 pub use self::execution::ExecutionEngine;
 pub use self::gateway::Gateway;
 pub use self::operate::CancelRequest;
-pub use self::registry::{RegisteredComponent, RegisteredDefinition, Versions, WorkflowRegistry};
+pub use self::registry::{
+    Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, Resolved, Versions, WorkflowRegistry,
+};
 pub use self::repository::{
     HumanTaskRepository, StepExecutionRepository, WorkflowDefinitionRepository, WorkflowInstanceRepository,
 };

@@ -9,7 +9,7 @@ use stepcell_model::component::{ComponentExports, Export, LacksExport};
 use stepcell_model::definition::ComponentRef;
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
-use stepcell_model::name::{ComponentName, StepName};
+use stepcell_model::name::{ComponentName, StepName, TenantId};
 
 use crate::context::WorkflowContext;
 use crate::gateway::{Gateway, ask};
@@ -119,8 +119,13 @@ impl StepRunner for HostRunner {
         self.cells.inspect(bytes).await
     }
 
-    async fn prepare(&self, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<(), ComponentRefused> {
-        self.cells.prepare(digest, bytes).await
+    async fn prepare(
+        &self,
+        tenant: Option<&TenantId>,
+        digest: ComponentDigest,
+        bytes: Arc<[u8]>,
+    ) -> Result<(), ComponentRefused> {
+        self.cells.prepare(tenant, digest, bytes).await
     }
 
     fn is_prepared(&self, digest: &ComponentDigest) -> bool {

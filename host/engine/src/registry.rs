@@ -4,23 +4,27 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use semver::Version;
-use stepcell_model::component::Export;
+use stepcell_model::component::Purity;
 use stepcell_model::definition::{ComponentRef, Finding, StepDefinition, VersionRequirement, WorkflowDefinition};
 use stepcell_model::expression::Scope;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
-use stepcell_model::name::{ComponentName, PredicateName, StepName, WorkflowName};
+use stepcell_model::name::{PredicateName, StepName, WorkflowName};
 use stepcell_model::plan::Plan;
 use stepcell_model::predicate::Predicates;
 use stepcell_model::problem::{PathPart, Problem, Problems};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord};
+use stepcell_model::record::DefinitionRecord;
 use stepcell_store::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
 
 use crate::clock::Clock;
 use crate::error::EngineError;
+use crate::guard::Guard;
 use crate::native::HostSteps;
 use crate::runner::StepRunner;
 
+mod component;
 mod host;
+
+pub use self::component::{Acceptance, NewComponent, RegisteredComponent};
 
 /// Registers and finds definitions and components. What it keeps lives in the store; compiled plans are kept in memory.
 ///
@@ -42,17 +46,9 @@ pub struct WorkflowRegistry {
     runner: Arc<dyn StepRunner>,
     steps: Arc<HostSteps>,
     clock: Arc<dyn Clock>,
+    guard: Arc<Guard>,
     plans: RwLock<HashMap<DefinitionId, Arc<Plan>>>,
     predicates: RwLock<Arc<Predicates>>,
-}
-
-/// A component after its registration.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RegisteredComponent {
-    /// What is registered.
-    pub record: ComponentRecord,
-    /// Whether it was new.
-    pub inserted: Inserted,
 }
 
 /// A definition after its registration.
@@ -62,6 +58,15 @@ pub struct RegisteredDefinition {
     pub record: DefinitionRecord,
     /// Whether it was new.
     pub inserted: Inserted,
+}
+
+/// What the components of a definition are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// The component that each step runs.
+    pub digests: BTreeMap<StepName, ComponentDigest>,
+    /// Of those, the steps that are pure.
+    pub pure_steps: Vec<StepName>,
 }
 
 /// Which versions of a workflow are meant.
@@ -86,43 +91,9 @@ impl WorkflowRegistry {
         runner: Arc<dyn StepRunner>,
         steps: Arc<HostSteps>,
         clock: Arc<dyn Clock>,
+        guard: Arc<Guard>,
     ) -> Self {
-        Self { store, runner, steps, clock, plans: RwLock::default(), predicates: RwLock::default() }
-    }
-
-    /// Checks a component against the contract, makes it ready to be run, and registers it.
-    ///
-    /// # Errors
-    /// [`EngineError::ComponentRefused`] if it does not fit; [`EngineError::VersionTaken`] if the version has other
-    /// bytes. Nothing is stored then.
-    pub async fn register_component(
-        &self,
-        name: ComponentName,
-        version: Version,
-        bytes: Arc<[u8]>,
-    ) -> Result<RegisteredComponent, EngineError> {
-        let what = format!("`{name}` {version}");
-        let refused = |error: crate::runner::ComponentRefused| EngineError::ComponentRefused {
-            what: what.clone(),
-            reason: error.reason,
-        };
-        let digest = ComponentDigest::of(&bytes);
-        let facts = self.runner.inspect(Arc::clone(&bytes)).await.map_err(refused)?;
-        self.runner.prepare(digest, Arc::clone(&bytes)).await.map_err(refused)?;
-        let record = ComponentRecord {
-            digest,
-            name,
-            version,
-            manifest: facts.manifest,
-            size_bytes: bytes.len() as u64,
-            created_at: self.clock.now(),
-            exports: facts.exports,
-        };
-        let inserted = self.store.insert_component(record.clone(), bytes).await.map_err(|error| match error {
-            StoreError::Conflict { .. } => EngineError::VersionTaken { what: format!("component {what}") },
-            other => other.into(),
-        })?;
-        Ok(RegisteredComponent { record, inserted })
+        Self { store, runner, steps, clock, guard, plans: RwLock::default(), predicates: RwLock::default() }
     }
 
     /// Checks a definition, pins its steps to digests, and registers it.
@@ -137,7 +108,7 @@ impl WorkflowRegistry {
         &self,
         definition: WorkflowDefinition,
     ) -> Result<RegisteredDefinition, EngineError> {
-        let (components, findings) = self.resolve(&definition).await?;
+        let (resolved, findings) = self.resolve(&definition).await?;
         if !findings.is_empty() {
             let problems = findings.into_iter().map(|finding| Problem::at(&finding.path, finding.message)).collect();
             return Err(EngineError::Validation { problems: Problems::new(problems) });
@@ -153,12 +124,14 @@ impl WorkflowRegistry {
             version: definition.version.clone(),
             description: definition.description.clone(),
             document,
-            components: components.clone().into_iter().collect(),
+            components: resolved.digests.clone().into_iter().collect(),
+            pure_steps: resolved.pure_steps.clone(),
             is_active: true,
             created_at: self.clock.now(),
         };
-        let plan = Plan::with_predicates(record.id, definition, &components, &self.predicates())
-            .map_err(|problems| EngineError::Validation { problems })?;
+        let plan = Plan::with_predicates(record.id, definition, &resolved.digests, &self.predicates())
+            .map_err(|problems| EngineError::Validation { problems })?
+            .with_pure_steps(&resolved.pure_steps);
         let what = format!("workflow `{}` {}", record.name, record.version);
         let inserted = self.store.insert_definition(record.clone()).await.map_err(|error| match error {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what },
@@ -173,25 +146,27 @@ impl WorkflowRegistry {
         Ok(RegisteredDefinition { record, inserted })
     }
 
-    /// Everything that is wrong with a definition, and the digests of the components that it names.
+    /// Everything that is wrong with a definition, and what its components are.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store can not be read.
-    pub async fn resolve(
-        &self,
-        definition: &WorkflowDefinition,
-    ) -> Result<(BTreeMap<StepName, ComponentDigest>, Vec<Finding>), EngineError> {
+    pub async fn resolve(&self, definition: &WorkflowDefinition) -> Result<(Resolved, Vec<Finding>), EngineError> {
         let mut findings = definition.findings();
         findings.extend(definition.unknown_predicates(&self.predicates()));
         findings.extend(self.unknown_workflows(definition).await?);
-        let mut digests = BTreeMap::new();
+        let mut resolved = Resolved::default();
         for used in definition.components() {
             match self.resolve_component(used.component, used.needs).await? {
-                Ok(digest) => drop(digests.insert(used.step, digest)),
+                Ok(found) => {
+                    if found.purity(used.grants) == Purity::Pure {
+                        resolved.pure_steps.push(used.step.clone());
+                    }
+                    resolved.digests.insert(used.step, found.digest());
+                }
                 Err(message) => findings.push(Finding { path: used.path, message }),
             }
         }
-        Ok((digests, findings))
+        Ok((resolved, findings))
     }
 
     /// The steps whose workflow is not registered; a workflow may call itself.
@@ -252,30 +227,6 @@ impl WorkflowRegistry {
 
     fn predicates(&self) -> Arc<Predicates> {
         Arc::clone(&self.predicates.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    async fn resolve_component(
-        &self,
-        wanted: &ComponentRef,
-        needs: Export,
-    ) -> Result<Result<ComponentDigest, String>, EngineError> {
-        let record = match wanted {
-            ComponentRef::Digest(digest) => {
-                let found = self.store.find_component_by_digest(digest).await?;
-                found.ok_or_else(|| "no component with this digest is registered; push it first".to_owned())
-            }
-            ComponentRef::Registered { name, version } => {
-                let known = self.store.list_components(Some(name)).await?;
-                newest(&known, version).cloned().ok_or_else(|| unknown_component(name, version, &known))
-            }
-            ComponentRef::Host(name) => {
-                return Ok(self.resolve_host(name, needs));
-            }
-            ComponentRef::File(path) => {
-                Err(format!("`{path}` is a file, which only `run` and `definition apply` read; push it and name it"))
-            }
-        };
-        Ok(record.and_then(|record| check_export(needs, &record).map(|()| record.digest)))
     }
 
     /// The record of a workflow: of one version, or of the latest active release.
@@ -377,40 +328,6 @@ impl WorkflowRegistry {
         }
     }
 
-    /// The components there are, or the versions of one.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] if the store can not be read.
-    pub async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, EngineError> {
-        Ok(self.store.list_components(name).await?)
-    }
-
-    /// The record of the component that a definition's text would name.
-    ///
-    /// # Errors
-    /// [`EngineError::ComponentNotFound`] with the versions there are.
-    pub async fn get_component(&self, wanted: &ComponentRef) -> Result<ComponentRecord, EngineError> {
-        let unknown = || EngineError::ComponentRefused {
-            what: wanted.to_string(),
-            reason: "it is not registered; push it first".to_owned(),
-        };
-        match wanted {
-            ComponentRef::Digest(digest) => self.store.find_component_by_digest(digest).await?.ok_or_else(unknown),
-            ComponentRef::Host(_) => Err(EngineError::ComponentRefused {
-                what: format!("`{wanted}`"),
-                reason: "it is a step of the program that embeds the engine, and no component".to_owned(),
-            }),
-            ComponentRef::File(_) => Err(unknown()),
-            ComponentRef::Registered { name, version } => {
-                let known = self.store.list_components(Some(name)).await?;
-                newest(&known, version).cloned().ok_or_else(|| EngineError::ComponentNotFound {
-                    name: name.clone(),
-                    known: known.iter().map(|record| record.version.clone()).collect(),
-                })
-            }
-        }
-    }
-
     /// The plan of a registered definition, compiled at the first call.
     pub(crate) async fn plan(&self, id: DefinitionId) -> Result<Arc<Plan>, EngineError> {
         if let Some(plan) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
@@ -427,7 +344,7 @@ impl WorkflowRegistry {
         let components = record.components.into_iter().collect();
         let plan = Plan::with_predicates(id, definition, &components, &self.predicates())
             .map_err(|problems| damaged(format!("definition {id} is not valid: {problems}")))?;
-        Ok(self.keep(plan))
+        Ok(self.keep(plan.with_pure_steps(&record.pure_steps)))
     }
 
     fn keep(&self, plan: Plan) -> Arc<Plan> {
@@ -438,21 +355,6 @@ impl WorkflowRegistry {
         }
         let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(plans.entry(plan.id).or_insert_with(|| Arc::new(plan)))
-    }
-
-    /// Makes a component ready to be run, if it is not.
-    pub(crate) async fn prepare(&self, digest: ComponentDigest) -> Result<(), EngineError> {
-        if let Some(name) = self.steps.find_missing(&digest) {
-            let reason = self.unknown_host_step(&name);
-            return Err(EngineError::ComponentRefused { what: format!("`host:{name}`"), reason });
-        }
-        if self.runner.is_prepared(&digest) {
-            return Ok(());
-        }
-        let refused = |reason: String| EngineError::ComponentRefused { what: digest.to_string(), reason };
-        let bytes = self.store.load_component_bytes(&digest).await?;
-        let bytes = bytes.ok_or_else(|| refused("its bytes are not in the store".to_owned()))?;
-        self.runner.prepare(digest, bytes).await.map_err(|error| refused(error.reason))
     }
 }
 
@@ -475,22 +377,4 @@ fn pick<'a>(
 /// The newest of some versions: releases before pre-releases, then semantic order.
 fn latest<'a>(records: impl Iterator<Item = &'a DefinitionRecord>) -> Option<&'a DefinitionRecord> {
     records.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
-}
-
-fn newest<'a>(known: &'a [ComponentRecord], wanted: &VersionRequirement) -> Option<&'a ComponentRecord> {
-    let fitting = known.iter().filter(|record| wanted.matches(&record.version));
-    fitting.max_by(|a, b| a.version.cmp(&b.version))
-}
-
-/// Whether a step that needs that export can use the component; if not, says why.
-fn check_export(wanted: Export, record: &ComponentRecord) -> Result<(), String> {
-    record.exports.check(wanted).map_err(|lacks| format!("component `{}` {} {lacks}", record.name, record.version))
-}
-
-fn unknown_component(name: &ComponentName, wanted: &VersionRequirement, known: &[ComponentRecord]) -> String {
-    if known.is_empty() {
-        return format!("component `{name}` is not registered; push it with `stepcell component push`");
-    }
-    let known = known.iter().map(|record| record.version.to_string()).collect::<Vec<_>>().join(", ");
-    format!("component `{name}` has no version {wanted}; the versions there are: {known}")
 }

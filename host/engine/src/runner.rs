@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
-use stepcell_model::component::ComponentExports;
+use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::failure::Failure;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
-use stepcell_model::name::StepName;
+use stepcell_model::name::{StepName, TenantId};
 
 /// Runs attempts of steps. What goes wrong inside a step is a value of its report, never an error or a panic.
 ///
@@ -21,11 +21,16 @@ pub trait StepRunner: Send + Sync + 'static {
     /// [`ComponentRefused`] if it does not fit the contract.
     async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused>;
 
-    /// Makes a component ready to be run.
+    /// Makes a component ready to be run, in the turn of the tenant who supplied it.
     ///
     /// # Errors
     /// [`ComponentRefused`] if it can not be compiled or linked.
-    async fn prepare(&self, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<(), ComponentRefused>;
+    async fn prepare(
+        &self,
+        tenant: Option<&TenantId>,
+        digest: ComponentDigest,
+        bytes: Arc<[u8]>,
+    ) -> Result<(), ComponentRefused>;
 
     /// Whether a component is ready to be run.
     fn is_prepared(&self, digest: &ComponentDigest) -> bool;
@@ -46,6 +51,8 @@ pub trait StepRunner: Send + Sync + 'static {
 pub struct ComponentFacts {
     /// What it can be used as.
     pub exports: ComponentExports,
+    /// What it can make use of, if it is granted.
+    pub capabilities: Vec<Capability>,
     /// What it says of itself.
     pub manifest: Option<Json>,
 }

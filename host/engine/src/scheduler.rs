@@ -74,6 +74,7 @@ impl WorkflowEngine {
     /// [`EngineError::Store`] if the store can not be read.
     pub async fn drive(&self) -> Result<Driving, EngineError> {
         self.inner.drives.store(true, Ordering::Release);
+        self.inner.guard.refresh().await?;
         if let Some(at) = self.inner.store.next_wake().await? {
             self.inner.wakes.at(at);
         }
@@ -151,23 +152,7 @@ async fn guarded(inner: Arc<Inner>, work: impl Future<Output = Result<(), Engine
 
 /// Goes on with everything that was running when the host last stopped.
 async fn recover(inner: Arc<Inner>) -> Result<(), EngineError> {
-    let mut after = None;
-    loop {
-        let running = inner.store.list_running(after, LOOK_LEN_MAX).await?;
-        let Some((last, _)) = running.last() else { return Ok(()) };
-        after = Some(*last);
-        for (id, _) in running {
-            loop {
-                // Made before the look: a driver that ends in between is not missed.
-                let gone = inner.drivers_gone.notified();
-                if lock(&inner.hot).len() < HOT_LEN_MAX {
-                    break;
-                }
-                gone.await;
-            }
-            inner.poke(id);
-        }
-    }
+    inner.look_at_running().await
 }
 
 /// Wakes instances when their time has come.
@@ -206,6 +191,7 @@ async fn take_nudges(inner: Arc<Inner>) -> Result<(), EngineError> {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
+        inner.refresh_guard().await?;
         for id in inner.store.take_nudges().await? {
             inner.poke(id);
         }
@@ -213,6 +199,36 @@ async fn take_nudges(inner: Arc<Inner>) -> Result<(), EngineError> {
 }
 
 impl Inner {
+    /// Looks at every instance in which something could move.
+    async fn look_at_running(self: &Arc<Self>) -> Result<(), EngineError> {
+        let mut after = None;
+        loop {
+            let running = self.store.list_running(after, LOOK_LEN_MAX).await?;
+            let Some((last, _)) = running.last() else { return Ok(()) };
+            after = Some(*last);
+            for (id, _) in running {
+                loop {
+                    // Made before the look: a driver that ends in between is not missed.
+                    let gone = self.drivers_gone.notified();
+                    if lock(&self.hot).len() < HOT_LEN_MAX {
+                        break;
+                    }
+                    gone.await;
+                }
+                self.poke(id);
+            }
+        }
+    }
+
+    /// As [`Self::look_at_running`], where nobody waits for it.
+    pub(crate) async fn poke_running(self: &Arc<Self>) {
+        match self.look_at_running().await {
+            Ok(()) => {}
+            Err(EngineError::Store(error)) => self.report_fault(&error),
+            Err(error) => tracing::error!(%error, "what was held back could not be let go on"),
+        }
+    }
+
     /// Sees to it that an instance is driven by what the store says of it now.
     pub(crate) fn poke(self: &Arc<Self>, id: InstanceId) {
         self.rouse(id, |hot| hot.changed.store(true, Ordering::Release));

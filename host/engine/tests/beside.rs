@@ -20,7 +20,7 @@ use stepcell_model::definition::{Jitter, WorkflowDefinition};
 use stepcell_model::failure::Failure;
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::json::Json;
-use stepcell_model::name::{ComponentName, StepName, WorkflowName};
+use stepcell_model::name::{ComponentName, StepName, TenantId, WorkflowName};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_store::MemoryStore;
@@ -142,10 +142,10 @@ struct Obedient(Arc<WatchedClock>);
 #[async_trait]
 impl StepRunner for Obedient {
     async fn inspect(&self, _: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
-        Ok(ComponentFacts { exports: ComponentExports::Step, manifest: None })
+        Ok(ComponentFacts { exports: ComponentExports::Step, capabilities: Vec::new(), manifest: None })
     }
 
-    async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
+    async fn prepare(&self, _: Option<&TenantId>, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl StepRunner for Obedient {
 
 /// An engine with room for one attempt, in memory.
 async fn engine_on(clock: &Arc<WatchedClock>) -> WorkflowEngine {
-    let options = EngineOptions { concurrency: 1, clock: Arc::clone(clock) as Arc<dyn Clock> };
+    let options = EngineOptions { concurrency: 1, clock: Arc::clone(clock) as Arc<dyn Clock>, host_key: None };
     let engine = WorkflowEngine::new(Arc::new(MemoryStore::new()), Arc::new(Obedient(Arc::clone(clock))), options);
     let (name, version) = (ComponentName::new("a").unwrap(), semver::Version::new(1, 0, 0));
     engine.registry().register_component(name, version, b"a".as_slice().into()).await.unwrap();

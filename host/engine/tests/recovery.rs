@@ -83,18 +83,17 @@ on_every_store! {
         let id = host.start("abc", json!({})).await;
 
         let mut host = host;
-        for attempt in 1..=3 {
+        // Nobody can tell that a pure step ran, so it is begun again three times more than its policy says.
+        for attempt in 1..=6 {
             host.called("b", attempt).await;
             host = host.crash_and_restart().await;
-            host.waits(id).await;
-            host.clock.advance(Duration::from_secs(10));
         }
 
         let instance = host.settled(id).await;
         assert_eq!(instance.status, WorkflowStatus::Failed);
         assert_eq!(instance.error.unwrap().code.as_str(), "engine.crashed");
-        assert_eq!(host.calls("b").len(), 3);
-        assert_eq!(host.executions(id).await[1].attempts, 3);
+        assert_eq!(host.calls("b").len(), 6);
+        assert_eq!(host.executions(id).await[1].attempts, 6);
         assert_eq!(host.runner.hooks.lock().unwrap().len(), 1, "on-failure runs once all attempts are used up");
     }
 

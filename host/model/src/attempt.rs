@@ -12,7 +12,7 @@ use crate::grants::StepGrants;
 use crate::id::{ComponentDigest, DefinitionId, ExecutionId, InstanceId};
 use crate::json::Json;
 pub use crate::limits::{CellLimits, TimeLimit};
-use crate::name::{ContextKey, StepName, TenantId, UserId, WorkflowName};
+use crate::name::{ContextKey, SecretName, StepName, TenantId, UserId, WorkflowName};
 use crate::record::ExecutionRecord;
 use crate::secret::GrantedSecrets;
 use crate::signature::PublicKey;
@@ -137,6 +137,9 @@ pub struct AttemptTrace {
     /// What it wanted and was not granted, each once, at most [`DENIALS_LEN_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<Denial>,
+    /// The secrets that it read, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets_read: Vec<SecretName>,
     /// The trusted key that signed the component, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<PublicKey>,
@@ -176,8 +179,6 @@ pub enum Wanted {
     Secret,
     /// To send an HTTP request.
     Http,
-    /// To open a socket, or to look up a name.
-    Network,
 }
 
 /// How an attempt broke the host's side, instead of failing within its cell.

@@ -153,5 +153,8 @@ mod tests {
         for exports in ComponentExports::ALL {
             assert_eq!(exports.as_str().parse(), Ok(*exports));
         }
+        for capability in Capability::ALL {
+            assert_eq!(capability.as_str().parse(), Ok(*capability));
+        }
     }
 }

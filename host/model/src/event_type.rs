@@ -30,6 +30,8 @@ words! {
         BranchJoined = "branch_joined",
         /// [`Event::StepStarted`].
         StepStarted = "step_started",
+        /// [`Event::StepParked`].
+        StepParked = "step_parked",
         /// [`Event::StepRetryScheduled`].
         StepRetryScheduled = "step_retry_scheduled",
         /// [`Event::StepCompleted`].
@@ -91,6 +93,7 @@ impl Event {
             Self::StepActivated { .. } => EventType::StepActivated,
             Self::BranchJoined { .. } => EventType::BranchJoined,
             Self::StepStarted { .. } => EventType::StepStarted,
+            Self::StepParked { .. } => EventType::StepParked,
             Self::StepRetryScheduled { .. } => EventType::StepRetryScheduled,
             Self::StepCompleted { .. } => EventType::StepCompleted,
             Self::StepSkipped { .. } => EventType::StepSkipped,

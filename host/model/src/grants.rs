@@ -112,6 +112,15 @@ impl RandomnessGrant {
 }
 
 impl Grants {
+    /// What a step asks for that says nothing.
+    pub const NONE: Self = Self {
+        context: ContextGrants { read: None, write: None },
+        http: Vec::new(),
+        secrets: Vec::new(),
+        clock: ClockGrant::Frozen,
+        randomness: RandomnessGrant::Seeded,
+    };
+
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }

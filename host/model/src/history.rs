@@ -131,6 +131,15 @@ pub enum Event {
         /// Which attempt.
         attempt: u32,
     },
+    /// The step is held back, because its component may not run.
+    StepParked {
+        /// The execution.
+        execution: ExecutionNumber,
+        /// The step.
+        step: StepName,
+        /// Why, in a sentence.
+        reason: String,
+    },
     /// An attempt failed and will be followed by another.
     StepRetryScheduled {
         /// The execution.

@@ -159,6 +159,9 @@ pub struct Active {
     /// The steps with `join: any` that have run without waiting for this branch: it ends when it comes there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absorbed_at: BTreeSet<StepName>,
+    /// Why it is held back until somebody lets its component run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
 }
 
 /// Where an execution belongs.
@@ -386,7 +389,8 @@ impl Control {
 }
 
 impl InstanceState {
-    /// Whether only somebody outside will move the instance: it is finished, held, or waits for a person or a message.
+    /// Whether only somebody outside will move the instance: it is finished, held, waits for a person or a message, or runs
+    /// components that somebody has to let run again.
     ///
     /// Timers and retry delays pass by themselves, so an instance that waits for one is not settled. For the other
     /// instances that it waits for, see [`Self::children`].
@@ -396,8 +400,10 @@ impl InstanceState {
             WorkflowStatus::Completed | WorkflowStatus::Failed | WorkflowStatus::Canceled | WorkflowStatus::Paused => {
                 true
             }
-            WorkflowStatus::Waiting => !self.control.active.iter().any(|active| active.phase.passes_by_itself()),
-            WorkflowStatus::Pending | WorkflowStatus::Running => false,
+            WorkflowStatus::Waiting | WorkflowStatus::Running => self.control.active.iter().all(|active| {
+                active.parked.is_some() || (active.phase.is_waiting() && !active.phase.passes_by_itself())
+            }),
+            WorkflowStatus::Pending => false,
         }
     }
 

@@ -3,6 +3,8 @@
 //! Guests hand in text, databases keep text, conditions want a tree: [`Json`] keeps the text and makes the tree at
 //! the first look. Clones share both.
 
+mod read;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -10,10 +12,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use self::read::{Checked, Tree};
+
 /// The deepest nesting of arrays and objects that any document may have.
 ///
 /// Protects the host's stack: whatever walks a document may recurse this far and no further.
 pub const JSON_DEPTH_MAX: usize = 64;
+
+/// The longest text that is made a tree while it is checked, in bytes; the tree of a longer one is made at the first look.
+///
+/// Protects the host's memory: a tree takes up to fifty times as much as its text, and most texts are only handed on.
+const TREE_AT_ONCE_BYTES_MAX: usize = 64 << 10;
 
 /// One JSON value: its text, and its tree once somebody asked for it.
 #[derive(Clone)]
@@ -53,8 +62,14 @@ impl Json {
         if depth_of(&text) > JSON_DEPTH_MAX {
             return Err(JsonError::TooDeep);
         }
-        let tree: Value = serde_json::from_str(&text).map_err(|error| JsonError::Malformed(error.to_string()))?;
-        Ok(Self(Arc::new(Inner { text: text.into_boxed_str(), tree: OnceLock::from(tree) })))
+        let malformed = |error: serde_json::Error| JsonError::Malformed(error.to_string());
+        let tree = if text.len() <= TREE_AT_ONCE_BYTES_MAX {
+            OnceLock::from(serde_json::from_str::<Tree>(&text).map_err(malformed)?.0)
+        } else {
+            serde_json::from_str::<Checked>(&text).map_err(malformed)?;
+            OnceLock::new()
+        };
+        Ok(Self(Arc::new(Inner { text: text.into_boxed_str(), tree })))
     }
 
     /// Takes over text that a store or this crate wrote itself.
@@ -74,7 +89,7 @@ impl Json {
     /// The document as a tree, made at the first call.
     #[must_use]
     pub fn tree(&self) -> &Value {
-        self.0.tree.get_or_init(|| serde_json::from_str(&self.0.text).unwrap_or(Value::Null))
+        self.0.tree.get_or_init(|| serde_json::from_str(&self.0.text).map_or(Value::Null, |Tree(tree)| tree))
     }
 
     /// The JSON value `null`.
@@ -150,7 +165,7 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::from)
+        Tree::deserialize(deserializer).map(|Tree(tree)| Self::from(tree))
     }
 }
 
@@ -188,5 +203,32 @@ mod tests {
         let json = Json::parse(r#"{"b": 1.50, "a": [ ]}"#.to_owned()).unwrap();
 
         assert_eq!(serde_json::to_string(&vec![json]).unwrap(), r#"[{"b": 1.50, "a": [ ]}]"#);
+    }
+
+    #[test]
+    fn a_long_text_is_checked_as_a_short_one_is() {
+        let long = |end: &str| format!("[{}{end}]", "1, ".repeat(TREE_AT_ONCE_BYTES_MAX));
+
+        assert_eq!(Json::parse(long("[true, {}]")).unwrap().tree()[TREE_AT_ONCE_BYTES_MAX][0], true);
+        for odd in ["1e999", r#""\ud800""#, "NaN", "1] [1", r#"{"a"}"#, "\"\n\"", ""] {
+            assert!(Json::parse(long(odd)).is_err(), "{odd}");
+            assert!(Json::parse(format!("[1, {odd}]")).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn no_document_hides_another_in_a_text() {
+        let nested = serde_json::to_string(&"[".repeat(65)).unwrap();
+        for key in ["$serde_json::private::RawValue", "\\u0024serde_json::private::RawValue"] {
+            for hidden in [r#""[1]""#, nested.as_str(), "1"] {
+                let text = format!(r#"{{"a": [{{"{key}": {hidden}}}]}}"#);
+                let long = format!("{{\"b\": \"{}\", \"a\": {text}}}", "x".repeat(TREE_AT_ONCE_BYTES_MAX));
+
+                assert!(Json::parse(text.clone()).is_err(), "{text}");
+                assert!(Json::parse(long).is_err(), "{text}");
+                assert!(serde_json::from_str::<Json>(&text).is_err(), "{text}");
+                assert_eq!(Json::trusted(text).tree(), &Value::Null);
+            }
+        }
     }
 }

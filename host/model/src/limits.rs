@@ -160,6 +160,13 @@ macro_rules! limits {
                 self
             }
 
+            /// The same limits, none above the hard top.
+            #[must_use]
+            pub fn within_top(mut self) -> Self {
+                $(self.$field = self.$field.min(Self::TOP.$field);)+
+                self
+            }
+
             /// The same limits, none above those that are given.
             #[must_use]
             pub fn at_most(mut self, ceiling: &StepLimits) -> Self {
@@ -205,7 +212,7 @@ limits! {
     http_requests, http_requests_max: count = 32, from 0, top 1_000,
         Effect::Tells("`HTTP-request-denied`"), "outbound HTTP requests";
     http_at_once, http_at_once_max: count = 4, from 1, top 16,
-        Effect::Tells("`HTTP-request-denied`"), "outbound HTTP requests at once";
+        Effect::Tells("a time-out, if its turn does not come in time"), "outbound HTTP requests at once";
     http_time, http_time_max: time = Duration::from_secs(10), from Duration::from_millis(1), top Duration::from_secs(60),
         Effect::Tells("a time-out"), "time of one outbound HTTP request";
     http_body, http_body_bytes_max: size = 2 * MIB, from 0, top 16 * MIB,

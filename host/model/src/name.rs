@@ -167,6 +167,13 @@ impl StepName {
         Self::new(format!("{self}/{part}"))
     }
 
+    /// The step as its definition writes it: what runs for the items of a step is that step.
+    #[must_use]
+    pub fn written(&self) -> Self {
+        let parts: Vec<_> = self.0.split('/').filter(|part| *part != Self::ITEM).collect();
+        Self(parts.join("/").into())
+    }
+
     /// Whether it is a part of another step.
     #[must_use]
     pub fn is_part(&self) -> bool {

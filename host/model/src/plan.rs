@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::attempt::CellLimits;
+use crate::component::Purity;
 use crate::definition::{
     CompleteWhen, GatewayMode, HumanStep, Join, OnMemberFailure, Outcome, RetryPolicy, TimerStep, VersionRequirement,
     WorkflowDefinition,
@@ -104,6 +105,8 @@ pub struct PlannedMachine {
     pub limits: CellLimits,
     /// What it asks to reach beyond its cell.
     pub grants: Arc<Grants>,
+    /// Whether anybody outside can tell an attempt of it from none.
+    pub purity: Purity,
 }
 
 /// A human step, resolved.
@@ -285,6 +288,20 @@ impl Plan {
             by_name,
             definition,
         })
+    }
+
+    /// The same plan, in which those steps of the definition are pure. Of the others nothing is known, so they are not.
+    #[must_use]
+    pub fn with_pure_steps(mut self, pure: &[StepName]) -> Self {
+        for step in &mut self.steps {
+            let written = step.name.written();
+            if let PlannedKind::Machine(machine) | PlannedKind::GatewayComponent(machine) = &mut step.kind
+                && pure.contains(&written)
+            {
+                machine.purity = Purity::Pure;
+            }
+        }
+        self
     }
 
     /// The step that an instance begins with.

@@ -8,6 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::name::SecretName;
 
+/// The shortest secret, in bytes. A shorter one could be guessed, and could not be found in texts without blanking much
+/// else.
+pub const SECRET_BYTES_MIN: usize = 8;
+
 /// The longest secret, in bytes. Protects the store and whoever looks for secrets in texts.
 pub const SECRET_BYTES_MAX: usize = 64 << 10;
 

@@ -23,6 +23,7 @@ pub struct Staged {
     snapshot: Arc<ContextData>,
     writes: ContextWrites,
     written_bytes: usize,
+    value_bytes_max: usize,
     may_write: bool,
 }
 
@@ -66,7 +67,20 @@ impl Staged {
     /// A snapshot without writes, for reading only.
     #[must_use]
     pub const fn new(snapshot: Arc<ContextData>) -> Self {
-        Self { snapshot, writes: ContextWrites::new(), written_bytes: 0, may_write: false }
+        Self {
+            snapshot,
+            writes: ContextWrites::new(),
+            written_bytes: 0,
+            value_bytes_max: VALUE_BYTES_MAX,
+            may_write: false,
+        }
+    }
+
+    /// The same, in which no value may be larger than this; never more than [`VALUE_BYTES_MAX`].
+    #[must_use]
+    pub fn with_value_limit(self, bytes_max: u64) -> Self {
+        let value_bytes_max = usize::try_from(bytes_max).unwrap_or(VALUE_BYTES_MAX).min(VALUE_BYTES_MAX);
+        Self { value_bytes_max, ..self }
     }
 
     /// Lets the attempt write from now on.
@@ -115,8 +129,8 @@ impl Staged {
     /// [`WriteRefusal`] if it may not be written, or the text is no JSON.
     pub fn set(&mut self, key: &str, value: String) -> Result<(), WriteRefusal> {
         let key = self.writable(key)?;
-        if value.len() > VALUE_BYTES_MAX {
-            return Err(WriteRefusal::TooLarge(VALUE_BYTES_MAX));
+        if value.len() > self.value_bytes_max {
+            return Err(WriteRefusal::TooLarge(self.value_bytes_max));
         }
         let value = Json::parse(value).map_err(WriteRefusal::InvalidJson)?;
         self.stage(key, Some(value))
@@ -128,8 +142,8 @@ impl Staged {
     /// [`WriteRefusal`] if it may not be written.
     pub fn put(&mut self, key: &str, value: Json) -> Result<(), WriteRefusal> {
         let key = self.writable(key)?;
-        if value.len_bytes() > VALUE_BYTES_MAX {
-            return Err(WriteRefusal::TooLarge(VALUE_BYTES_MAX));
+        if value.len_bytes() > self.value_bytes_max {
+            return Err(WriteRefusal::TooLarge(self.value_bytes_max));
         }
         if value.depth() > JSON_DEPTH_MAX {
             return Err(WriteRefusal::InvalidJson(JsonError::TooDeep));

@@ -80,6 +80,13 @@ pub enum Cause {
         /// The execution.
         execution: ExecutionNumber,
     },
+    /// A scheduled execution is held back, because its component may not run.
+    AttemptParked {
+        /// The execution.
+        execution: ExecutionNumber,
+        /// Why, in a sentence.
+        reason: String,
+    },
     /// The attempt under way has ended.
     AttemptEnded {
         /// The execution.
@@ -367,6 +374,7 @@ pub fn advance(plan: &Plan, instance: &WorkflowInstance, cause: Cause, now: Time
     let mut draft = Draft::new(plan, instance, now);
     match cause {
         Cause::AttemptStarted { execution } => draft.attempt_started(execution)?,
+        Cause::AttemptParked { execution, reason } => draft.attempt_parked(execution, reason)?,
         Cause::AttemptEnded { execution, input, report } => draft.attempt_ended(execution, input, report)?,
         Cause::FailureHookStarted { execution } => draft.failure_hook_started(execution)?,
         Cause::FailureHookEnded { execution, input, report } => draft.failure_hook_ended(execution, input, report)?,

@@ -123,6 +123,11 @@ pub enum Now {
         /// Why it failed.
         failure: Option<Failure>,
     },
+    /// It is ready, and its component may not run.
+    Parked {
+        /// Why, in a sentence.
+        reason: String,
+    },
     /// It is ready, and there is no room yet.
     Room,
     /// It was reached, and nothing begins while the instance is held.
@@ -238,6 +243,11 @@ pub enum Past {
     },
     /// The step said that it need not run.
     Skipped,
+    /// It was held back, because its component may not run.
+    Parked {
+        /// Why, in a sentence.
+        reason: String,
+    },
     /// An attempt failed, and another one was to follow.
     Retried {
         /// The attempt that failed.

@@ -153,6 +153,8 @@ fn is_label(label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn spelled(authority: &str) -> Result<String, HostSpelling> {
@@ -241,6 +243,35 @@ mod tests {
             (&longer, HostSpelling::TooLong),
         ] {
             assert_eq!(spelled(written), Err(why), "{written:?}");
+        }
+    }
+
+    /// What the C library's `inet_aton` makes of a name, which is what many resolvers ask first.
+    fn is_number_to_c(name: &str) -> bool {
+        let is_number = |part: &str| {
+            let lower = part.to_ascii_lowercase();
+            match lower.strip_prefix("0x") {
+                Some(hex) => u64::from_str_radix(hex, 16).is_ok(),
+                None => !lower.is_empty() && lower.bytes().all(|byte| byte.is_ascii_digit()),
+            }
+        };
+        let parts: Vec<_> = name.split('.').collect();
+        parts.len() <= 4 && parts.into_iter().all(is_number)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_taken_is_taken_again_as_itself_and_no_name_is_a_number(text in "[0-9a-fxX.:_\\-\\[\\]%@ /]{0,24}") {
+            if let Ok((host, port)) = Host::parse(&text) {
+                prop_assert_eq!(Host::parse(&host.to_string()), Ok((host.clone(), None)));
+                prop_assert_ne!(port, Some(0));
+                if let Host::Name(name) = host {
+                    prop_assert!(name.parse::<IpAddr>().is_err() && !is_number_to_c(&name), "{}", name);
+                    prop_assert_eq!(name.to_ascii_lowercase(), name);
+                }
+            }
         }
     }
 }

@@ -65,12 +65,6 @@ impl OutboundRules {
         }
     }
 
-    /// How many requests were asked for, whatever became of them, and not counting those past the limit.
-    #[must_use]
-    pub fn requests(&self) -> u32 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
     /// How much the requests may use.
     #[must_use]
     pub const fn limits(&self) -> &OutboundLimits {

@@ -10,15 +10,14 @@ mod evaluate;
 use std::sync::Arc;
 
 use stepcell_model::attempt::{
-    AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, HookReport, OUTPUT_BYTES_MAX, StepCall,
-    TimeLimit,
+    AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, HookReport, StepCall, TimeLimit,
 };
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::{Json, JsonError};
 use tokio::time::Instant;
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::budget::{CALL_BYTES_MAX, FAILURE_DETAILS_BYTES_MAX, HANDLES_MAX};
+use crate::budget::{CALL_BYTES_MAX, FAILURE_DETAILS_BYTES_MAX};
 use crate::cell::{Cell, CellHost};
 use crate::trap::failure_of;
 use crate::wit::bindings::stepcell::step::types::StepFailure;
@@ -75,7 +74,8 @@ struct Deadline {
 }
 
 impl Attempt {
-    fn begin(host: &CellHost, call: StepCall) -> Self {
+    fn begin(host: &CellHost, mut call: StepCall) -> Self {
+        call.limits = call.limits.within_top();
         let began = Instant::now();
         let deadline = Deadline::of(&call.limits, began);
         Self { store: new_store(host, call), began, deadline }
@@ -99,8 +99,8 @@ impl Attempt {
             Ok(output.map(|output| Some((component, output))))
         };
         let ended = self.deadline.bound(meter.measure(guest)).await?;
-        match ended.map_err(|error| self.explain(&error))?.map_err(from_guest)? {
-            Some((component, output)) => Ok(Executed::Output { component, output: checked_output(output)? }),
+        match ended.map_err(|error| self.explain(&error))?.map_err(|failure| self.told(failure))? {
+            Some((component, output)) => Ok(Executed::Output { component, output: self.checked_output(output)? }),
             None => Ok(Executed::Skipped),
         }
     }
@@ -120,7 +120,7 @@ impl Attempt {
         let output = output.text().to_owned();
         let guest = component.stepcell_step_step().call_on_success(&mut self.store, &output);
         let ended = self.deadline.bound(meter.measure(guest)).await?;
-        ended.map_err(|error| self.explain(&error))?.map_err(from_guest)
+        ended.map_err(|error| self.explain(&error))?.map_err(|failure| self.told(failure))
     }
 
     async fn on_failure(&mut self, step: &StepComponentPre<Cell>, cause: &Failure) -> Result<(), Failure> {
@@ -133,11 +133,24 @@ impl Attempt {
             component.stepcell_step_step().call_on_failure(&mut *store, &cause).await
         };
         let ended = self.deadline.bound(meter.measure(guest)).await?;
-        ended.map_err(|error| self.explain(&error))?.map_err(from_guest)
+        ended.map_err(|error| self.explain(&error))?.map_err(|failure| self.told(failure))
     }
 
     fn explain(&self, error: &wasmtime::Error) -> Failure {
         failure_of(error, self.store.data())
+    }
+
+    /// What a guest says that it failed with, as it may be told.
+    fn told(&self, failure: StepFailure) -> Failure {
+        let cell = self.store.data();
+        let mut failure = cell.blanker().failure(from_guest(failure));
+        let bytes_max = usize::try_from(cell.call().limits.failure_message_bytes_max).unwrap_or(usize::MAX);
+        failure.message.truncate(failure.message.floor_char_boundary(bytes_max));
+        failure
+    }
+
+    fn checked_output(&self, output: String) -> Result<Json, Failure> {
+        checked_output(output, self.store.data().call().limits.output_bytes_max)
     }
 
     fn take_writes(&mut self) -> ContextWrites {
@@ -162,10 +175,11 @@ impl Attempt {
 
 /// A store with every limit set.
 fn new_store(host: &CellHost, call: StepCall) -> Store<Cell> {
+    let handles_max = call.limits.handles_max as usize;
     let mut store = Store::new(&host.engine, Cell::new(call, Arc::clone(&host.outbound)));
     store.limiter(|cell| cell.limiter_mut());
     store.set_hostcall_fuel(CALL_BYTES_MAX);
-    store.set_max_component_handles(HANDLES_MAX);
+    store.set_max_component_handles(handles_max);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|context| {
         context.data().check_at_epoch()?;
@@ -186,9 +200,9 @@ impl Deadline {
     }
 }
 
-fn checked_output(output: String) -> Result<Json, Failure> {
-    if output.len() > OUTPUT_BYTES_MAX {
-        let message = format!("The output has {} bytes, and may have {OUTPUT_BYTES_MAX}.", output.len());
+fn checked_output(output: String, bytes_max: u64) -> Result<Json, Failure> {
+    if output.len() as u64 > bytes_max {
+        let message = format!("The output has {} bytes, and may have {bytes_max}.", output.len());
         return Err(Failure::engine(EngineCode::Output, message));
     }
     Json::parse(output).map_err(|error| {

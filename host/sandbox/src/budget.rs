@@ -1,7 +1,4 @@
-//! What an attempt may use up, apart from memory and time.
-
-/// The most calls of host functions. Protects the host's time, which the guest's CPU limit only half covers.
-pub(crate) const HOST_CALLS_MAX: u64 = 100_000;
+//! What an attempt may use up that nobody can set; the limits that can be set come with its call.
 
 /// The most names that a gateway may answer with; no definition has more steps. Protects whoever follows them.
 pub(crate) const GATEWAY_NAMES_MAX: usize = 1_000;
@@ -16,20 +13,8 @@ pub(crate) const HISTORY_BYTES_MAX: usize = 4 << 20;
 /// The largest details of a failure, in bytes; larger ones are left out. Protects the store.
 pub(crate) const FAILURE_DETAILS_BYTES_MAX: usize = 64 << 10;
 
-/// The most lines of a log. Protects the store.
-pub(crate) const LOG_LINES_MAX: usize = 1_000;
-
-/// The most bytes of a log. Protects the store.
-pub(crate) const LOG_BYTES_MAX: usize = 256 << 10;
-
-/// The longest line of a log, in bytes; the rest is cut off. Protects whoever reads it.
-pub(crate) const LOG_LINE_BYTES_MAX: usize = 8 << 10;
-
-/// The most handles of resources that an attempt may hold. Protects the host's memory.
-pub(crate) const HANDLES_MAX: usize = 1_000;
-
-/// The most random bytes of one call. Protects the host's memory and time.
-pub(crate) const RANDOM_BYTES_MAX: u64 = 64 << 10;
+/// The largest fields of one log line, in bytes; larger ones are left out. Protects whoever reads it.
+pub(crate) const LOG_FIELDS_BYTES_MAX: usize = 8 << 10;
 
 /// The most bytes that one call may carry from the guest to the host. Protects the host's memory.
 ///

@@ -1,7 +1,7 @@
 //! Compiled components on disk, so that a host that starts again compiles nothing twice.
 //!
 //! What lies here is run as native code. So the directory belongs to the host's user alone, a file is named by the
-//! component's digest and by the engine's version and settings, and carries a seal over all of that and its bytes that
+//! component's digest, by the engine's version and settings and by the host whose it is, and carries a seal over all of that and its bytes that
 //! only the host's key makes. A file whose seal does not fit is never loaded: the component is compiled again and the
 //! file replaced.
 
@@ -28,6 +28,9 @@ const SEAL_BYTES: usize = 32;
 /// What the key of the seals is derived from the host's key for.
 const SEAL_PURPOSE: &str = "stepcell 2026-11-23 seal of compiled components";
 
+/// What the name of a host among the others of a cache is derived from its key for.
+const NAME_PURPOSE: &str = "stepcell 2026-11-23 name of a host in its cache of compiled components";
+
 /// How old a file is that somebody began to write and did not finish before it is removed.
 const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 
@@ -35,6 +38,7 @@ const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct ArtifactCache {
     dir: PathBuf,
     engine_hash: String,
+    host_name: String,
     seal: Seal,
     bytes_max: u64,
     files_written: AtomicU64,
@@ -64,6 +68,7 @@ impl ArtifactCache {
         let cache = Self {
             dir: dir.to_owned(),
             engine_hash: engine_hash(engine),
+            host_name: blake3::Hash::from(key.derive(NAME_PURPOSE)).to_hex()[..8].to_owned(),
             seal: match config.walls.seal {
                 Wall::Up => Seal::Keyed(key.derive(SEAL_PURPOSE)),
                 Wall::Down => Seal::Unkeyed,
@@ -154,7 +159,7 @@ impl ArtifactCache {
     }
 
     fn path_of(&self, digest: ComponentDigest) -> PathBuf {
-        self.dir.join(format!("{}-{}.artifact", digest.hex(), self.engine_hash))
+        self.dir.join(format!("{}-{}-{}.artifact", digest.hex(), self.engine_hash, self.host_name))
     }
 }
 

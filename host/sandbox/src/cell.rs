@@ -1,9 +1,12 @@
 //! What one attempt has of its host: its call, its staged writes, its log, its budgets, and a WASI without anything
 //! behind it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use stepcell_model::attempt::{AttemptTrace, Receipt, StepCall};
+use stepcell_model::attempt::{AttemptTrace, Receipt, StepCall, Wanted};
+use stepcell_model::grants::{ClockGrant, RandomnessGrant};
+use stepcell_model::name::SecretName;
 use stepcell_model::staged::Staged;
 use stepcell_outbound::Outbound;
 use wasmtime::Engine;
@@ -11,11 +14,12 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use crate::budget::{HANDLES_MAX, HOST_CALLS_MAX, RANDOM_BYTES_MAX};
+use crate::blank::Blanker;
 use crate::clock::FrozenClock;
+use crate::denials::Denials;
 use crate::http::HttpState;
 use crate::limits::CellLimiter;
-use crate::log::{AttemptLog, Stream};
+use crate::log::{AttemptLog, LogLimits, Stream};
 use crate::meter::Meter;
 use crate::random::SeededRandom;
 use crate::stdio::LogStream;
@@ -36,6 +40,9 @@ pub(crate) struct Cell {
     meter: Arc<Meter>,
     host_calls: u64,
     bytes_given: u64,
+    denials: Denials,
+    secrets_read: BTreeSet<SecretName>,
+    blanker: Blanker,
     wasi: Option<WasiCtx>,
     outbound: Arc<dyn Outbound>,
     http: Option<HttpState>,
@@ -45,14 +52,19 @@ pub(crate) struct Cell {
 impl Cell {
     pub(crate) fn new(call: StepCall, outbound: Arc<dyn Outbound>) -> Self {
         let mut resources = ResourceTable::new();
-        resources.set_max_capacity(HANDLES_MAX);
+        let limits = &call.limits;
+        resources.set_max_capacity(limits.handles_max as usize);
+        let blanker = Blanker::of(&call.secrets);
         Self {
-            staged: Staged::new(Arc::clone(&call.context)),
-            limiter: CellLimiter::new(&call.limits),
-            log: AttemptLog::default(),
+            staged: Staged::new(Arc::clone(&call.context)).with_value_limit(limits.context_value_bytes_max),
+            limiter: CellLimiter::new(limits),
+            log: AttemptLog::new(LogLimits::of(limits), blanker.clone()),
             meter: Arc::default(),
             host_calls: 0,
             bytes_given: call.input.len_bytes() as u64,
+            denials: Denials::default(),
+            secrets_read: BTreeSet::new(),
+            blanker,
             wasi: None,
             outbound,
             http: None,
@@ -77,6 +89,23 @@ impl Cell {
         &self.log
     }
 
+    /// What must not be told.
+    pub(crate) const fn blanker(&self) -> &Blanker {
+        &self.blanker
+    }
+
+    /// Notes that the guest wanted what it is not granted.
+    pub(crate) fn deny(&mut self, wanted: Wanted, name: &str) {
+        self.denials.note(wanted, &self.blanker.text(name));
+    }
+
+    /// Notes that the guest was told a secret.
+    pub(crate) fn note_secret(&mut self, name: &SecretName) {
+        if !self.secrets_read.contains(name) {
+            self.secrets_read.insert(name.clone());
+        }
+    }
+
     pub(crate) const fn limiter(&self) -> &CellLimiter {
         &self.limiter
     }
@@ -95,7 +124,11 @@ impl Cell {
     /// [`Breach::HostCalls`], which ends the attempt, once the budget is used up.
     pub(crate) fn count_host_call(&mut self) -> Result<(), Breach> {
         self.host_calls += 1;
-        if self.host_calls > HOST_CALLS_MAX { Err(Breach::HostCalls) } else { Ok(()) }
+        self.check_host_calls()
+    }
+
+    fn check_host_calls(&self) -> Result<(), Breach> {
+        if self.host_calls > self.call.limits.host_calls_max.into() { Err(Breach::HostCalls) } else { Ok(()) }
     }
 
     /// Counts what is handed to the guest.
@@ -118,13 +151,12 @@ impl Cell {
             return Err(Breach::Cpu);
         }
         // WASI's functions count their calls and can not refuse one themselves.
-        if self.host_calls > HOST_CALLS_MAX { Err(Breach::HostCalls) } else { Ok(()) }
+        self.check_host_calls()
     }
 
     /// What the attempt cost so far and what it said; empties the log.
     pub(crate) fn trace(&self, wall_us: u64, output_bytes: usize) -> AttemptTrace {
         let (log, log_lines_dropped) = self.log.finish();
-        let denials = self.http.as_ref().map(HttpState::denials).unwrap_or_default();
         let receipt = Receipt {
             cpu_us: u64::try_from(self.meter.used().as_micros()).unwrap_or(u64::MAX),
             wall_us,
@@ -133,11 +165,19 @@ impl Cell {
             bytes_in: self.bytes_given + self.http.as_ref().map_or(0, HttpState::bytes_in),
             bytes_out: (output_bytes + self.staged.written_bytes()) as u64
                 + self.http.as_ref().map_or(0, HttpState::bytes_out),
-            denials: denials.iter().map(|denial| u64::from(denial.count)).sum(),
+            guest_us: u64::try_from(self.meter.guest_wall().as_micros()).unwrap_or(u64::MAX),
+            denials: self.denials.count(),
             http_requests: self.http.as_ref().map_or(0, HttpState::requests),
             ..Receipt::default()
         };
-        AttemptTrace { receipt, log, log_lines_dropped, denials, ..AttemptTrace::default() }
+        AttemptTrace {
+            receipt,
+            log,
+            log_lines_dropped,
+            denials: self.denials.kept(),
+            secrets_read: self.secrets_read.iter().cloned().collect(),
+            ..AttemptTrace::default()
+        }
     }
 }
 
@@ -154,26 +194,32 @@ impl WasiHttpView for Cell {
     /// As with the rest of WASI, made at the first call.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         self.host_calls += 1;
-        let http = self.http.get_or_insert_with(|| HttpState::new(&self.call, Arc::clone(&self.outbound)));
+        let http = self.http.get_or_insert_with(|| {
+            HttpState::new(&self.call, Arc::clone(&self.outbound), self.denials.clone(), self.blanker.clone())
+        });
         http.view(&mut self.resources)
     }
 }
 
-/// A WASI context with nothing behind it: no files, no environment, no arguments, no network, no input.
+/// A WASI context with nothing behind it: no files, no environment, no arguments, no network, no input. Clocks and
+/// randomness are the host's own stand-ins unless the real ones are granted.
 fn empty_wasi(call: &StepCall, log: &AttemptLog) -> WasiCtx {
     let execution = call.info.execution;
-    let clock = FrozenClock::at(call.info.execution_started_at);
-    WasiCtx::builder()
-        .stdout(LogStream::new(log.clone(), Stream::Output))
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(LogStream::new(log.clone(), Stream::Output))
         .stderr(LogStream::new(log.clone(), Stream::Error))
-        .wall_clock(clock)
-        .monotonic_clock(clock)
-        .secure_random(SeededRandom::secure(execution))
-        .insecure_random(SeededRandom::insecure(execution))
-        .insecure_random_seed(SeededRandom::insecure(execution).draw_u128())
-        .max_random_size(RANDOM_BYTES_MAX)
+        .max_random_size(call.limits.random_bytes_max)
         .allow_tcp(false)
         .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .build()
+        .allow_ip_name_lookup(false);
+    if call.grants.clock() == ClockGrant::Frozen {
+        let clock = FrozenClock::at(call.info.execution_started_at);
+        wasi.wall_clock(clock).monotonic_clock(clock);
+    }
+    if call.grants.randomness() == RandomnessGrant::Seeded {
+        wasi.secure_random(SeededRandom::secure(execution))
+            .insecure_random(SeededRandom::insecure(execution))
+            .insecure_random_seed(SeededRandom::insecure(execution).draw_u128());
+    }
+    wasi.build()
 }

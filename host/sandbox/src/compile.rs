@@ -20,6 +20,7 @@ use crate::child::ChildCommand;
 use crate::child::nursery::Nursery;
 use crate::config::SandboxConfig;
 use crate::error::SandboxError;
+use crate::http;
 use crate::turns::{Turns, WAITING_MAX, Whose};
 use crate::wit::bindings::gateway::GatewayComponentPre;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
@@ -250,7 +251,7 @@ impl Linked {
 pub(crate) fn new_linker(engine: &Engine) -> wasmtime::Result<Linker<Cell>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     StepComponent::add_to_linker::<_, HasSelf<_>>(&mut linker, |cell| cell)?;
     Ok(linker)
 }

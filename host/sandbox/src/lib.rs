@@ -9,6 +9,7 @@
 //! `config` (every setting of wasmtime). What may enter is `stepcell-admission`'s to say.
 
 mod attempt;
+mod blank;
 mod budget;
 mod cache;
 mod cell;
@@ -16,6 +17,7 @@ mod child;
 mod clock;
 mod compile;
 mod config;
+mod denials;
 mod entry;
 mod epoch;
 mod error;

@@ -2,21 +2,47 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use stepcell_model::attempt::{LogLevel, LogLine};
+use stepcell_model::attempt::{CellLimits, LogLevel, LogLine};
 use stepcell_model::json::Json;
 
-use crate::budget::{LOG_BYTES_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
+use stepcell_model::secret::SECRET_BYTES_MAX;
+
+use crate::blank::Blanker;
 
 /// The log of one attempt. Clones share it: the step's own calls and its two standard streams write to one log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct AttemptLog(Arc<Mutex<Lines>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lines {
+    limits: LogLimits,
+    blanker: Blanker,
     lines: Vec<LogLine>,
     bytes: usize,
     dropped: u32,
     unfinished: [Vec<u8>; 2],
+}
+
+/// How much a log may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogLimits {
+    /// How many lines.
+    lines_max: usize,
+    /// How many bytes in all.
+    bytes_max: usize,
+    /// How many bytes of one line.
+    line_bytes_max: usize,
+}
+
+impl LogLimits {
+    pub(crate) fn of(limits: &CellLimits) -> Self {
+        let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        Self {
+            lines_max: limits.log_lines_max as usize,
+            bytes_max: bytes(limits.log_bytes_max),
+            line_bytes_max: bytes(limits.log_line_bytes_max),
+        }
+    }
 }
 
 /// One of the standard streams.
@@ -38,6 +64,12 @@ impl Stream {
 }
 
 impl AttemptLog {
+    pub(crate) fn new(limits: LogLimits, blanker: Blanker) -> Self {
+        let lines =
+            Lines { limits, blanker, lines: Vec::new(), bytes: 0, dropped: 0, unfinished: [Vec::new(), Vec::new()] };
+        Self(Arc::new(Mutex::new(lines)))
+    }
+
     /// Adds a line; one past the quota is dropped and counted.
     pub(crate) fn write(&self, level: LogLevel, message: &str, fields: Option<Json>) {
         self.with(|lines| lines.push(level, message, fields));
@@ -72,8 +104,8 @@ impl Lines {
     fn print(&mut self, stream: Stream, piece: &[u8]) {
         let unfinished = &mut self.unfinished[stream as usize];
         let (text, is_whole) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
-        // One byte more than fits marks the line as cut.
-        let room = (LOG_LINE_BYTES_MAX + 1).saturating_sub(unfinished.len());
+        // More than fits, so that a secret at the end of what fits is found whole.
+        let room = (self.limits.line_bytes_max + SECRET_BYTES_MAX).saturating_sub(unfinished.len());
         unfinished.extend_from_slice(&text[..text.len().min(room)]);
         if is_whole {
             let line = std::mem::take(unfinished);
@@ -89,29 +121,40 @@ impl Lines {
     }
 
     fn push(&mut self, level: LogLevel, message: &str, fields: Option<Json>) {
-        let message = shortened(message);
+        if self.lines.len() >= self.limits.lines_max {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
+        let told = self.blanker.text(message);
+        let message = &told[..told.floor_char_boundary(self.limits.line_bytes_max)];
+        let fields = fields.map(|fields| self.blanker.json(fields));
         let bytes = message.len() + fields.as_ref().map_or(0, Json::len_bytes);
-        if self.lines.len() >= LOG_LINES_MAX || self.bytes + bytes > LOG_BYTES_MAX {
+        if self.bytes + bytes > self.limits.bytes_max {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
         self.bytes += bytes;
-        self.lines.push(LogLine { level, message: message.to_owned(), fields });
+        let message = message.to_owned();
+        self.lines.push(LogLine { level, message, fields });
     }
-}
-
-/// Cuts a message to its limit at a character's end.
-fn shortened(message: &str) -> &str {
-    &message[..message.floor_char_boundary(LOG_LINE_BYTES_MAX)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LIMITS: CellLimits = CellLimits::TOP;
+    const LOG_LINES_MAX: usize = LIMITS.log_lines_max as usize;
+    const LOG_BYTES_MAX: usize = LIMITS.log_bytes_max as usize;
+    const LOG_LINE_BYTES_MAX: usize = LIMITS.log_line_bytes_max as usize;
+
+    fn log() -> AttemptLog {
+        AttemptLog::new(LogLimits::of(&LIMITS), Blanker::default())
+    }
+
     #[test]
     fn what_is_printed_comes_line_by_line_however_it_is_cut() {
-        let log = AttemptLog::default();
+        let log = log();
 
         for piece in ["one\ntw", "o\n", "", "three"] {
             log.print(Stream::Output, piece.as_bytes());
@@ -129,7 +172,7 @@ mod tests {
 
     #[test]
     fn lines_past_the_quota_are_dropped_and_counted() {
-        let log = AttemptLog::default();
+        let log = log();
 
         (0..LOG_LINES_MAX + 5).for_each(|_| log.write(LogLevel::Info, "x", None));
 
@@ -139,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_at_a_characters_end_and_a_long_log_at_its_bytes() {
-        let log = AttemptLog::default();
+        let log = log();
 
         (0..40).for_each(|_| log.print(Stream::Output, format!("{}\n", "ä".repeat(5_000)).as_bytes()));
 

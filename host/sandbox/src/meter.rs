@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -14,6 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     used_ns: AtomicU64,
+    wall_ns: AtomicU64,
     poll_began_ns: AtomicU64,
 }
 
@@ -23,7 +24,10 @@ impl Meter {
         let mut future = pin!(future);
         poll_fn(|waker| {
             self.poll_began_ns.store(thread_cpu_ns(), Ordering::Relaxed);
+            let began = Instant::now();
             let polled = future.as_mut().poll(waker);
+            let wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.wall_ns.fetch_add(wall_ns, Ordering::Relaxed);
             self.used_ns.fetch_add(self.poll_ns(), Ordering::Relaxed);
             polled
         })
@@ -33,6 +37,11 @@ impl Meter {
     /// What was used up to the last poll.
     pub(crate) fn used(&self) -> Duration {
         Duration::from_nanos(self.used_ns.load(Ordering::Relaxed))
+    }
+
+    /// How long the guest computed by the clock on the wall, up to the last poll.
+    pub(crate) fn guest_wall(&self) -> Duration {
+        Duration::from_nanos(self.wall_ns.load(Ordering::Relaxed))
     }
 
     /// What was used up to now. Only from within a poll, on its thread.
@@ -54,7 +63,6 @@ fn thread_cpu_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     #[tokio::test]
     async fn computing_counts_and_waiting_does_not() {

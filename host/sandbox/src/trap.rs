@@ -4,8 +4,9 @@ use stepcell_model::failure::{EngineCode, Failure};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 
-use crate::budget::{CALL_BYTES_MAX, HANDLES_MAX, HOST_CALLS_MAX};
+use crate::budget::{CALL_BYTES_MAX, HTTP_FIELDS_BYTES_MAX};
 use crate::cell::Cell;
 use crate::limits::Refused;
 
@@ -40,7 +41,7 @@ fn explain(error: &wasmtime::Error, cell: &Cell) -> (EngineCode, String) {
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return (EngineCode::Trap, describe(*trap));
     }
-    explain_by_text(error)
+    explain_by_text(error, cell)
 }
 
 fn explain_breach(breach: Breach, cell: &Cell) -> (EngineCode, String) {
@@ -50,7 +51,8 @@ fn explain_breach(breach: Breach, cell: &Cell) -> (EngineCode, String) {
             (EngineCode::Cpu, format!("The step computed for longer than its limit of {ms} ms."))
         }
         Breach::HostCalls => {
-            (EngineCode::HostCalls, format!("The step called the host more often than its limit of {HOST_CALLS_MAX}."))
+            let calls_max = cell.call().limits.host_calls_max;
+            (EngineCode::HostCalls, format!("The step called the host more often than its limit of {calls_max}."))
         }
     }
 }
@@ -80,13 +82,22 @@ fn describe(trap: Trap) -> String {
 }
 
 /// Tells apart what the runtime reports in words only. An unknown error is the guest's: the host's own have types.
-fn explain_by_text(error: &wasmtime::Error) -> (EngineCode, String) {
+fn explain_by_text(error: &wasmtime::Error, cell: &Cell) -> (EngineCode, String) {
     if error.is::<PoolConcurrencyLimitError>() {
         return (EngineCode::Host, "The host had no room for the step.".to_owned());
     }
     let text = format!("{error:#}");
-    if error.is::<ResourceTableError>() || text.contains("handle limit exceeded") || text.contains("no free keys") {
-        return (EngineCode::Handles, format!("The step held more handles than its limit of {HANDLES_MAX}."));
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full))
+        || text.contains("handle limit exceeded")
+        || text.contains("no free keys")
+    {
+        return (
+            EngineCode::Handles,
+            format!("The step held more handles than its limit of {}.", cell.call().limits.handles_max),
+        );
+    }
+    if error.is::<FieldMapError>() {
+        return (EngineCode::Output, format!("The step made HTTP headers of more than {HTTP_FIELDS_BYTES_MAX} bytes."));
     }
     if text.contains("fuel allocated for hostcalls") {
         return (EngineCode::Output, format!("The step passed more than {CALL_BYTES_MAX} bytes in one call."));

@@ -9,6 +9,7 @@ mod check;
 mod component;
 mod definition;
 mod demo;
+mod doctor;
 mod event;
 mod events;
 mod exit;
@@ -16,16 +17,19 @@ mod input;
 mod instance;
 mod next;
 mod open;
+mod policy;
 mod print;
 mod progress;
 mod register;
 mod run;
+mod secret;
 mod serve;
 mod settle;
 mod start;
 mod stops;
 mod summary;
 mod task;
+mod tenant;
 mod view;
 mod webhook;
 
@@ -70,9 +74,16 @@ enum Verb {
     Definition(definition::Definition),
     #[command(subcommand)]
     Component(component::Component),
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    #[command(subcommand)]
+    Secret(secret::Secret),
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
     Events(events::Events),
     Check(check::Check),
     Demo(demo::Demo),
+    Doctor(doctor::Doctor),
     Completions(Completions),
 }
 
@@ -126,9 +137,13 @@ impl Verb {
             Self::Webhook(verb) => verb.perform(settings).await,
             Self::Definition(verb) => verb.perform(settings).await,
             Self::Component(verb) => verb.perform(settings).await,
+            Self::Policy(verb) => verb.perform(settings).await,
+            Self::Secret(verb) => verb.perform(settings).await,
+            Self::Tenant(verb) => verb.perform(settings).await,
             Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,
             Self::Demo(verb) => verb.perform(settings).await,
+            Self::Doctor(verb) => verb.perform(settings).await,
             Self::Completions(verb) => verb.perform(),
         }
     }

@@ -32,6 +32,8 @@
 
 mod execution;
 pub mod host;
+mod host_key;
+pub mod hostile;
 pub mod lock;
 mod runner;
 
@@ -41,6 +43,7 @@ pub use stepcell_store as store;
 
 pub use self::execution::{LocalExecutionEngine, PersistentExecutionEngine};
 pub use self::host::{Access, Host, HostBuilder, HostError};
+pub use self::host_key::{HostKeyError, host_key_made_in, host_key_of_file, host_key_of_text};
 pub use semver::Version;
 pub use stepcell_engine::{
     EngineError, Executed, ExecutionEngine, Gateway, HumanTaskRepository, StartRequest, Step, StepExecutionRepository,
@@ -57,3 +60,4 @@ pub use stepcell_model::id::InstanceId;
 pub use stepcell_model::json::Json;
 pub use stepcell_model::status::{StepStatus, StepType, WorkflowStatus};
 pub use stepcell_model::transition::Actor;
+pub use stepcell_sandbox::{ChildCommand, CompileLimits, Compiler, Isolation, be_child, child_main};

@@ -7,7 +7,7 @@ use stepcell_engine::{ComponentFacts, ComponentRefused, StepRunner};
 use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
 use stepcell_model::failure::Failure;
 use stepcell_model::id::ComponentDigest;
-use stepcell_model::name::StepName;
+use stepcell_model::name::{StepName, TenantId};
 use stepcell_sandbox::{Refusal, Sandbox};
 
 /// A sandbox as the engine's runner.
@@ -21,11 +21,20 @@ fn refused(refusal: &Refusal) -> ComponentRefused {
 impl StepRunner for SandboxRunner {
     async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
         let facts = self.0.inspect(&bytes).map_err(|refusal| refused(&refusal))?;
-        Ok(ComponentFacts { exports: facts.exports, manifest: facts.manifest })
+        Ok(ComponentFacts {
+            exports: facts.exports,
+            capabilities: facts.capabilities.into_iter().collect(),
+            manifest: facts.manifest,
+        })
     }
 
-    async fn prepare(&self, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<(), ComponentRefused> {
-        self.0.prepare(digest, bytes).await.map_err(|refusal| refused(&refusal))
+    async fn prepare(
+        &self,
+        tenant: Option<&TenantId>,
+        digest: ComponentDigest,
+        bytes: Arc<[u8]>,
+    ) -> Result<(), ComponentRefused> {
+        self.0.prepare(tenant, digest, bytes).await.map_err(|refusal| refused(&refusal))
     }
 
     fn is_prepared(&self, digest: &ComponentDigest) -> bool {

@@ -1,7 +1,7 @@
 //! What is let in and what is not, and what each refusal says.
 
 use stepcell_admission::{Refusal, inspect};
-use stepcell_model::component::ComponentExports;
+use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::id::ComponentDigest;
 
 use crate::assembly::{CONTRACT, component_of, package_of, with_section, with_world};
@@ -51,6 +51,44 @@ fn imports_are_listed_by_interface_and_function() {
     let log = facts.imports.iter().find(|import| import.name == "stepcell:step/log@0.1.0").unwrap();
     assert_eq!(log.functions, ["write"]);
     assert!(facts.imports.iter().any(|import| import.functions.contains(&"previous-result".to_owned())));
+}
+
+#[test]
+fn what_a_component_could_want_of_its_host_follows_from_the_functions_that_it_imports() {
+    use Capability::{Clock, Http, Randomness, Secrets};
+    const WASI: &str = "
+        package wasi:http@0.2.3 {
+            interface types { resource fields { constructor(); } }
+            interface outgoing-handler { handle: func(); }
+        }
+        package wasi:clocks@0.2.3 {
+            interface monotonic-clock { now: func() -> u64; }
+            interface wall-clock { resolution: func() -> u64; }
+        }
+        package wasi:random@0.2.3 { interface insecure-seed { insecure-seed: func() -> u64; } }";
+
+    for (import, expected) in [
+        ("", vec![]),
+        ("import wasi:http/types@0.2.3;", vec![]),
+        ("import wasi:clocks/wall-clock@0.2.3;", vec![]),
+        ("import wasi:http/outgoing-handler@0.2.3;", vec![Http]),
+        ("import secrets;", vec![Secrets]),
+        ("import wasi:clocks/monotonic-clock@0.2.3;", vec![Clock]),
+        ("import wasi:random/insecure-seed@0.2.3;", vec![Randomness]),
+        ("import secrets; import wasi:http/outgoing-handler@0.2.3;", vec![Http, Secrets]),
+    ] {
+        let facts = inspect(&with_world(&format!("{import} export step;"), WASI)).unwrap();
+
+        assert_eq!(facts.capabilities.iter().copied().collect::<Vec<_>>(), expected, "{import}");
+        let told = [
+            (Http, facts.imports_http()),
+            (Secrets, facts.imports_secrets()),
+            (Clock, facts.imports_clock()),
+            (Randomness, facts.imports_randomness()),
+        ];
+        let told: Vec<_> = told.into_iter().filter(|(_, wanted)| *wanted).map(|(capability, _)| capability).collect();
+        assert_eq!(told, expected, "{import}");
+    }
 }
 
 #[test]
@@ -113,6 +151,19 @@ fn a_signature_that_differs_anywhere_is_shown_beside_the_right_one() {
 }
 
 #[test]
+fn a_type_that_doubles_at_each_level_is_cut_off_instead_of_shown() {
+    let words: String = (0..30).map(|at| format!("{}{at}, ", "long".repeat(14))).collect();
+    let types: String = (1..6).map(|at| format!("type t{at} = tuple<t{0}, t{0}>;", at - 1)).collect();
+    let wit = changed("interface step {\n", &format!("interface step {{ enum t0 {{ {words} }} {types}\n"))
+        .replace("execute: func(input: json) -> result<json, ", "execute: func(input: t5) -> result<json, ");
+
+    let refusal = refusal(&component_of(&wit, "step-component"));
+
+    let Refusal::Signature { found, .. } = &refusal else { panic!("{refusal}") };
+    assert!(found.contains('…') && found.len() < 3_000, "{found}");
+}
+
+#[test]
 fn a_function_that_this_host_does_not_have_yet_is_named() {
     let wit = changed("    /// Removes a key, and", "    swap: func(key: string);\n    /// Removes a key, and");
 
@@ -144,9 +195,14 @@ fn imports_that_no_host_gives_are_refused_by_name() {
             "evil:corp/thing@1.0.0",
         ),
         (
-            "import wasi:http/types@0.2.0; export step;",
-            "package wasi:http@0.2.0 { interface types { f: func(); } }",
-            "wasi:http/types@0.2.0",
+            "import wasi:http/incoming-handler@0.2.0; export step;",
+            "package wasi:http@0.2.0 { interface incoming-handler { f: func(); } }",
+            "wasi:http/incoming-handler@0.2.0",
+        ),
+        (
+            "import wasi:keyvalue/store@0.2.0; export step;",
+            "package wasi:keyvalue@0.2.0 { interface store { f: func(); } }",
+            "wasi:keyvalue/store@0.2.0",
         ),
         (
             "import wasi:cli/exit@0.3.0; export step;",

@@ -38,8 +38,10 @@ impl Driver {
         let machine = self.machine_of(active)?;
         let identity = &self.instance.identity;
         let now = self.inner.clock.now();
-        let within =
-            machine.limits.timeout.map_or(machine.limits.wall_max, |timeout| timeout.min(machine.limits.wall_max));
+        let decided = self.inner.guard.decided();
+        let policy = decided.of(identity.tenant.as_ref());
+        let limits = machine.limits.at_most(&policy.limits);
+        let within = limits.time_limit().length;
         let info = ExecutionInfo {
             workflow_name: identity.workflow_name.clone(),
             workflow_version: identity.workflow_version.clone(),
@@ -64,8 +66,8 @@ impl Driver {
             config: Arc::clone(&machine.config),
             history: Arc::clone(&self.history),
             previous: self.instance.previous_result(active),
-            limits: machine.limits,
-            grants: StepGrants { asked: Arc::clone(&machine.grants), allowed: Arc::default() },
+            limits,
+            grants: StepGrants { asked: Arc::clone(&machine.grants), allowed: Arc::clone(&policy.grants) },
             secrets: Arc::default(),
         })
     }
@@ -89,7 +91,7 @@ impl Driver {
         mapping.evaluate(&scope).map_err(told)
     }
 
-    fn machine_of(&self, active: &Active) -> Result<&PlannedMachine, Failure> {
+    pub(super) fn machine_of(&self, active: &Active) -> Result<&PlannedMachine, Failure> {
         let step = self.plan.find(&active.step).map(|index| self.plan.step(index));
         step.and_then(PlannedStep::machine).ok_or_else(|| {
             let message = format!("`{}` runs no component in its definition", active.step);

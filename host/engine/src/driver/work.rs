@@ -1,12 +1,14 @@
 //! What runs for an instance right now, and what comes of it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
 use stepcell_model::failure::{EngineCode, Failure};
-use stepcell_model::id::ExecutionNumber;
+use stepcell_model::id::{ComponentDigest, ExecutionNumber};
 use stepcell_model::instance::{Active, Phase};
 use stepcell_model::name::StepName;
+use stepcell_model::signature::PublicKey;
 use stepcell_model::transition::Cause;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{Id, JoinError};
@@ -36,6 +38,7 @@ impl Driver {
         if self.inner.is_stopping() || self.instance.state.control.paused_at.is_some() {
             return Vec::new();
         }
+        let parked = self.park_blocked();
         let now = self.inner.clock.now();
         let is_ready = |active: &&Active| match active.phase {
             Phase::Scheduled { not_before } => not_before.is_none_or(|not_before| not_before <= now),
@@ -49,6 +52,7 @@ impl Driver {
             .active
             .iter()
             .filter(is_ready)
+            .filter(|active| !parked.contains(&active.number))
             .map(|active| (active.number, active.phase.clone()))
             .collect();
         ready.into_iter().filter_map(|(number, phase)| self.begin(number, &phase)).collect()
@@ -68,6 +72,30 @@ impl Driver {
             _ => Cause::AttemptStarted { execution: number },
         });
         Some(Begun { number, room })
+    }
+
+    /// Holds back whatever would run a component that may not run, says so of each once, and names them.
+    fn park_blocked(&mut self) -> HashSet<ExecutionNumber> {
+        let decided = self.inner.guard.decided();
+        if decided.blocks.is_empty() {
+            return HashSet::new();
+        }
+        let scheduled = self.instance.state.control.active.iter();
+        let scheduled = scheduled.filter(|active| matches!(active.phase, Phase::Scheduled { .. }));
+        let blocked: Vec<_> = scheduled
+            .filter_map(|active| {
+                let block = decided.blocks.get(&self.machine_of(active).ok()?.component)?;
+                let reason = block.sentence();
+                let is_told = active.parked.as_ref() == Some(&reason);
+                Some((active.number, (!is_told).then_some(reason)))
+            })
+            .collect();
+        for (execution, reason) in &blocked {
+            if let Some(reason) = reason.clone() {
+                self.decide(Cause::AttemptParked { execution: *execution, reason });
+            }
+        }
+        blocked.into_iter().map(|(execution, _)| execution).collect()
     }
 
     fn wait_for_room(&mut self, number: ExecutionNumber) {
@@ -166,22 +194,65 @@ async fn attempt(
     targets: Option<Vec<StepName>>,
     room: OwnedSemaphorePermit,
 ) -> AttemptReport {
-    let report = match (inner.registry.prepare(call.component).await, targets) {
-        (Ok(()), None) => inner.runner.run(call).await,
-        (Ok(()), Some(targets)) => inner.runner.run_gateway(call, targets).await,
-        (Err(error), _) => failed(Failure::engine(EngineCode::Host, error.to_string())),
+    let mut call = call;
+    let component = call.component;
+    let report = match admitted(inner, &mut call).await {
+        Ok(signed_by) => {
+            let run = async {
+                match targets {
+                    None => inner.runner.run(call).await,
+                    Some(targets) => inner.runner.run_gateway(call, targets).await,
+                }
+            };
+            let mut report = tokio::select! {
+                biased;
+                report = run => report,
+                block = inner.guard.blocked(component) => failed(block.failure()),
+            };
+            report.trace.signed_by = signed_by;
+            report
+        }
+        Err(failure) => failed(failure),
     };
+    note_fault(inner, component, &report.trace).await;
     drop(room);
     report
 }
 
 async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: OwnedSemaphorePermit) -> HookReport {
-    let report = match inner.registry.prepare(call.component).await {
-        Ok(()) => inner.runner.run_failure_hook(call, failure).await,
-        Err(error) => hook_failed(Failure::engine(EngineCode::Host, error.to_string())),
+    let mut call = call;
+    let component = call.component;
+    let report = match admitted(inner, &mut call).await {
+        Ok(signed_by) => {
+            let mut report = tokio::select! {
+                biased;
+                report = inner.runner.run_failure_hook(call, failure) => report,
+                block = inner.guard.blocked(component) => hook_failed(block.failure()),
+            };
+            report.trace.signed_by = signed_by;
+            report
+        }
+        Err(failure) => hook_failed(failure),
     };
+    note_fault(inner, component, &report.trace).await;
     drop(room);
     report
+}
+
+/// Makes the component ready and gives the call what it is granted; says whose signature the component has.
+async fn admitted(inner: &Inner, call: &mut StepCall) -> Result<Option<PublicKey>, Failure> {
+    let signed_by = inner.guard.admit(call).await?;
+    let prepared = inner.registry.prepare(call.component).await;
+    prepared.map_err(|error| Failure::engine(EngineCode::Host, error.to_string()))?;
+    Ok(signed_by)
+}
+
+async fn note_fault(inner: &Inner, component: ComponentDigest, trace: &AttemptTrace) {
+    if trace.host_fault.is_some()
+        && let Err(error) = inner.guard.note_host_fault(component, inner.clock.now()).await
+    {
+        inner.report_fault(&error);
+    }
 }
 
 fn failed(failure: Failure) -> AttemptReport {

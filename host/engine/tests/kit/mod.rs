@@ -13,13 +13,16 @@ use stepcell_engine::{
     Clock, ComponentFacts, ComponentRefused, Driving, EngineError, EngineOptions, EventFeed, EventFilter, FeedStart,
     SimulatedClock, StartRequest, StepRunner, WorkflowEngine,
 };
-use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
-use stepcell_model::component::ComponentExports;
+use stepcell_model::attempt::{
+    AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, HostFault, StepCall,
+};
+use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::definition::WorkflowDefinition;
-use stepcell_model::failure::Failure;
+use stepcell_model::failure::{EngineCode, Failure};
+use stepcell_model::host_key::HostKey;
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::json::Json;
-use stepcell_model::name::{ComponentName, ContextKey, StepName, UserId, WorkflowName};
+use stepcell_model::name::{ComponentName, ContextKey, StepName, TenantId, UserId, WorkflowName};
 use stepcell_model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
@@ -55,6 +58,8 @@ pub enum Answer {
     Never,
     /// Panics on the host's side.
     Panic,
+    /// The worker that runs it dies.
+    BreaksHost,
 }
 
 /// Returns null and writes nothing.
@@ -82,11 +87,18 @@ pub fn fails_for_now(code: &str) -> Answer {
     Answer::Fail(Failure::from_guest(code, "not yet".to_owned(), true))
 }
 
+/// The key of every host in these tests.
+pub fn host_key() -> HostKey {
+    HostKey::take(&mut [7; 32])
+}
+
 /// Runs scripts instead of components, and notes every call.
 #[derive(Default)]
 pub struct ScriptedRunner {
     scripts: Mutex<HashMap<ComponentDigest, (Script, Hook)>>,
     exports: Mutex<HashMap<ComponentDigest, ComponentExports>>,
+    /// What components of those bytes can make use of.
+    pub capabilities: Mutex<HashMap<ComponentDigest, Vec<Capability>>>,
     pub calls: Mutex<Vec<(String, StepCall)>>,
     /// What each gateway was to choose among.
     pub targets: Mutex<Vec<(String, Vec<StepName>)>>,
@@ -106,10 +118,12 @@ fn report(outcome: AttemptOutcome, writes: Vec<(&'static str, Value)>) -> Attemp
 impl StepRunner for ScriptedRunner {
     async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
         let told = self.exports.lock().unwrap().get(&ComponentDigest::of(&bytes)).copied();
-        Ok(ComponentFacts { exports: told.unwrap_or(ComponentExports::Step), manifest: None })
+        let capabilities = self.capabilities.lock().unwrap().get(&ComponentDigest::of(&bytes)).cloned();
+        let (exports, capabilities) = (told.unwrap_or(ComponentExports::Step), capabilities.unwrap_or_default());
+        Ok(ComponentFacts { exports, capabilities, manifest: None })
     }
 
-    async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
+    async fn prepare(&self, _: Option<&TenantId>, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
         Ok(())
     }
 
@@ -150,6 +164,11 @@ impl StepRunner for ScriptedRunner {
                 report(AttemptOutcome::Succeeded(Json::null()), Vec::new())
             }
             Answer::Never => std::future::pending().await,
+            Answer::BreaksHost => {
+                let failure = Failure::engine(EngineCode::Host, "The host could not run the step.");
+                let trace = AttemptTrace { host_fault: Some(HostFault::WorkerDied), ..AttemptTrace::default() };
+                AttemptReport { trace, ..report(AttemptOutcome::Failed(failure), Vec::new()) }
+            }
             Answer::Panic => panic!("the host's side of a step failed"),
         }
     }
@@ -221,7 +240,8 @@ impl TestHost {
         runner: Arc<ScriptedRunner>,
         clock: Arc<SimulatedClock>,
     ) -> Self {
-        let options = EngineOptions { concurrency: 8, clock: Arc::clone(&clock) as Arc<dyn Clock> };
+        let options =
+            EngineOptions { concurrency: 8, clock: Arc::clone(&clock) as Arc<dyn Clock>, host_key: Some(host_key()) };
         let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
         let driving = Some(engine.drive().await.unwrap());
         Self { engine, runner, clock, driving, store, _folder: folder }
@@ -270,7 +290,8 @@ impl TestHost {
         let path = self._folder.as_ref().expect("only a database can be visited").path().join("test.db");
         let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
         let store = Arc::new(SqliteStore::open(path, options).unwrap());
-        let options = EngineOptions { concurrency: 1, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
+        let options =
+            EngineOptions { concurrency: 1, clock: Arc::clone(&self.clock) as Arc<dyn Clock>, host_key: None };
         WorkflowEngine::new(store, Arc::clone(&self.runner) as Arc<dyn StepRunner>, options)
     }
 

@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stepcell_model::attempt::ContextData;
+use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage};
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
+use stepcell_model::json::Json;
 use stepcell_model::letter::Letter;
-use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::name::{ComponentName, SecretName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use stepcell_store::{
-    Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, StoreError, TaskFilter, WorkflowStore,
+    Activity, Committed, Deletion, GuardState, GuardStore, Inserted, InstanceFilter, LetterKey, Page, StoreError,
+    TaskFilter, WorkflowStore,
 };
 use tokio::sync::{Mutex, watch};
 
@@ -210,5 +214,60 @@ impl WorkflowStore for StoppingStore {
 
     async fn list_letters(&self, limit: u32) -> Result<Vec<(LetterKey, Letter)>, StoreError> {
         self.inner.list_letters(limit).await
+    }
+}
+
+#[async_trait]
+impl GuardStore for StoppingStore {
+    async fn guard_revision(&self) -> Result<u64, StoreError> {
+        self.inner.guard_revision().await
+    }
+
+    async fn load_guard(&self) -> Result<GuardState, StoreError> {
+        self.inner.load_guard().await
+    }
+
+    async fn put_policy(&self, policy: Json) -> Result<(), StoreError> {
+        self.inner.put_policy(policy).await
+    }
+
+    async fn insert_block(&self, block: ComponentBlock) -> Result<Inserted, StoreError> {
+        self.inner.insert_block(block).await
+    }
+
+    async fn remove_block(&self, digest: &ComponentDigest) -> Result<bool, StoreError> {
+        self.inner.remove_block(digest).await
+    }
+
+    async fn count_host_fault(&self, digest: &ComponentDigest) -> Result<u32, StoreError> {
+        self.inner.count_host_fault(digest).await
+    }
+
+    async fn put_signature(&self, signature: ComponentSignature) -> Result<(), StoreError> {
+        self.inner.put_signature(signature).await
+    }
+
+    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError> {
+        self.inner.put_secret(secret).await
+    }
+
+    async fn delete_secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Result<bool, StoreError> {
+        self.inner.delete_secret(tenant, name).await
+    }
+
+    async fn find_secret(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &SecretName,
+    ) -> Result<Option<SealedSecret>, StoreError> {
+        self.inner.find_secret(tenant, name).await
+    }
+
+    async fn list_secrets(&self) -> Result<Vec<SecretRecord>, StoreError> {
+        self.inner.list_secrets().await
+    }
+
+    async fn list_usage(&self, since_day: i64) -> Result<Vec<TenantUsage>, StoreError> {
+        self.inner.list_usage(since_day).await
     }
 }

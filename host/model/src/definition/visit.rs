@@ -2,6 +2,7 @@
 
 use super::{ComponentRef, StepDefinition, WorkflowDefinition};
 use crate::component::Export;
+use crate::grants::Grants;
 use crate::name::StepName;
 use crate::problem::PathPart;
 
@@ -27,6 +28,8 @@ pub struct ComponentUse<'a> {
     pub component: &'a ComponentRef,
     /// What it must export.
     pub needs: Export,
+    /// What the step asks to reach beyond its cell; what undoes it may reach the same.
+    pub grants: &'a Grants,
 }
 
 fn key(text: &str) -> PathPart {
@@ -55,13 +58,21 @@ impl WorkflowDefinition {
                 }
                 _ => None,
             };
+            let grants = visited.step.grants().unwrap_or(const { &Grants::NONE });
             if let Some((component, needs)) = own {
-                found.push(ComponentUse { step: visited.name.clone(), path: at("component"), component, needs });
+                found.push(ComponentUse {
+                    step: visited.name.clone(),
+                    path: at("component"),
+                    component,
+                    needs,
+                    grants,
+                });
             }
             if let Some((component, Ok(step))) =
                 visited.step.compensate().map(|component| (component, visited.name.part(StepName::COMPENSATE)))
             {
-                found.push(ComponentUse { step, path: at("compensate"), component, needs: Export::Step });
+                let (path, needs) = (at("compensate"), Export::Step);
+                found.push(ComponentUse { step, path, component, needs, grants });
             }
         });
         found

@@ -110,7 +110,26 @@ impl HttpGrant {
     }
 }
 
+impl HttpGrant {
+    /// Whether every request that the other grant allows is allowed by this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let methods = self.methods.is_empty()
+            || (!other.methods.is_empty() && other.methods.iter().all(|method| self.methods.contains(method)));
+        methods && self.scheme == other.scheme && self.port == other.port && self.host.covers(&other.host)
+    }
+}
+
 impl HostPattern {
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exactly(host)) => self.matches(host),
+            (Self::AnyName, Self::Below(_) | Self::AnyName) => true,
+            (Self::Below(parent), Self::Below(other)) => other == parent || self.matches(other),
+            (Self::Below(_), Self::AnyName) | (Self::Exactly(_), _) => false,
+        }
+    }
+
     fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exactly(exactly) => exactly == host,
@@ -315,6 +334,26 @@ mod tests {
             "https://-a.example",
         ] {
             assert!(odd.parse::<HttpGrant>().is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_grant_covers_what_it_allows_whole() {
+        for (grant, other, covers) in [
+            ("https://*", "https://*.a.example", true),
+            ("https://*", "https://*", true),
+            ("https://*", "https://192.0.2.1", false),
+            ("https://*.example", "https://*.a.example", true),
+            ("https://*.a.example", "https://*.example", false),
+            ("https://*.example", "https://example", false),
+            ("https://a.example", "https://a.example", true),
+            ("https://a.example", "https://*.a.example", false),
+            ("GET https://a.example", "https://a.example", false),
+            ("GET,POST https://a.example", "POST https://a.example", true),
+            ("https://a.example", "http://a.example", false),
+        ] {
+            let parse = |text: &str| text.parse::<HttpGrant>().unwrap();
+            assert_eq!(parse(grant).covers(&parse(other)), covers, "{grant} {other}");
         }
     }
 

@@ -49,6 +49,18 @@ impl KeyPattern {
     }
 }
 
+impl KeyPattern {
+    /// Whether every key that fits the other pattern fits this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self.ends, other.ends) {
+            (End::Here, End::Here) => self.stem == other.stem,
+            (End::Here, End::Anyhow) => false,
+            (End::Anyhow, _) => other.stem.starts_with(&self.stem),
+        }
+    }
+}
+
 impl FromStr for KeyPattern {
     type Err = MalformedPattern;
 

@@ -8,6 +8,7 @@ use super::{
     PlannedMachine, PlannedMessage, PlannedStep, PlannedWorkflow, StepIndex,
 };
 use crate::attempt::CellLimits;
+use crate::component::Purity;
 use crate::definition::{
     ComponentRef, Edge, Finding, Join, MachineStep, ParallelGroup, StepDefinition, WorkflowDefinition, WorkflowStep,
 };
@@ -252,6 +253,7 @@ impl Build<'_> {
                 ..CellLimits::default().with(&machine.limits)
             },
             grants: Arc::new(machine.grants.clone()),
+            purity: Purity::Effectful,
         })
     }
 }

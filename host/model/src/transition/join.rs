@@ -102,6 +102,7 @@ impl Draft<'_> {
             started_at: None,
             place: activation.place,
             absorbed_at: activation.absorbed_at,
+            parked: None,
         };
         let max = self.plan.definition.limits.iterations;
         let counts = !matches!(active.place, Place::Undo { .. });

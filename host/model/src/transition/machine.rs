@@ -6,6 +6,7 @@ use super::Refusal;
 use super::draft::{Done, Draft, ExecutionEnd};
 use super::flow::Leaving;
 use crate::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport};
+use crate::component::Purity;
 use crate::failure::{EngineCode, Failure};
 use crate::history::{Event, Hook};
 use crate::id::{ExecutionNumber, InstanceId};
@@ -21,6 +22,9 @@ pub const CONTEXT_LEN_BYTES_MAX: usize = 4 << 20;
 /// The most keys that the context of an instance may have.
 pub const CONTEXT_KEYS_MAX: usize = 1_000;
 
+/// How often a pure step runs again after a crash of the host, beyond what its retry policy allows.
+const PURE_REPEATS_MAX: u32 = 3;
+
 impl Draft<'_> {
     pub(super) fn attempt_started(&mut self, execution: ExecutionNumber) -> Result<(), Refusal> {
         let now = self.now;
@@ -28,10 +32,22 @@ impl Draft<'_> {
         let active =
             self.expect_phase(execution, StepStatus::Running, |phase| matches!(phase, Phase::Scheduled { .. }))?;
         active.phase = Phase::Running;
+        active.parked = None;
         active.attempts += 1;
         active.started_at.get_or_insert(now);
         let (step, attempt) = (active.step.clone(), active.attempts);
         self.events.push(Event::StepStarted { execution, step, attempt });
+        Ok(())
+    }
+
+    /// Holds an execution back. It is ready again, whatever time it waited for, once its component may run.
+    pub(super) fn attempt_parked(&mut self, execution: ExecutionNumber, reason: String) -> Result<(), Refusal> {
+        let active =
+            self.expect_phase(execution, StepStatus::Scheduled, |phase| matches!(phase, Phase::Scheduled { .. }))?;
+        active.phase = Phase::Scheduled { not_before: None };
+        active.parked = Some(reason.clone());
+        let step = active.step.clone();
+        self.events.push(Event::StepParked { execution, step, reason });
         Ok(())
     }
 
@@ -183,10 +199,7 @@ impl Draft<'_> {
             // What came before may have canceled it, or changed where its branch ends.
             let Some(active) = self.state.control.find_active(number).cloned() else { continue };
             match &active.phase {
-                Phase::Running => {
-                    let failure = Failure::engine(EngineCode::Crashed, "the host went down during this attempt");
-                    self.fail_attempt(&active, None, failure, None);
-                }
+                Phase::Running => self.attempt_interrupted(&active),
                 Phase::FailureHook { failure, begun: true } => {
                     let crashed = Failure::engine(EngineCode::Crashed, "the host went down during `on-failure`");
                     self.events.push(Event::HookEnded {
@@ -209,6 +222,20 @@ impl Draft<'_> {
                 | Phase::RunningParts(_) => {}
             }
         }
+    }
+
+    /// An attempt was cut off by the host's end. Nobody can tell that of a pure step, so it runs again at once, even where
+    /// its policy allows no retry; a bound keeps one that brings the host down itself from doing so for ever.
+    fn attempt_interrupted(&mut self, active: &Active) {
+        let failure = Failure::engine(EngineCode::Crashed, "the host went down during this attempt");
+        let machine = self.machine_of(active);
+        let attempts_max = machine.retry.max_attempts.saturating_add(PURE_REPEATS_MAX);
+        if machine.purity == Purity::Effectful || active.attempts >= attempts_max {
+            return self.fail_attempt(active, None, failure, None);
+        }
+        let (execution, step, attempt, retry_at) = (active.number, active.step.clone(), active.attempts, self.now);
+        self.set_phase(execution, Phase::Scheduled { not_before: None });
+        self.events.push(Event::StepRetryScheduled { execution, step, attempt, failure, retry_at, trace: None });
     }
 
     fn machine_of(&self, active: &Active) -> &PlannedMachine {

@@ -81,6 +81,7 @@ impl Facts<'_> {
         let planned = self.plan.step(self.plan.find(&active.step)?);
         let what = match &active.phase {
             Phase::Joining => self.join(active),
+            Phase::Scheduled { .. } if let Some(reason) = &active.parked => Now::Parked { reason: reason.clone() },
             Phase::Scheduled { not_before: None } => Now::Room,
             Phase::Scheduled { not_before: Some(until) } => Now::Retry {
                 attempt: active.attempts,

@@ -169,6 +169,9 @@ impl Teller<'_> {
                 (step, Some(*execution), Past::Succeeded { attempt: *attempt })
             }
             Event::StepSkipped { execution, step, .. } => (step, Some(*execution), Past::Skipped),
+            Event::StepParked { execution, step, reason } => {
+                (step, Some(*execution), Past::Parked { reason: reason.clone() })
+            }
             Event::StepRetryScheduled { execution, step, attempt, failure, retry_at, .. } => {
                 let (attempts_max, failure) = (max(step).unwrap_or(1), failure.clone());
                 let what = Past::Retried { attempt: *attempt, attempts_max, failure, retry_at: *retry_at };

@@ -71,6 +71,9 @@ pub(super) fn wait_in_words(facts: &Facts<'_>, active: &Active, what: &Now) -> S
             let why = failure.as_ref().map(|failure| format!(" ({failure})")).unwrap_or_default();
             format!("{step} waits until {until} to be tried again: attempt {attempt} of {attempts_max} failed{why}.")
         }
+        Now::Parked { reason } => {
+            format!("{step} is held back: {} It goes on once the component may run again.", ended(reason))
+        }
         Now::Room => format!("{step} is ready, and begins as soon as there is room."),
         Now::Reached => format!("{step} was reached, and begins once the instance is resumed."),
         Now::Attempt { attempt, attempts_max } => format!("{step} runs: attempt {attempt} of {attempts_max}."),
@@ -143,6 +146,7 @@ pub(super) fn past_in_words(trail: &Trail<'_>, step: Option<&StepName>, item: Op
         }
         Past::Succeeded { attempt: 0 | 1 } => format!("{step} succeeded."),
         Past::Succeeded { attempt } => format!("{step} succeeded at attempt {attempt}."),
+        Past::Parked { reason } => format!("{step} was held back: {reason}"),
         Past::Skipped => format!("{step} was skipped: its `can-execute` said no."),
         Past::Retried { attempt, attempts_max, failure, retry_at } => format!(
             "{step} failed at attempt {attempt} of {attempts_max} ({failure}), and was to be tried again at {retry_at}."

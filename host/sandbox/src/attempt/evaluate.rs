@@ -7,7 +7,7 @@ use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::json::Json;
 use stepcell_model::name::StepName;
 
-use super::{Attempt, from_guest};
+use super::Attempt;
 use crate::budget::{GATEWAY_NAMES_BYTES_MAX, GATEWAY_NAMES_MAX};
 use crate::cell::{Cell, CellHost};
 use crate::wit::bindings::gateway::GatewayComponentPre;
@@ -40,7 +40,7 @@ impl Attempt {
             component.stepcell_step_gateway().call_evaluate(&mut *store, &input, &targets).await
         };
         let ended = self.deadline.bound(meter.measure(guest)).await?;
-        let names = ended.map_err(|error| self.explain(&error))?.map_err(from_guest)?;
+        let names = ended.map_err(|error| self.explain(&error))?.map_err(|failure| self.told(failure))?;
         checked_names(names)
     }
 }

@@ -1,50 +1,51 @@
 //! From the runtime's request to ours, and from our answer to the runtime's.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use stepcell_model::attempt::{CellLimits, DENIALS_LEN_MAX, DENIED_NAME_BYTES_MAX, Denial, StepCall, Wanted};
-use stepcell_model::grants::StepGrants;
+use stepcell_model::attempt::Wanted;
 use stepcell_outbound::{
-    Header, Outbound, OutboundError, OutboundLimits, OutboundRequest, OutboundResponse, OutboundRules, Part, Timeouts,
+    Header, Outbound, OutboundError, OutboundRequest, OutboundResponse, OutboundRules, Part, Timeouts,
 };
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::held::{HeldBody, HeldBytes, Hold};
+use crate::blank::Blanker;
 use crate::budget::HTTP_BODIES_HELD_MAX;
+use crate::denials::Denials;
 
 /// Sends the requests of one attempt, and keeps the books.
 pub(super) struct Sender {
     outbound: Arc<dyn Outbound>,
     rules: OutboundRules,
     held: Arc<HeldBytes>,
-    denials: Mutex<Vec<Denial>>,
+    denials: Denials,
+    blanker: Blanker,
+    requests: AtomicU32,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
 }
 
 impl Sender {
-    pub(super) fn new(call: &StepCall, outbound: Arc<dyn Outbound>) -> Self {
-        Self::with(&call.limits, call.grants.clone(), call.info.execution.to_string(), outbound)
-    }
-
-    fn with(limits: &CellLimits, grants: StepGrants, key: String, outbound: Arc<dyn Outbound>) -> Self {
-        let limits = OutboundLimits::from(limits);
+    pub(super) fn new(rules: OutboundRules, outbound: Arc<dyn Outbound>, denials: Denials, blanker: Blanker) -> Self {
+        let held_bytes_max = rules.limits().body_bytes_max.saturating_mul(HTTP_BODIES_HELD_MAX);
         Self {
             outbound,
-            rules: OutboundRules::new(grants, key, limits),
-            held: HeldBytes::up_to(limits.body_bytes_max.saturating_mul(HTTP_BODIES_HELD_MAX)),
-            denials: Mutex::default(),
+            rules,
+            held: HeldBytes::up_to(held_bytes_max),
+            denials,
+            blanker,
+            requests: AtomicU32::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
         }
     }
 
     pub(super) fn requests(&self) -> u32 {
-        self.rules.requests()
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub(super) fn bytes_in(&self) -> u64 {
@@ -53,10 +54,6 @@ impl Sender {
 
     pub(super) fn bytes_out(&self) -> u64 {
         self.bytes_out.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn denials(&self) -> Vec<Denial> {
-        self.denials.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends a request once its body is written, within the time that a request may take.
@@ -79,6 +76,9 @@ impl Sender {
         let (body, _hold) = self.read_body(body).await?;
         let bytes_out = body.len() as u64;
         let answer = self.outbound.send(outbound_request(&parts, body, options), &self.rules).await;
+        if !matches!(answer, Err(OutboundError::RequestsUsedUp { .. })) {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+        }
         let response = answer.map_err(|error| self.told(error))?;
         self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
         self.bytes_in.fetch_add(response.body.len() as u64, Ordering::Relaxed);
@@ -113,19 +113,10 @@ impl Sender {
     /// What the guest is told, after a denial is written down.
     fn told(&self, error: OutboundError) -> Error {
         if let OutboundError::Denied { wanted, .. } = &error {
-            self.record(wanted);
+            // A host may have a user before it, and that a password.
+            self.denials.note(Wanted::Http, &self.blanker.text(wanted));
         }
         runtime_error(error)
-    }
-
-    fn record(&self, wanted: &str) {
-        let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
-        let name: String = wanted.chars().take(DENIED_NAME_BYTES_MAX / char::MAX_LEN_UTF8).collect();
-        if let Some(known) = denials.iter_mut().find(|denial| denial.name == name) {
-            known.count = known.count.saturating_add(1);
-        } else if denials.len() < DENIALS_LEN_MAX {
-            denials.push(Denial { wanted: Wanted::Http, name, count: 1 });
-        }
     }
 }
 

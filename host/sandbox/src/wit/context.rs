@@ -1,6 +1,6 @@
 //! `stepcell:step/context`: the data that the steps of one instance share.
 
-use stepcell_model::attempt;
+use stepcell_model::attempt::{self, Wanted};
 use stepcell_model::failure::Failure;
 use stepcell_model::json::Json;
 use stepcell_model::record::ExecutionRecord;
@@ -15,23 +15,38 @@ use crate::wit::bindings::stepcell::step::types::{self, ExecutionInfo, StepExecu
 impl Host for Cell {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         self.count_host_call()?;
+        if !self.call().grants.may_read(&key) {
+            self.deny(Wanted::ContextRead, &key);
+            return Ok(None);
+        }
         let value = self.staged().get(&key).map(|value| value.text().to_owned());
         Ok(self.give(value))
     }
 
     fn set(&mut self, key: String, value: String) -> wasmtime::Result<Result<(), ContextError>> {
         self.count_host_call()?;
+        if !self.may_write(&key) {
+            return Ok(Err(ContextError::Denied));
+        }
         Ok(self.staged_mut().set(&key, value).map_err(ContextError::from))
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, ContextError>> {
         self.count_host_call()?;
+        if !self.may_write(&key) {
+            return Ok(Err(ContextError::Denied));
+        }
         Ok(self.staged_mut().delete(&key).map_err(ContextError::from))
     }
 
     fn keys(&mut self, prefix: String) -> wasmtime::Result<Vec<String>> {
         self.count_host_call()?;
-        Ok(self.staged().keys(&prefix))
+        let mut keys = self.staged().keys(&prefix);
+        let grants = &self.call().grants;
+        if !grants.may_read_all() {
+            keys.retain(|key| grants.may_read(key));
+        }
+        Ok(keys)
     }
 
     fn metadata(&mut self, key: String) -> wasmtime::Result<Option<String>> {
@@ -62,6 +77,17 @@ impl Host for Cell {
 }
 
 impl types::Host for Cell {}
+
+impl Cell {
+    /// Whether a key may be written; that it may not is noted.
+    fn may_write(&mut self, key: &str) -> bool {
+        let may_write = self.call().grants.may_write(key);
+        if !may_write {
+            self.deny(Wanted::ContextWrite, key);
+        }
+        may_write
+    }
+}
 
 impl From<WriteRefusal> for ContextError {
     fn from(refusal: WriteRefusal) -> Self {

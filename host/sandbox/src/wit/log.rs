@@ -3,7 +3,7 @@
 use stepcell_model::attempt::LogLevel;
 use stepcell_model::json::Json;
 
-use crate::budget::LOG_LINE_BYTES_MAX;
+use crate::budget::LOG_FIELDS_BYTES_MAX;
 use crate::cell::Cell;
 use crate::wit::bindings::stepcell::step::log::{Host, Level};
 
@@ -17,7 +17,7 @@ impl Host for Cell {
 
 /// Takes fields that are a JSON object of a line's length; others are left out, and the line stays.
 fn object(fields: String) -> Option<Json> {
-    let short = (fields.len() <= LOG_LINE_BYTES_MAX).then_some(fields)?;
+    let short = (fields.len() <= LOG_FIELDS_BYTES_MAX).then_some(fields)?;
     Json::parse(short).ok().filter(|fields| fields.tree().is_object())
 }
 

@@ -97,13 +97,27 @@ async fn what_another_host_has_sealed_is_not_loaded() {
     greet_with_cache(dir.path()).await;
     let artifact = artifact_in(dir.path());
 
-    let without_key = SandboxConfig { host_key: None, ..with_cache(dir.path()) };
-    let of_another = SandboxConfig { host_key: HostKey::from_hex(&"5b".repeat(32)).ok(), ..with_cache(dir.path()) };
+    let aside = tempfile::tempdir().unwrap();
+    let of_another = SandboxConfig { host_key: HostKey::from_hex(&"5b".repeat(32)).ok(), ..with_cache(aside.path()) };
+    greet_with(&of_another).await;
+    let theirs = artifact_in(aside.path());
 
     assert!(is_taken(&with_cache(dir.path()), &artifact).await);
-    assert!(!is_taken(&of_another, &artifact).await);
-    assert!(!is_taken(&without_key, &artifact).await);
-    assert!(!is_taken(&without_key, &artifact).await);
+    // Under its own name nobody looks for it; under ours its seal does not fit.
+    assert_ne!(artifact.file_name(), theirs.file_name());
+    fs::copy(&theirs, &artifact).unwrap();
+    assert!(!is_taken(&with_cache(dir.path()), &artifact).await);
+}
+
+#[tokio::test]
+async fn a_host_without_a_key_compiles_anew_in_each_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let without_key = SandboxConfig { host_key: None, ..with_cache(dir.path()) };
+
+    for runs in 1..=2 {
+        greet_with(&without_key).await;
+        assert_eq!(files_in(dir.path()).len(), runs);
+    }
 }
 
 #[tokio::test]

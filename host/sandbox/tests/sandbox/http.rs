@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use stepcell_admission::inspect;
 use stepcell_model::attempt::{AttemptReport, Denial, StepCall, Wanted};
 use stepcell_model::grants::{Grants, StepGrants};
+use stepcell_model::name::SecretName;
 use stepcell_model::policy::GrantPolicy;
+use stepcell_model::secret::SecretText;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -92,6 +94,22 @@ async fn a_denial_is_a_value_that_the_step_can_handle_and_is_written_down() {
 }
 
 #[tokio::test]
+async fn a_secret_in_an_address_that_is_denied_is_not_written_down() {
+    let server = Server::answering(OK).await;
+
+    let url = format!("http://user:hunter2-and-more@{}/", server.address);
+    let report = fetch(&server, json!([{ "url": url }]), |call| {
+        let granted = (SecretName::new("TOKEN").unwrap(), Some(SecretText::new("hunter2-and-more".to_owned())));
+        call.secrets = Arc::new([granted].into());
+    })
+    .await;
+
+    assert_eq!(errors(&report), ["http-denied"]);
+    let told = serde_json::to_string(&report.trace).unwrap();
+    assert!(told.contains("user:[secret TOKEN]@") && !told.contains("hunter2"), "{told}");
+}
+
+#[tokio::test]
 async fn without_a_word_about_it_a_step_reaches_nothing() {
     let server = Server::answering(OK).await;
 
@@ -172,7 +190,9 @@ async fn headers_of_the_hosts_own_are_refused_and_too_large_ones_end_the_attempt
     assert!(!server.requests()[0].contains("forged"));
 
     let report = fetch(&server, json!([ask("x-large", &"a".repeat(40 << 10))]), |_| {}).await;
-    assert_eq!(failure(&report).code.as_str(), "engine.trap");
+    let failure = failure(&report);
+    assert_eq!(failure.code.as_str(), "engine.output");
+    assert_eq!(failure.message, "The step made HTTP headers of more than 32768 bytes.");
 }
 
 #[tokio::test]

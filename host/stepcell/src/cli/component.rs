@@ -1,15 +1,17 @@
 //! `component`: what steps run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use stepcell::engine::{EngineError, RegisteredComponent};
-use stepcell::model::component::{ComponentExports, Export};
+use stepcell::engine::{Acceptance, EngineError, NewComponent, RegisteredComponent};
+use stepcell::model::component::{Capability, ComponentExports, Export, Purity};
 use stepcell::model::definition::ComponentRef;
-use stepcell::model::name::ComponentName;
+use stepcell::model::name::{ComponentName, TenantId};
 use stepcell::model::record::ComponentRecord;
+use stepcell::model::signature::ComponentSignature;
 use stepcell::store::Inserted;
 use stepcell::{Access, Host};
 
@@ -21,12 +23,22 @@ use super::progress::Waiting;
 use super::register::identity_of;
 use super::view;
 
+mod block;
+mod sign;
+
 /// Register and inspect components.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Component {
     Push(Push),
     List(List),
     Inspect(Inspect),
+    Keygen(sign::Keygen),
+    Sign(sign::Sign),
+    Verify(sign::Verify),
+    Revoke(block::Revoke),
+    Restore(block::Restore),
+    /// List the components that may not run.
+    Blocked,
 }
 
 /// Check, compile and register a component.
@@ -42,6 +54,15 @@ pub(crate) struct Push {
     /// As which version [default: what the component's manifest says].
     #[arg(long, env = "STEPCELL_COMPONENT_VERSION", hide_env_values = true, value_parser = version)]
     version: Option<semver::Version>,
+    /// Who supplies it: whose policy holds, and whose turn it is to compile.
+    #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
+    tenant: Option<TenantId>,
+    /// A signature of it, as `component sign` makes it.
+    #[arg(long, env = "STEPCELL_SIGNATURE", hide_env_values = true, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    /// Take it even if it can do more than the newest version before it.
+    #[arg(long, env = "STEPCELL_ACCEPT_CAPABILITIES", hide_env_values = true)]
+    accept_capabilities: bool,
 }
 
 /// List components, by name and version.
@@ -65,6 +86,12 @@ impl Component {
             Self::Push(verb) => verb.perform(settings).await?,
             Self::List(verb) => verb.perform(settings).await?,
             Self::Inspect(verb) => verb.perform(settings).await?,
+            Self::Keygen(verb) => verb.perform(settings)?,
+            Self::Sign(verb) => verb.perform(settings)?,
+            Self::Verify(verb) => verb.perform(settings)?,
+            Self::Revoke(verb) => verb.perform(settings).await?,
+            Self::Restore(verb) => verb.perform(settings).await?,
+            Self::Blocked => block::list(settings).await?,
         }
         Ok(Exit::Done)
     }
@@ -86,6 +113,7 @@ impl Push {
 
     async fn push(self, settings: &Settings, host: &Host, bytes: Vec<u8>) -> anyhow::Result<()> {
         let what = || format!("can not push `{}`", self.file.display());
+        let signature = self.signature.as_deref().map(sign::signature_in).transpose()?;
         let facts = host.sandbox().inspect(&bytes).map_err(|refusal| Refused::input(refusal.to_string()));
         let facts = facts.with_context(what)?;
         let (name, version) = match (self.name, self.version) {
@@ -101,7 +129,10 @@ impl Push {
             }
         };
         let waiting = Waiting::on(format!("compiling {name} {version}"));
-        let registered = host.engine().registry().register_component(name, version, bytes.into()).await;
+        let acceptance = if self.accept_capabilities { Acceptance::Anything } else { Acceptance::AsBefore };
+        let (bytes, tenant) = (bytes.into(), self.tenant);
+        let new = NewComponent { name, version, bytes, tenant, signature, acceptance };
+        let registered = host.engine().registry().register(new).await;
         drop(waiting);
         let RegisteredComponent { record, inserted } = registered?;
         if settings.output == Output::Json {
@@ -157,6 +188,10 @@ impl Inspect {
                 (Some(record), bytes)
             }
         };
+        let known = match &record {
+            Some(record) => Known::of(settings, record).await?,
+            None => Known::default(),
+        };
         let host = Host::in_memory().access(Access::Read).concurrency(1).open().await?;
         let facts = host.sandbox().inspect(&bytes).map_err(|refusal| Refused::input(refusal.to_string()));
         let facts = facts.with_context(|| format!("can not inspect `{}`", self.component))?;
@@ -170,6 +205,11 @@ impl Inspect {
             "imports": facts.imports.iter().map(|import| json!({ "interface": import.name, "functions": import.functions })).collect::<Vec<_>>(),
             "manifest": facts.manifest,
             "exports": facts.exports.list(),
+            "capabilities": facts.capabilities,
+            "purity": purity_of(&facts.capabilities),
+            "tenant": record.as_ref().and_then(|record| record.tenant.clone()),
+            "signatures": known.signatures,
+            "block": known.block,
         });
         host.close().await;
         match settings.output {
@@ -177,6 +217,33 @@ impl Inspect {
             Output::Table => print::text(&in_words(&value, facts.exports)),
         }
     }
+}
+
+/// What the operator knows of a registered component.
+#[derive(Default)]
+struct Known {
+    signatures: Vec<ComponentSignature>,
+    block: Option<Value>,
+}
+
+impl Known {
+    async fn of(settings: &Settings, record: &ComponentRecord) -> anyhow::Result<Self> {
+        let visit = settings.read()?;
+        let signatures = visit.engine.list_signatures(&record.digest).await?;
+        let blocks = visit.engine.list_blocks().await?;
+        let block = blocks.iter().find(|block| block.digest == record.digest).map(block::as_json);
+        Ok(Self { signatures, block })
+    }
+}
+
+/// What a step that runs it is: pure, or effectful if it is granted what the component can make use of.
+fn purity_of(capabilities: &BTreeSet<Capability>) -> Value {
+    let effects = capabilities.iter().filter(|capability| **capability != Capability::Secrets);
+    let effects: Vec<_> = effects.map(|capability| capability.as_str()).collect();
+    if effects.is_empty() {
+        return json!({ "always": Purity::Pure });
+    }
+    json!({ "without_grants": Purity::Pure, "effectful_with_any_of": effects })
 }
 
 async fn registered_bytes(settings: &Settings, wanted: &ComponentRef) -> anyhow::Result<(ComponentRecord, Vec<u8>)> {
@@ -195,7 +262,7 @@ async fn registered_bytes(settings: &Settings, wanted: &ComponentRef) -> anyhow:
 
 fn in_words(value: &Value, exports: ComponentExports) -> String {
     let mut text = String::new();
-    let mut line = |label: &str, told: String| text.push_str(&format!("{label:<9} {}\n", print::plain(&told)));
+    let mut line = |label: &str, told: String| text.push_str(&format!("{label:<11} {}\n", print::plain(&told)));
     if let (Some(name), Some(version)) = (value["name"].as_str(), value["version"].as_str()) {
         line("name", format!("{name}@{version}"));
     }
@@ -205,6 +272,19 @@ fn in_words(value: &Value, exports: ComponentExports) -> String {
     line("digest", value["digest"].as_str().unwrap_or_default().to_owned());
     line("size", format!("{} bytes", value["size_bytes"]));
     line("exports", view::exports(exports));
+    match value["purity"]["effectful_with_any_of"].as_array() {
+        None => line("purity", "pure, whatever it is granted".to_owned()),
+        Some(with) => {
+            let with: Vec<_> = with.iter().filter_map(Value::as_str).collect();
+            line("purity", format!("pure, unless a step grants it {}", with.join(" or ")));
+        }
+    }
+    for signature in value["signatures"].as_array().into_iter().flatten() {
+        line("signed by", signature["key"].as_str().unwrap_or_default().to_owned());
+    }
+    if let (Some(state), Some(reason)) = (value["block"]["state"].as_str(), value["block"]["reason"].as_str()) {
+        line(state, reason.to_owned());
+    }
     for import in value["imports"].as_array().into_iter().flatten() {
         line("imports", import["interface"].as_str().unwrap_or_default().to_owned());
     }

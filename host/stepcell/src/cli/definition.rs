@@ -19,6 +19,8 @@ use super::print::{self, note, plain};
 use super::register::{self, DefinitionFile};
 use super::view;
 
+mod grants;
+
 /// How much of a digest is shown to people: `sha256:` and what tells it from others.
 const DIGEST_CHARS: usize = 19;
 
@@ -31,6 +33,7 @@ pub(crate) enum Definition {
     Show(Named),
     Validate(Validate),
     Graph(Graph),
+    Grants(grants::Grants),
     /// Let a version start nothing new; what runs on it goes on.
     Deactivate(NamedVersion),
     /// Remove a version that nothing runs or ran on.
@@ -118,6 +121,7 @@ impl Definition {
             Self::List(verb) => verb.perform(settings).await?,
             Self::Show(verb) => verb.perform(settings).await?,
             Self::Validate(verb) => verb.perform(settings).await?,
+            Self::Grants(verb) => verb.perform(settings).await?,
             Self::Graph(verb) => verb.perform(settings).await?,
             Self::Deactivate(NamedVersion { name, version }) => {
                 let visit = settings.visit()?;

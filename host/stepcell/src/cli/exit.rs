@@ -67,6 +67,11 @@ impl Refused {
         Self { exit: Exit::WrongState, ..Self::input(why) }
     }
 
+    /// What was to be checked does not hold.
+    pub(crate) fn failed(why: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, ..Self::input(why) }
+    }
+
     /// The database or the server can not be used.
     pub(crate) fn unusable(why: impl Into<String>) -> Self {
         Self { exit: Exit::Unusable, ..Self::input(why) }
@@ -166,15 +171,16 @@ fn of_host(error: &HostError) -> Exit {
     match error {
         HostError::Store(error) => of_store(error),
         HostError::Engine(error) => of_engine(error),
-        HostError::Lock(_) | HostError::Sandbox(_) => Exit::Unusable,
+        HostError::Lock(_) | HostError::Sandbox(_) | HostError::HostKey(_) => Exit::Unusable,
     }
 }
 
 fn of_engine(error: &EngineError) -> Exit {
     match error {
-        EngineError::ComponentRefused { .. } | EngineError::Validation { .. } | EngineError::InvalidData { .. } => {
-            Exit::BadInput
-        }
+        EngineError::WantsMore { .. }
+        | EngineError::ComponentRefused { .. }
+        | EngineError::Validation { .. }
+        | EngineError::InvalidData { .. } => Exit::BadInput,
         EngineError::Store(error) => of_store(error),
         EngineError::Stopping => Exit::Unusable,
         // What is left names something that is not there or not where this can happen: a callback that was refused, a

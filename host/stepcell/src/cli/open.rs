@@ -12,10 +12,11 @@ use stepcell::engine::{ComponentFacts, ComponentRefused, EngineOptions, StepRunn
 use stepcell::lock::LockError;
 use stepcell::model::attempt::{AttemptReport, HookReport, StepCall};
 use stepcell::model::failure::Failure;
+use stepcell::model::host_key::HostKey;
 use stepcell::model::id::ComponentDigest;
-use stepcell::model::name::StepName;
+use stepcell::model::name::{StepName, TenantId};
 use stepcell::store::{Role, SqliteOptions, SqliteStore, WorkflowStore};
-use stepcell::{Access, Host, HostBuilder, HostError, WorkflowEngine};
+use stepcell::{Access, ChildCommand, Host, HostBuilder, HostError, Isolation, WorkflowEngine};
 
 use super::exit::Refused;
 
@@ -36,6 +37,14 @@ pub(crate) struct Settings {
     /// Where compiled components are kept [default: `stepcell` in the user's cache directory].
     #[arg(long, global = true, env = "STEPCELL_CACHE", hide_env_values = true, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// The host's key, with which secrets are encrypted, as 64 hexadecimal digits in a file that only its owner may read
+    /// [default: STEPCELL_HOST_KEY if it is set, else the database's name with `.key`, made if there is none].
+    #[arg(long, global = true, env = "STEPCELL_HOST_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    host_key_file: Option<PathBuf>,
+    /// Where steps run: in cells of this process, or in cells of child processes that have no files, network, keys or
+    /// database, so that even a way out of a cell leads nowhere.
+    #[arg(long, global = true, env = "STEPCELL_ISOLATION", hide_env_values = true, default_value = "thread")]
+    isolation: CellPlace,
     /// What is logged on stderr: error, warn, info, debug, trace, or `target=level` with commas between.
     #[arg(
         long,
@@ -46,6 +55,24 @@ pub(crate) struct Settings {
         value_name = "LEVEL"
     )]
     log: String,
+}
+
+/// Where cells are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CellPlace {
+    /// In this process.
+    Thread,
+    /// In child processes.
+    Process,
+}
+
+impl From<CellPlace> for Isolation {
+    fn from(place: CellPlace) -> Self {
+        match place {
+            CellPlace::Thread => Self::Thread,
+            CellPlace::Process => Self::Process(ChildCommand::this_program()),
+        }
+    }
 }
 
 /// What is printed on stdout.
@@ -89,11 +116,31 @@ impl Settings {
         }
     }
 
-    /// A builder of hosts with the cache of compiled components.
-    pub(crate) fn with_cache(&self, builder: HostBuilder) -> HostBuilder {
-        match self.cache_dir() {
+    /// A builder of hosts with what every host of this command line has: the cache of compiled components, the place of
+    /// its cells, and the host's key if it was named.
+    pub(crate) fn with_settings(&self, builder: HostBuilder) -> anyhow::Result<HostBuilder> {
+        let builder = builder.isolation(self.isolation.into());
+        let builder = match self.cache_dir() {
             Some(dir) => builder.cache(dir),
             None => builder,
+        };
+        Ok(match self.named_host_key()? {
+            Some(key) => builder.host_key(key),
+            None => builder,
+        })
+    }
+
+    /// The host's key, if somebody said where it is.
+    fn named_host_key(&self) -> anyhow::Result<Option<HostKey>> {
+        let unusable = |error: stepcell::HostKeyError| Refused::unusable(error.to_string());
+        if let Some(file) = &self.host_key_file {
+            return Ok(Some(stepcell::host_key_of_file(file).map_err(unusable)?));
+        }
+        match std::env::var("STEPCELL_HOST_KEY") {
+            Ok(text) if !text.is_empty() => {
+                Ok(Some(stepcell::host_key_of_text("STEPCELL_HOST_KEY", &text).map_err(unusable)?))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -127,14 +174,14 @@ impl Settings {
     }
 
     /// Opens the database to drive it, and makes it if there is none.
-    pub(crate) async fn drive(&self, database: &Path) -> Result<Host, HostError> {
-        self.with_cache(Host::on_sqlite(database)).access(Access::Drive).open().await
+    pub(crate) async fn drive(&self, database: &Path) -> anyhow::Result<Host> {
+        Ok(self.with_settings(Host::on_sqlite(database))?.access(Access::Drive).open().await?)
     }
 
     /// Opens the database to register components beside whoever drives it, and makes it if there is none.
     pub(crate) async fn visit_with_sandbox(&self) -> anyhow::Result<Host> {
         let database = self.database();
-        let host = self.with_cache(Host::on_sqlite(&database)).access(Access::Visit).concurrency(1);
+        let host = self.with_settings(Host::on_sqlite(&database))?.access(Access::Visit).concurrency(1);
         host.open().await.with_context(|| cannot_open(&database))
     }
 
@@ -144,6 +191,19 @@ impl Settings {
         let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
         let store = SqliteStore::open(&database, options).with_context(|| cannot_open(&database))?;
         Ok(Visit::on(store))
+    }
+
+    /// Opens the database to change it beside whoever drives it, and makes it if there is none; with the host's key.
+    pub(crate) fn visit_with_key(&self) -> anyhow::Result<Visit> {
+        let database = self.database();
+        let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
+        let store = SqliteStore::open(&database, options).with_context(|| cannot_open(&database))?;
+        let key = match self.named_host_key()? {
+            Some(key) => key,
+            None => stepcell::host_key_made_in(&stepcell::host::key_file_of(&database))
+                .map_err(|error| Refused::unusable(error.to_string()))?,
+        };
+        Ok(Visit::with(store, EngineOptions { host_key: Some(key), ..EngineOptions::default() }))
     }
 
     /// Opens the database to read it beside whoever drives it.
@@ -158,8 +218,12 @@ impl Settings {
         let database = self.existing_database()?;
         match self.drive(&database).await {
             Ok(host) => Ok(Hands::Driving(host)),
-            Err(HostError::Lock(LockError::Held { holder, .. })) => Ok(Hands::Visiting(self.visit()?, holder)),
-            Err(error) => Err(anyhow::Error::from(error).context(cannot_open(&database))),
+            Err(error) => match error.downcast_ref() {
+                Some(HostError::Lock(LockError::Held { holder, .. })) => {
+                    Ok(Hands::Visiting(self.visit()?, holder.clone()))
+                }
+                _ => Err(error.context(cannot_open(&database))),
+            },
         }
     }
 }
@@ -203,9 +267,13 @@ pub(crate) struct Visit {
 
 impl Visit {
     fn on(store: SqliteStore) -> Self {
+        Self::with(store, EngineOptions::default())
+    }
+
+    fn with(store: SqliteStore, options: EngineOptions) -> Self {
         let sqlite = Arc::new(store);
         let store = Arc::clone(&sqlite) as Arc<dyn WorkflowStore>;
-        let engine = WorkflowEngine::new(store, Arc::new(NoComponents), EngineOptions::default());
+        let engine = WorkflowEngine::new(store, Arc::new(NoComponents), options);
         Self { engine, sqlite }
     }
 
@@ -231,7 +299,7 @@ impl StepRunner for NoComponents {
         Err(ComponentRefused { reason: NO_COMPONENTS.to_owned() })
     }
 
-    async fn prepare(&self, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
+    async fn prepare(&self, _: Option<&TenantId>, _: ComponentDigest, _: Arc<[u8]>) -> Result<(), ComponentRefused> {
         Err(ComponentRefused { reason: NO_COMPONENTS.to_owned() })
     }
 

@@ -42,7 +42,7 @@ impl Run {
             Some(database) => (Host::on_sqlite(database), Home::Database, cannot_open(database)),
             None => (Host::in_memory(), Home::Memory, "can not set up the engine".to_owned()),
         };
-        let host = settings.with_cache(builder).access(Access::Drive).open().await.context(what)?;
+        let host = settings.with_settings(builder)?.access(Access::Drive).open().await.context(what)?;
         let needs_database = home == Home::Memory && file.names_what_is_registered();
         let outcome = run(&host, file, request).await;
         let log = match (&outcome, home) {

@@ -38,7 +38,7 @@ impl Serve {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let mut builder = settings.with_cache(Host::on_sqlite(&database)).access(Access::Drive);
+        let mut builder = settings.with_settings(Host::on_sqlite(&database))?.access(Access::Drive);
         if let Some(attempts) = self.concurrency {
             builder = builder.concurrency(attempts.into());
         }

@@ -227,6 +227,7 @@ pub(crate) fn whole_definition(record: &DefinitionRecord) -> Value {
     let mut value = definition(record);
     let components = record.components.iter().map(|(step, digest)| (step.to_string(), json!(digest)));
     value["components"] = Value::Object(components.collect());
+    value["pure_steps"] = json!(record.pure_steps);
     value["document"] = record.document.tree().clone();
     value
 }
@@ -245,6 +246,8 @@ pub(crate) fn component(record: &ComponentRecord, pushed: Option<Inserted>) -> V
         value["is_new"] = json!(inserted == Inserted::New);
     }
     value["exports"] = json!(record.exports.list());
+    value["capabilities"] = json!(record.capabilities);
+    value["tenant"] = json!(record.tenant);
     value
 }
 

@@ -238,6 +238,7 @@ pub fn active(number: u32, arrivals: &[(u32, bool)]) -> Active {
         started_at: None,
         place: Place::Graph,
         absorbed_at: [].into(),
+        parked: None,
     }
 }
 
@@ -361,6 +362,7 @@ fn full_control(number: u128) -> Control {
         attempts: 3,
         started_at: Some(at(35)),
         absorbed_at: [step("review")].into(),
+        parked: Some("its component is revoked".to_owned()),
         ..active(number, &[(1, true), (1, false)])
     };
     let reached = active(11, &[(1, true)]);

@@ -27,7 +27,8 @@ impl Outbound for Echo {
 fn sender(answer_bytes: usize) -> Sender {
     let limits =
         CellLimits { http_body_bytes_max: 10, http_time_max: Duration::from_millis(100), ..CellLimits::default() };
-    Sender::with(&limits, StepGrants::default(), "key".to_owned(), Arc::new(Echo(answer_bytes)))
+    let rules = OutboundRules::new(StepGrants::default(), "key", (&limits).into());
+    Sender::new(rules, Arc::new(Echo(answer_bytes)), Denials::default(), Blanker::default())
 }
 
 fn request(frames: Vec<Result<Frame<Bytes>, Error>>) -> http::Request<WasiBody> {

@@ -1,0 +1,217 @@
+//! What may run, and what it may reach: the operator's decisions, kept at hand.
+//!
+//! The store has them; every process asks it for their revision and loads them anew when that has grown, so that what one
+//! process decides holds in all of them. An attempt is given what its definition asks for and the policy allows at the
+//! moment when it begins; one whose component is blocked while it runs is stopped.
+
+mod operate;
+mod vault;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use stepcell_model::attempt::StepCall;
+use stepcell_model::failure::{EngineCode, Failure};
+use stepcell_model::guard::{BlockKind, ComponentBlock, HOST_FAULTS_MAX};
+use stepcell_model::host_key::HostKey;
+use stepcell_model::id::ComponentDigest;
+use stepcell_model::name::{SecretName, TenantId};
+use stepcell_model::policy::{EffectivePolicy, Policy, SignaturePolicy};
+use stepcell_model::secret::{GrantedSecrets, SecretText};
+use stepcell_model::signature::{BadSignature, ComponentSignature, PublicKey};
+use stepcell_model::time::Timestamp;
+use stepcell_store::{GuardState, StoreError, WorkflowStore};
+use tokio::sync::watch;
+
+use self::vault::Vault;
+use crate::error::EngineError;
+
+/// What may run, and what it may reach.
+pub(crate) struct Guard {
+    store: Arc<dyn WorkflowStore>,
+    vault: Option<Vault>,
+    decided: watch::Sender<Arc<Decided>>,
+    /// Secrets that were opened since the last change; bounded by what steps ask for.
+    opened: Mutex<HashMap<(Option<TenantId>, SecretName), Option<SecretText>>>,
+}
+
+/// The operator's decisions at one revision.
+#[derive(Debug, Default)]
+pub(crate) struct Decided {
+    revision: u64,
+    pub(crate) policy: Policy,
+    everybody: Arc<EffectivePolicy>,
+    tenants: HashMap<TenantId, Arc<EffectivePolicy>>,
+    pub(crate) blocks: HashMap<ComponentDigest, Arc<ComponentBlock>>,
+    signatures: HashMap<ComponentDigest, Vec<ComponentSignature>>,
+}
+
+impl Decided {
+    fn new(state: GuardState) -> Result<Self, StoreError> {
+        let damaged = |error| StoreError::Damaged { what: format!("the policy does not read: {error}") };
+        let policy = match &state.policy {
+            Some(policy) => serde_json::from_str::<Policy>(policy.text()).map_err(damaged)?,
+            None => Policy::default(),
+        };
+        let mut signatures = HashMap::<_, Vec<_>>::new();
+        for signature in state.signatures {
+            signatures.entry(signature.digest).or_default().push(signature);
+        }
+        Ok(Self {
+            revision: state.revision,
+            everybody: Arc::new(policy.of(None)),
+            tenants: policy.tenants.keys().map(|name| (name.clone(), Arc::new(policy.of(Some(name))))).collect(),
+            blocks: state.blocks.into_iter().map(|block| (block.digest, Arc::new(block))).collect(),
+            signatures,
+            policy,
+        })
+    }
+
+    pub(crate) fn of(&self, tenant: Option<&TenantId>) -> &Arc<EffectivePolicy> {
+        tenant.and_then(|tenant| self.tenants.get(tenant)).unwrap_or(&self.everybody)
+    }
+
+    /// The trusted key that signed a component, if one did.
+    ///
+    /// # Errors
+    /// [`BadSignature`] if the policy wants a signature and none counts.
+    pub(crate) fn signed_by(
+        &self,
+        digest: ComponentDigest,
+        policy: &EffectivePolicy,
+        more: Option<&ComponentSignature>,
+    ) -> Result<Option<PublicKey>, BadSignature> {
+        let mut why_not = BadSignature::Missing;
+        for signature in self.signatures.get(&digest).into_iter().flatten().chain(more) {
+            match signature.check_trusted(digest, &policy.trusted_keys) {
+                Ok(()) => return Ok(Some(signature.key)),
+                Err(error) => why_not = error,
+            }
+        }
+        if policy.signatures == SignaturePolicy::Required { Err(why_not) } else { Ok(None) }
+    }
+}
+
+impl Guard {
+    pub(crate) fn new(store: Arc<dyn WorkflowStore>, key: Option<&HostKey>) -> Self {
+        let decided = watch::Sender::new(Arc::default());
+        Self { store, vault: key.map(Vault::new), decided, opened: Mutex::default() }
+    }
+
+    /// The operator's decisions as they were last loaded.
+    pub(crate) fn decided(&self) -> Arc<Decided> {
+        Arc::clone(&self.decided.borrow())
+    }
+
+    /// Loads the operator's decisions where they changed. Answers whether components were let run again.
+    pub(crate) async fn refresh(&self) -> Result<Released, StoreError> {
+        let known = self.decided();
+        if self.store.guard_revision().await? == known.revision {
+            return Ok(Released::None);
+        }
+        let state = self.store.load_guard().await?;
+        let fresh = Arc::new(Decided::new(state)?);
+        let released = if known.blocks.keys().all(|digest| fresh.blocks.contains_key(digest)) {
+            Released::None
+        } else {
+            Released::Some
+        };
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.decided.send_if_modified(|decided| {
+            let is_newer = fresh.revision >= decided.revision;
+            if is_newer {
+                *decided = fresh;
+            }
+            is_newer
+        });
+        Ok(released)
+    }
+
+    /// Why a component may not run, if it may not.
+    pub(crate) fn block(&self, digest: &ComponentDigest) -> Option<Arc<ComponentBlock>> {
+        self.decided.borrow().blocks.get(digest).cloned()
+    }
+
+    /// Waits until a component may not run any more.
+    pub(crate) async fn blocked(&self, digest: ComponentDigest) -> Arc<ComponentBlock> {
+        let mut decided = self.decided.subscribe();
+        loop {
+            if let Some(block) = decided.borrow_and_update().blocks.get(&digest) {
+                return Arc::clone(block);
+            }
+            if decided.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Gives an attempt its secrets, and says whose signature its component has.
+    ///
+    /// # Errors
+    /// The failure that the attempt ends with instead of running.
+    pub(crate) async fn admit(&self, call: &mut StepCall) -> Result<Option<PublicKey>, Failure> {
+        let decided = self.decided();
+        if let Some(block) = decided.blocks.get(&call.component) {
+            return Err(block.failure());
+        }
+        let tenant = call.info.tenant.clone();
+        if !call.grants.asked.secrets.is_empty() {
+            let secrets = self.secrets_for(tenant.as_ref(), call).await;
+            call.secrets = secrets.map_err(|error| Failure::engine(EngineCode::Host, error.to_string()))?;
+        }
+        let signed = decided.signed_by(call.component, decided.of(tenant.as_ref()), None);
+        signed.map_err(|bad| Failure::engine(EngineCode::Denied, format!("The component may not run: {bad}.")))
+    }
+
+    async fn secrets_for(
+        &self,
+        tenant: Option<&TenantId>,
+        call: &StepCall,
+    ) -> Result<Arc<GrantedSecrets>, EngineError> {
+        let mut granted = GrantedSecrets::new();
+        let names = call.grants.asked.secrets.iter();
+        for name in names.filter(|name| call.grants.has_secret(name.as_str())) {
+            granted.insert(name.clone(), self.secret(tenant, name).await?);
+        }
+        Ok(Arc::new(granted))
+    }
+
+    async fn secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Result<Option<SecretText>, EngineError> {
+        let key = (tenant.cloned(), name.clone());
+        let opened = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = opened().get(&key).cloned() {
+            return Ok(known);
+        }
+        let value = match self.store.find_secret(tenant, name).await? {
+            Some(sealed) => Some(self.vault()?.open(&sealed)?),
+            None => None,
+        };
+        opened().insert(key, value.clone());
+        Ok(value)
+    }
+
+    fn vault(&self) -> Result<&Vault, EngineError> {
+        self.vault.as_ref().ok_or(EngineError::NoHostKey)
+    }
+
+    /// Counts that a component broke the host's side, and lets it not run any more once that happened too often.
+    pub(crate) async fn note_host_fault(&self, digest: ComponentDigest, at: Timestamp) -> Result<(), StoreError> {
+        let count = self.store.count_host_fault(&digest).await?;
+        tracing::warn!(%digest, count, "a component broke the host's side");
+        if count < HOST_FAULTS_MAX {
+            return Ok(());
+        }
+        let reason = format!("it broke the host's side {count} times");
+        self.store.insert_block(ComponentBlock { digest, kind: BlockKind::Quarantined, reason, by: None, at }).await?;
+        self.refresh().await.map(drop)
+    }
+}
+
+/// Whether components were let run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Released {
+    /// None.
+    None,
+    /// At least one.
+    Some,
+}

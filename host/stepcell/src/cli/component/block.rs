@@ -1,0 +1,89 @@
+//! `component revoke`, `restore` and `blocked`: which components may not run.
+
+use clap::Args;
+use serde_json::json;
+use stepcell::model::guard::ComponentBlock;
+use stepcell::model::id::ComponentDigest;
+use stepcell::model::name::UserId;
+use stepcell::store::Inserted;
+
+use crate::cli::exit::Refused;
+use crate::cli::open::{Output, Settings};
+use crate::cli::print;
+
+/// Let a component run no more: what runs is stopped, what is queued is held back, and nothing may name it.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The component, as `sha256:…`.
+    digest: ComponentDigest,
+    /// Why, for whoever asks why an instance does not go on.
+    #[arg(long, env = "STEPCELL_REASON", hide_env_values = true)]
+    reason: String,
+    /// Who decides it.
+    #[arg(long, env = "STEPCELL_USER", hide_env_values = true)]
+    user: Option<UserId>,
+}
+
+/// Let a component run again that was revoked or put in quarantine; what was held back goes on.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The component, as `sha256:…`.
+    digest: ComponentDigest,
+}
+
+impl Revoke {
+    pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.visit()?;
+        let revoked = visit.engine.revoke_component(self.digest, &self.reason, self.user).await;
+        visit.close().await;
+        let is_new = revoked? == Inserted::New;
+        match settings.output {
+            Output::Json => print::json(&json!({ "digest": self.digest, "is_new": is_new })),
+            Output::Table if is_new => print::line(&format!("revoked {}", self.digest)),
+            Output::Table => print::line(&format!("{} may not run already; its first reason stays", self.digest)),
+        }
+    }
+}
+
+impl Restore {
+    pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.visit()?;
+        let restored = visit.engine.restore_component(&self.digest).await;
+        visit.close().await;
+        if !restored? {
+            let why = format!(
+                "{} is neither revoked nor in quarantine; `stepcell component blocked` shows those that are",
+                self.digest
+            );
+            return Err(Refused::state(why).into());
+        }
+        match settings.output {
+            Output::Json => print::json(&json!({ "digest": self.digest, "restored": true })),
+            Output::Table => print::line(&format!("{} may run again", self.digest)),
+        }
+    }
+}
+
+/// Lists the components that may not run.
+pub(super) async fn list(settings: &Settings) -> anyhow::Result<()> {
+    let blocks = settings.read()?.engine.list_blocks().await?;
+    if settings.output == Output::Json {
+        let items: Vec<_> = blocks.iter().map(as_json).collect();
+        return print::json_list(&items, items.len() as u64);
+    }
+    let row = |block: &ComponentBlock| {
+        [
+            block.digest.to_string(),
+            block.kind.to_string(),
+            block.at.to_string(),
+            print::or_dash(block.by.as_ref()),
+            print::shortened(&block.reason),
+        ]
+    };
+    print::text(&print::table(["DIGEST", "STATE", "SINCE", "BY", "REASON"], blocks.iter().map(row)))
+}
+
+/// A block as programs read it.
+pub(super) fn as_json(block: &ComponentBlock) -> serde_json::Value {
+    json!({ "digest": block.digest, "state": block.kind, "reason": block.reason, "by": block.by, "since": block.at })
+}

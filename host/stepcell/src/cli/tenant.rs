@@ -1,0 +1,89 @@
+//! `tenant`: what tenants used.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use stepcell::model::guard::Usage as Sum;
+use stepcell::model::name::TenantId;
+use stepcell::model::time::Timestamp;
+
+use super::exit::Exit;
+use super::open::{Output, Settings};
+use super::print;
+
+/// The most days that one look goes back.
+const DAYS_MAX: i64 = 3_650;
+
+/// See what tenants do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tenant {
+    Usage(Usage),
+}
+
+/// Show what attempts used, summed up by tenant, and how often each limit ended one.
+#[derive(Debug, Args)]
+pub(crate) struct Usage {
+    /// Only this tenant.
+    #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
+    tenant: Option<TenantId>,
+    /// How many days in UTC, today among them.
+    #[arg(long, env = "STEPCELL_DAYS", hide_env_values = true, default_value_t = 30, value_name = "N",
+        value_parser = clap::value_parser!(i64).range(1..=DAYS_MAX))]
+    days: i64,
+}
+
+impl Tenant {
+    pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match self {
+            Self::Usage(verb) => verb.perform(settings).await?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Usage {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let today = Timestamp::from_unix_ms(chrono::Utc::now().timestamp_millis()).unix_ms().div_euclid(86_400_000);
+        let mut sums = BTreeMap::<Option<TenantId>, Sum>::new();
+        for used in visit.engine.list_usage(today - self.days + 1).await? {
+            if self.tenant.is_none() || used.tenant == self.tenant {
+                sums.entry(used.tenant).or_default().add(&used.usage);
+            }
+        }
+        if settings.output == Output::Json {
+            let items: Vec<_> = sums.iter().map(|(tenant, sum)| as_json(tenant.as_ref(), sum)).collect();
+            return print::json_list(&items, items.len() as u64);
+        }
+        let headings =
+            ["TENANT", "ATTEMPTS", "CPU", "WALL", "PEAK MEMORY", "HOST CALLS", "IN", "OUT", "DENIED", "ENDED BY"];
+        print::text(&print::table(headings, sums.iter().map(|(tenant, sum)| row(tenant.as_ref(), sum))))
+    }
+}
+
+fn as_json(tenant: Option<&TenantId>, sum: &Sum) -> Value {
+    let mut fields = serde_json::to_value(sum).unwrap_or_default();
+    if let Value::Object(fields) = &mut fields {
+        fields.insert("tenant".to_owned(), json!(tenant));
+    }
+    fields
+}
+
+fn row(tenant: Option<&TenantId>, sum: &Sum) -> [String; 10] {
+    let seconds = |us: u64| format!("{}.{:03} s", us / 1_000_000, us / 1_000 % 1_000);
+    let kib = |bytes: u64| format!("{} KiB", bytes.div_ceil(1_024));
+    let codes: Vec<_> = sum.codes.iter().map(|(code, count)| format!("{code} {count}")).collect();
+    [
+        print::or_dash(tenant),
+        sum.attempts.to_string(),
+        seconds(sum.cpu_us),
+        seconds(sum.wall_us),
+        kib(sum.memory_bytes_peak),
+        sum.host_calls.to_string(),
+        kib(sum.bytes_in),
+        kib(sum.bytes_out),
+        sum.denials.to_string(),
+        codes.join(", "),
+    ]
+}
