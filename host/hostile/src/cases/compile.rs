@@ -239,9 +239,9 @@ pub(super) const CASES: &[HostileCase] = &[
         module.section(&types).section(&tags);
         step_with(&module)
     }),
-    costly("compile-deep-blocks", "Has a function of two hundred thousand blocks within one another.", || {
-        let open = (0..200_000).map(|_| Instruction::Block(BlockType::Empty));
-        step_with(&functions(1, &function(0, open.chain((0..200_000).map(|_| Instruction::End)))))
+    costly("compile-deep-blocks", "Has a function of ten thousand blocks within one another.", || {
+        let open = (0..10_000).map(|_| Instruction::Block(BlockType::Empty));
+        step_with(&functions(1, &function(0, open.chain((0..10_000).map(|_| Instruction::End)))))
     }),
     costly("compile-wide-branches", "Has a branch of three hundred thousand ways.", || {
         let ways = vec![0; 300_000];
