@@ -104,7 +104,7 @@ impl Ended {
             (Expected::Failed(wanted), Self::Failed(code)) | (Expected::HookFailed(wanted), Self::HookFailed(code)) => {
                 code == wanted
             }
-            (Expected::Harmless | Expected::RefusedOrHarmless(_), Self::Succeeded(_)) => true,
+            (Expected::Harmless | Expected::Denied | Expected::RefusedOrHarmless(_), Self::Succeeded(_)) => true,
             (Expected::LinesDropped(least), Self::Succeeded(dropped)) => *dropped >= least,
             _ => false,
         }

@@ -59,6 +59,10 @@ impl Evidence {
         let events: Vec<_> = history.iter().flat_map(|entry| &entry.events).collect();
         let mut evidence = Self::of_end(summary, &events, expected);
         events.iter().filter_map(|event| event.trace()).for_each(|trace| evidence.add_trace(trace));
+        let is_denied = events.iter().filter_map(|event| event.trace()).any(|trace| !trace.denials.is_empty());
+        if expected == Expected::Denied && !is_denied {
+            evidence.problems.push("no denial is recorded".to_owned());
+        }
         events.iter().filter_map(|event| failure_of(event)).for_each(|failure| evidence.add_failure(failure));
         for execution in store.list_executions(id).await? {
             if let Some(output) = &execution.output {
