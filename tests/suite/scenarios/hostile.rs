@@ -58,6 +58,7 @@ groups! {
     the_context_takes_nothing_that_it_should_not_hold: Context,
     failures_can_not_claim_to_be_the_engines: Failures,
     nothing_of_the_host_is_found_by_looking_for_it: Probes,
+    requests_to_where_no_step_may_reach_are_denied_and_recorded: Requests,
     what_costs_more_to_compile_than_to_run_is_refused: Compile,
     what_is_no_step_is_refused: Damaged,
 }

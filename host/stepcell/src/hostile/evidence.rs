@@ -78,12 +78,14 @@ impl Evidence {
             _ => None,
         });
         let lines_dropped = events.iter().filter_map(|event| event.trace()).map(|trace| trace.log_lines_dropped).sum();
+        let is_denied = events.iter().filter_map(|event| event.trace()).any(|trace| !trace.denials.is_empty());
         let (ended, told) = match (&summary.error, hook) {
             (_, Some(hook)) if matches!(expected, Expected::HookFailed(_)) => {
                 (Ended::HookFailed(hook.code.to_string()), hook.to_string())
             }
             (Some(error), _) => (Ended::Failed(error.code.to_string()), format!("{}: {}", error.code, error.message)),
             (None, Some(hook)) => (Ended::HookFailed(hook.code.to_string()), hook.to_string()),
+            (None, None) if is_denied && lines_dropped == 0 => (Ended::Denied, "it succeeded, denied".to_owned()),
             (None, None) => (Ended::Succeeded(lines_dropped), "it succeeded".to_owned()),
         };
         Self { ended, told, cell_bytes_peak: 0, problems: Vec::new() }
