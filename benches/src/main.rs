@@ -1,5 +1,5 @@
 //! The numbers that the README quotes. Run with `cargo xtask bench`; `--json` prints JSON instead of a table, and names
-//! (`attempts`, `durable`, `cold`, `memory`) measure only those.
+//! (`attempts`, `durable`, `cold`, `memory`, `noisy`) measure only those.
 //!
 //! Figures are of the machine they were measured on, and machines are shared and noisy: compare what one run prints
 //! with itself, or name the machine.
@@ -8,6 +8,7 @@ mod attempts;
 mod cold;
 mod durable;
 mod memory;
+mod noisy;
 mod report;
 
 use std::path::PathBuf;
@@ -20,8 +21,13 @@ use crate::report::Report;
 type Benchmark = fn(&Guests, &mut Report) -> anyhow::Result<()>;
 
 /// All that can be measured, by name.
-const BENCHMARKS: [(&str, Benchmark); 4] =
-    [("attempts", attempts::run), ("durable", durable::run), ("cold", cold::run), ("memory", memory::run)];
+const BENCHMARKS: [(&str, Benchmark); 5] = [
+    ("attempts", attempts::run),
+    ("durable", durable::run),
+    ("cold", cold::run),
+    ("memory", memory::run),
+    ("noisy", noisy::run),
+];
 
 /// The example steps as components.
 pub(crate) struct Guests(PathBuf);

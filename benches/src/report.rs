@@ -13,7 +13,7 @@ pub(crate) struct Report {
 
 #[derive(Debug, Serialize)]
 struct Measurement {
-    name: &'static str,
+    name: String,
     value: f64,
     unit: &'static str,
     detail: String,
@@ -25,7 +25,8 @@ impl Report {
     }
 
     /// Adds a figure, and says it at once to whoever waits for the rest.
-    pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str, detail: String) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, detail: String) {
+        let name = name.into();
         eprintln!("{name}: {} {unit}", rounded(value));
         self.measurements.push(Measurement { name, value, unit, detail });
     }
@@ -40,7 +41,7 @@ impl Report {
         table.set_header(["what", "figure", "unit", "how"]);
         for measurement in &self.measurements {
             let Measurement { name, value, unit, detail } = measurement;
-            table.add_row([*name, &rounded(*value), unit, detail]);
+            table.add_row([name, &rounded(*value), *unit, detail]);
         }
         format!("{}\n{table}", self.machine)
     }

@@ -230,7 +230,7 @@ const EXCERPT_BYTES_MAX: usize = 400;
 /// The longest signature that a message quotes, in bytes. The longest of the contract has 500.
 const SIGNATURE_EXCERPT_BYTES_MAX: usize = 2_000;
 
-/// Cuts a text to a length that fits into a message.
+/// Cuts a stranger's text to a length that fits into a message, in one line without control characters.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     cut(text, EXCERPT_BYTES_MAX)
@@ -243,7 +243,12 @@ pub(crate) fn signature_excerpt(text: &str) -> String {
 
 fn cut(text: &str, bytes_max: usize) -> String {
     let cut = &text[..text.floor_char_boundary(bytes_max)];
-    if cut.len() < text.len() { format!("{cut}…") } else { cut.to_owned() }
+    let words: Vec<_> = cut.split_whitespace().collect();
+    let mut plain: String = words.join(" ").replace(char::is_control, "\u{fffd}");
+    if cut.len() < text.len() {
+        plain.push('…');
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -269,5 +274,12 @@ mod tests {
         let codes: Vec<_> = of.iter().map(Refusal::code).collect();
 
         assert_eq!(codes, Refusal::CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_strangers_wrote_is_quoted_in_one_line_and_no_longer_than_fits() {
+        assert_eq!(excerpt("two\n   lines,\u{7}a bell"), "two lines,\u{fffd}a bell");
+        assert_eq!(excerpt(&"x".repeat(500)), format!("{}…", "x".repeat(400)));
+        assert_eq!(excerpt(&"ä".repeat(300)), format!("{}…", "ä".repeat(200)));
     }
 }

@@ -19,12 +19,13 @@ use stepcell_model::plan::Plan;
 use stepcell_model::record::ExecutionRecord;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::StoreError;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 use self::work::Done;
 use crate::engine::Inner;
 use crate::error::EngineError;
+use crate::room::Permit;
 
 /// What the rest of the engine knows of a driver.
 #[derive(Debug, Default)]
@@ -65,7 +66,7 @@ pub(crate) struct Driver {
     work: JoinSet<Done>,
     running: HashMap<ExecutionNumber, AbortHandle>,
     waiting_for_room: HashSet<ExecutionNumber>,
-    room: HashMap<ExecutionNumber, OwnedSemaphorePermit>,
+    room: HashMap<ExecutionNumber, Permit>,
     pending: Option<Transition>,
     /// What led to the pending transition; decided again when somebody else was first.
     causes: Vec<Cause>,

@@ -14,7 +14,7 @@ use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::{StoreError, WorkflowStore};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
@@ -22,6 +22,7 @@ use crate::error::EngineError;
 use crate::guard::Guard;
 use crate::native::{HostRunner, HostSteps};
 use crate::registry::WorkflowRegistry;
+use crate::room::Room;
 use crate::runner::StepRunner;
 use crate::scheduler::Wakes;
 use crate::waiters::Waiters;
@@ -33,6 +34,9 @@ const RETRIES_ON_STALE_MAX: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// How many attempts may run at once.
+    ///
+    /// As soon as there are tenants, a quarter of it is kept for those of whom nothing runs, and one tenant alone may
+    /// have half, unless a policy says otherwise.
     pub concurrency: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -59,7 +63,7 @@ pub(crate) struct Inner {
     pub(crate) registry: WorkflowRegistry,
     pub(crate) guard: Arc<Guard>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     /// How many drivers there are anything left of.
     pub(crate) drivers: AtomicUsize,
@@ -98,7 +102,7 @@ impl WorkflowEngine {
             registry,
             guard,
             clock: options.clock,
-            permits: Arc::new(Semaphore::new(options.concurrency.max(1))),
+            room: Room::new(options.concurrency),
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),

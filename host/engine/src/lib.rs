@@ -21,6 +21,7 @@ mod native;
 mod operate;
 pub mod registry;
 mod repository;
+mod room;
 pub mod runner;
 mod scheduler;
 mod settle;

@@ -26,6 +26,7 @@ use crate::stdio::LogStream;
 use crate::trap::Breach;
 
 /// What cells are made with.
+#[derive(Clone)]
 pub(crate) struct CellHost {
     pub(crate) engine: Engine,
     pub(crate) outbound: Arc<dyn Outbound>,

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 /// How often a computing guest is interrupted. Also how exact its CPU limit is.
-const TICK: Duration = Duration::from_millis(2);
+pub(crate) const TICK: Duration = Duration::from_millis(2);
 
 /// Raises the epoch of one engine until it is dropped.
 #[derive(Debug)]
@@ -24,9 +24,9 @@ struct Shared {
     is_stopped: AtomicBool,
 }
 
-/// Keeps the ticker awake while an attempt runs.
+/// Keeps the ticker awake while an attempt runs, on whatever thread.
 #[derive(Debug)]
-pub(crate) struct Running<'a>(&'a Shared);
+pub(crate) struct Running(Arc<Shared>);
 
 impl Ticker {
     /// Starts the thread.
@@ -42,11 +42,11 @@ impl Ticker {
     }
 
     /// Keeps the epoch rising until the answer is dropped.
-    pub(crate) fn keep_ticking(&self) -> Running<'_> {
+    pub(crate) fn keep_ticking(&self) -> Running {
         if self.shared.running.fetch_add(1, Ordering::SeqCst) == 0 {
             self.wake();
         }
-        Running(&self.shared)
+        Running(Arc::clone(&self.shared))
     }
 
     fn wake(&self) {
@@ -65,7 +65,7 @@ fn tick(engine: &wasmtime::Engine, shared: &Shared) {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
     }

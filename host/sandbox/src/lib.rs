@@ -5,7 +5,7 @@
 //! as a report, never as an error or a panic of the host.
 //!
 //! Reading order: [`Sandbox`] (what there is to call), `attempt` (how one attempt goes), `cell` (what a component sees
-//! of its host), `limits`, `meter` and `budget` (what holds it), `wit` (one file per interface of the contract),
+//! of its host), `limits`, `meter` and `budget` (what holds it), `lanes` (where it computes), `wit` (one file per interface of the contract),
 //! `config` (every setting of wasmtime). What may enter is `stepcell-admission`'s to say.
 
 mod attempt;
@@ -22,6 +22,7 @@ mod entry;
 mod epoch;
 mod error;
 mod http;
+mod lanes;
 mod limits;
 mod log;
 mod meter;

@@ -54,6 +54,11 @@ impl Meter {
     }
 }
 
+/// How long this thread has computed since it began.
+pub(crate) fn thread_cpu() -> Duration {
+    Duration::from_nanos(thread_cpu_ns())
+}
+
 fn thread_cpu_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, ns) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));

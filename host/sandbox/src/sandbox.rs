@@ -19,6 +19,7 @@ use crate::config::{CELLS_MAX, EngineUse, Isolation, SandboxConfig, engine_confi
 use crate::entry::{Entry, Report, enter};
 use crate::epoch::Ticker;
 use crate::error::SandboxError;
+use crate::lanes::Lanes;
 use crate::prepared::Prepared;
 use crate::runtime_version;
 use crate::worker::pool::Workers;
@@ -31,13 +32,14 @@ pub struct Sandbox {
     outbound: Arc<dyn Outbound>,
     preparer: Arc<Preparer>,
     prepared: Arc<Prepared>,
-    cells: Semaphore,
+    cells: Arc<Semaphore>,
     nursery: Option<Arc<Nursery>>,
 }
 
 /// Where attempts run.
 enum Runs {
-    Here { engine: Engine, ticker: Ticker },
+    // The lanes before the ticker, which is what ends the turns that are under way.
+    Here { engine: Engine, lanes: Lanes, ticker: Ticker },
     Workers(Arc<Workers>),
 }
 
@@ -82,14 +84,15 @@ impl Sandbox {
         Ok(Self {
             preparer: Arc::new(Preparer::new(config, &engine, compiler.zip(nursery.clone()), workers.clone())?),
             prepared: Arc::new(Prepared::new(config)),
-            cells: Semaphore::new(cells),
+            cells: Arc::new(Semaphore::new(cells)),
             outbound: Arc::new(outbound),
             nursery,
             runs: match workers {
                 Some(workers) => Runs::Workers(workers),
                 None => {
                     let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
-                    Runs::Here { engine, ticker }
+                    let lanes = Lanes::start().map_err(|error| runtime(error.to_string()))?;
+                    Runs::Here { engine, lanes, ticker }
                 }
             },
         })
@@ -176,12 +179,18 @@ impl Sandbox {
             return entry.failed(Failure::engine(EngineCode::Host, unprepared));
         };
         // The pool's own limit is a hard failure, so nobody gets past this one. It is never closed.
-        let _free = self.cells.acquire().await.ok();
+        let free = Arc::clone(&self.cells).acquire_owned().await.ok();
         match (&self.runs, &ready.code) {
-            (Runs::Here { engine, ticker }, Code::Here(linked)) => {
-                let _ticking = ticker.keep_ticking();
+            (Runs::Here { engine, lanes, ticker }, Code::Here(linked)) => {
+                let (ticking, linked) = (ticker.keep_ticking(), linked.clone());
                 let host = CellHost { engine: engine.clone(), outbound: Arc::clone(&self.outbound) };
-                enter(&host, linked, call, &entry).await
+                let (tenant, component) = (call.info.tenant.clone(), call.component);
+                let attempt = async move {
+                    // Go with the attempt: a stopped one has its cell until its thread has dropped it.
+                    let _held = (free, ticking);
+                    enter(&host, &linked, call, &entry).await
+                };
+                lanes.run(tenant, component, attempt).await
             }
             (Runs::Workers(workers), Code::Workers(artifact)) => {
                 workers.enter(artifact, &call, &entry, &self.outbound).await

@@ -6,14 +6,15 @@ use crate::Finding;
 use crate::walls::{WASMTIME_FOLDERS, starts_with_any};
 
 /// Which crates of ours a crate may depend on, for tests too. A new crate gets a row.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
+    ("stepcell-fair", &[]),
     ("stepcell-model", &[]),
     ("stepcell-store", &["stepcell-model"]),
     ("stepcell-admission", &["stepcell-model"]),
     ("stepcell-outbound", &["stepcell-model"]),
     ("stepcell-hostile", &["stepcell-model"]),
-    ("stepcell-sandbox", &["stepcell-model", "stepcell-admission", "stepcell-outbound"]),
-    ("stepcell-engine", &["stepcell-model", "stepcell-store"]),
+    ("stepcell-sandbox", &["stepcell-fair", "stepcell-model", "stepcell-admission", "stepcell-outbound"]),
+    ("stepcell-engine", &["stepcell-fair", "stepcell-model", "stepcell-store"]),
     ("stepcell-server", &["stepcell-model", "stepcell-store", "stepcell-engine"]),
     (
         "stepcell",

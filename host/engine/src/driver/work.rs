@@ -10,16 +10,16 @@ use stepcell_model::instance::{Active, Phase};
 use stepcell_model::name::StepName;
 use stepcell_model::signature::PublicKey;
 use stepcell_model::transition::Cause;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{Id, JoinError};
 
 use super::Driver;
 use crate::engine::Inner;
+use crate::room::{Entered, Permit, Waiting};
 
 /// Something that an instance waited for.
 pub(super) enum Done {
     /// There is room for one more attempt.
-    Room(ExecutionNumber, OwnedSemaphorePermit),
+    Room(ExecutionNumber, Permit),
     /// An attempt has ended.
     Attempt(ExecutionNumber, AttemptReport),
     /// `on-failure` has ended.
@@ -29,7 +29,7 @@ pub(super) enum Done {
 /// Something that begins once the commit that says so is done.
 pub(super) struct Begun {
     number: ExecutionNumber,
-    room: OwnedSemaphorePermit,
+    room: Permit,
 }
 
 impl Driver {
@@ -62,10 +62,15 @@ impl Driver {
         if self.waiting_for_room.contains(&number) {
             return None;
         }
-        let room = self.room.remove(&number).or_else(|| Arc::clone(&self.inner.permits).try_acquire_owned().ok());
-        let Some(room) = room else {
-            self.wait_for_room(number);
-            return None;
+        let room = match self.room.remove(&number) {
+            Some(room) => room,
+            None => match self.enter() {
+                Entered::Now(room) => room,
+                Entered::Later(waiting) => {
+                    self.wait_for_room(number, waiting);
+                    return None;
+                }
+            },
         };
         self.decide(match phase {
             Phase::FailureHook { .. } => Cause::FailureHookStarted { execution: number },
@@ -98,13 +103,16 @@ impl Driver {
         blocked.into_iter().map(|(execution, _)| execution).collect()
     }
 
-    fn wait_for_room(&mut self, number: ExecutionNumber) {
-        let permits = Arc::clone(&self.inner.permits);
+    /// Asks for room for one more attempt, within what the policy gives the tenant.
+    fn enter(&self) -> Entered {
+        let tenant = self.instance.identity.tenant.as_ref();
+        let limit = self.inner.guard.decided().of(tenant).concurrency;
+        self.inner.room.enter(tenant, limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)))
+    }
+
+    fn wait_for_room(&mut self, number: ExecutionNumber, waiting: Waiting) {
         self.waiting_for_room.insert(number);
-        self.work.spawn(async move {
-            let room = permits.acquire_owned().await.expect("the engine never closes its permits");
-            Done::Room(number, room)
-        });
+        self.work.spawn(async move { Done::Room(number, waiting.permit().await) });
     }
 
     /// Stops waiting for room, because the engine is stopping.
@@ -188,12 +196,7 @@ impl Driver {
 }
 
 /// Runs an attempt; where there are targets, it is a gateway's.
-async fn attempt(
-    inner: &Inner,
-    call: StepCall,
-    targets: Option<Vec<StepName>>,
-    room: OwnedSemaphorePermit,
-) -> AttemptReport {
+async fn attempt(inner: &Inner, call: StepCall, targets: Option<Vec<StepName>>, room: Permit) -> AttemptReport {
     let mut call = call;
     let component = call.component;
     let report = match admitted(inner, &mut call).await {
@@ -215,11 +218,11 @@ async fn attempt(
         Err(failure) => failed(failure),
     };
     note_fault(inner, component, &report.trace).await;
-    drop(room);
+    room.end(&report.trace);
     report
 }
 
-async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: OwnedSemaphorePermit) -> HookReport {
+async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: Permit) -> HookReport {
     let mut call = call;
     let component = call.component;
     let report = match admitted(inner, &mut call).await {
@@ -235,7 +238,7 @@ async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: OwnedSemaph
         Err(failure) => hook_failed(failure),
     };
     note_fault(inner, component, &report.trace).await;
-    drop(room);
+    room.end(&report.trace);
     report
 }
 

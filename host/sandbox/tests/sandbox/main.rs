@@ -13,6 +13,7 @@ mod gateways;
 #[path = "../../../admission/tests/admission/guests.rs"]
 mod guests;
 mod http;
+mod lanes;
 mod limits;
 mod preparing;
 #[allow(dead_code, reason = "shared with the tests of outbound HTTP, which need more of it")]

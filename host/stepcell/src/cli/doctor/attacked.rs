@@ -58,7 +58,7 @@ async fn besiege(
 /// A host with these settings, and nothing of theirs that lasts.
 async fn open(settings: &Settings, folder: &Path) -> anyhow::Result<Host> {
     std::fs::create_dir(folder).context("can not make a folder for the database that is attacked")?;
-    let builder = settings.with_cache(Host::on_sqlite(folder.join("attacked.db"))).cache(folder.join("cache"));
+    let builder = settings.with_settings(Host::on_sqlite(folder.join("attacked.db")))?.cache(folder.join("cache"));
     builder.open().await.context("can not open the database that is attacked")
 }
 
