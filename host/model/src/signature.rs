@@ -19,7 +19,7 @@ const PREFIX: &str = "ed25519:";
 /// A key that signatures are checked with: `ed25519:` and 32 bytes in base64.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey([u8; 32]);
 
 /// A key that signs. Never shown; written to a file by [`Self::to_text`] alone.
 pub struct PrivateKey(SigningKey);
@@ -75,7 +75,7 @@ impl PublicKey {
     /// A short name of the key for lists and logs: the first eight letters of its text.
     #[must_use]
     pub fn short(&self) -> String {
-        BASE64.encode(self.0.as_bytes())[..8].to_owned()
+        BASE64.encode(self.0)[..8].to_owned()
     }
 }
 
@@ -89,7 +89,7 @@ impl PrivateKey {
     /// The key that its signatures are checked with.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.0.verifying_key().to_bytes())
     }
 
     /// Signs a component.
@@ -129,7 +129,8 @@ impl ComponentSignature {
         let wrong = BadSignature::Wrong { key: self.key };
         let bytes = BASE64.decode(&self.signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
         let signature = ed25519_dalek::Signature::from_bytes(&bytes.ok_or_else(|| wrong.clone())?);
-        self.key.0.verify_strict(message(digest).as_bytes(), &signature).map_err(|_| wrong)
+        let key = VerifyingKey::from_bytes(&self.key.0).map_err(|_| wrong.clone())?;
+        key.verify_strict(message(digest).as_bytes(), &signature).map_err(|_| wrong)
     }
 
     /// Checks that it holds and that the key is one of those that count.
@@ -157,7 +158,7 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = || MalformedKey("public");
         let key = VerifyingKey::from_bytes(&key_bytes(text).ok_or_else(malformed)?).map_err(|_| malformed())?;
-        if key.is_weak() { Err(malformed()) } else { Ok(Self(key)) }
+        if key.is_weak() { Err(malformed()) } else { Ok(Self(key.to_bytes())) }
     }
 }
 
@@ -185,7 +186,7 @@ impl From<PublicKey> for String {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", BASE64.encode(self.0.as_bytes()))
+        write!(f, "{PREFIX}{}", BASE64.encode(self.0))
     }
 }
 

@@ -1,14 +1,14 @@
 //! The attempts of an instance, put together from its history.
 
 use serde_json::{Value, json};
-
-use super::event::{object, trace_fields};
 use stepcell::model::attempt::AttemptTrace;
 use stepcell::model::failure::Failure;
 use stepcell::model::history::{Event, HistoryEntry};
 use stepcell::model::id::ExecutionNumber;
 use stepcell::model::name::StepName;
 use stepcell::model::time::Timestamp;
+
+use super::event::{object, trace_fields};
 
 /// One try of one execution of a step.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage, Usage};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
-use stepcell_model::name::{SecretName, TenantId};
+use stepcell_model::name::{SecretName, TenantId, UserId};
 use stepcell_model::signature::ComponentSignature;
 use stepcell_model::transition::Transition;
 
@@ -69,7 +69,7 @@ pub(super) fn insert_block(connection: &Connection, block: &ComponentBlock) -> R
         block.digest.as_bytes(),
         block.kind.as_str(),
         block.reason,
-        block.by.as_ref().map(|by| by.as_str()),
+        block.by.as_ref().map(UserId::as_str),
         block.at.unix_ms(),
     ];
     if connection.execute(statements::INSERT_BLOCK, row)? == 0 {
