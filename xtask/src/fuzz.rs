@@ -7,39 +7,64 @@ use anyhow::{Context, bail};
 use crate::stage::Stage;
 use crate::workspace::Workspace;
 
-/// The targets, by the names of their binaries and of the folders of their seeds.
-const TARGETS: [&str; 5] = ["definition_yaml", "definition_json", "condition", "json", "schema"];
+/// A target of `fuzz/`.
+struct Target {
+    /// The name of its binary, and of the folder of its seeds.
+    name: &'static str,
+    /// Where the folder with its seeds is, from the top of the workspace.
+    seeds: &'static str,
+    /// The longest input that is tried, in bytes.
+    len_bytes_max: u32,
+}
 
-/// Where the seeds are, from the top of the workspace.
-const SEEDS: &str = "host/model/tests/fuzz/seeds";
+/// Texts that enter the model.
+const fn text(name: &'static str) -> Target {
+    Target { name, seeds: "host/model/tests/fuzz/seeds", len_bytes_max: 8_000 }
+}
 
-/// How long one text may take, in seconds, before it is a finding.
-const TEXT_SECONDS_MAX: u32 = 25;
+/// Files that somebody pushes as components.
+const fn component(name: &'static str) -> Target {
+    Target { name, seeds: "host/admission/tests/fuzz/seeds", len_bytes_max: 64_000 }
+}
 
-/// The longest text that is tried, in bytes.
-const TEXT_LEN_BYTES_MAX: u32 = 8_000;
+/// Every target.
+const TARGETS: [Target; 7] = [
+    text("definition_yaml"),
+    text("definition_json"),
+    text("condition"),
+    text("json"),
+    text("schema"),
+    component("structure"),
+    component("admission"),
+];
+
+/// How long one input may take, in seconds, before it is a finding.
+const INPUT_SECONDS_MAX: u32 = 25;
+
+/// How much memory a run may take, in MiB, before that is a finding. The fuzzer itself keeps what it has learned.
+const MEMORY_MIB_MAX: u32 = 1_024;
 
 /// Runs one target, or each of them, for so many seconds. What a run learns stays in `fuzz/corpus/`.
 ///
 /// # Errors
 /// If there is no such target, or a run has a finding: libFuzzer says which file holds it.
 pub(crate) fn run(workspace: &Workspace, target: Option<&str>, seconds: u32) -> anyhow::Result<()> {
-    let chosen: Vec<_> = TARGETS.into_iter().filter(|name| target.is_none_or(|wanted| wanted == *name)).collect();
+    let chosen: Vec<_> = TARGETS.into_iter().filter(|known| target.is_none_or(|wanted| wanted == known.name)).collect();
     if chosen.is_empty() {
-        bail!("there is no such target; the targets are {}", TARGETS.join(", "));
+        bail!("there is no such target; the targets are {}", TARGETS.map(|known| known.name).join(", "));
     }
-    for name in chosen {
+    for Target { name, seeds, len_bytes_max } in chosen {
         let corpus = format!("fuzz/corpus/{name}");
         fs::create_dir_all(workspace.root().join(&corpus)).with_context(|| format!("`{corpus}` can not be made"))?;
-        let why = "looking for texts that break a promise; needs a nightly compiler and cargo-fuzz";
+        let why = "looking for inputs that break a promise; needs a nightly compiler and cargo-fuzz";
         // Safe code has nothing for an address sanitizer to find, and threads with large stacks are slow under it.
         let engine = ["+nightly", "fuzz", "run", "--sanitizer", "none", name];
         // Not the cargo that runs this task: rustup's own understands `+nightly`.
         Stage::new("fuzz", why, "cargo", workspace.root())
             .args(engine)
-            .args([corpus.as_str(), &format!("{SEEDS}/{name}"), "--"])
-            .args([format!("-max_total_time={seconds}"), format!("-timeout={TEXT_SECONDS_MAX}")])
-            .args([format!("-max_len={TEXT_LEN_BYTES_MAX}")])
+            .args([corpus.as_str(), &format!("{seeds}/{name}"), "--"])
+            .args([format!("-max_total_time={seconds}"), format!("-timeout={INPUT_SECONDS_MAX}")])
+            .args([format!("-max_len={len_bytes_max}"), format!("-rss_limit_mb={MEMORY_MIB_MAX}")])
             .env("CARGO_TARGET_DIR", workspace.target_dir())
             .run()?;
     }

@@ -70,6 +70,8 @@ pub(crate) enum Order {
     Config { key: String },
     /// Ask for a secret.
     Secret { name: String },
+    /// Tell a secret in every way there is but its output, then end as told.
+    TellSecret { name: String, end: Ending },
     /// Return what the step before returned.
     Previous,
     /// Return the names and outputs of the steps before.
@@ -109,6 +111,18 @@ pub(crate) enum Order {
     Surroundings,
     /// Connect to an address.
     Connect { address: String },
+}
+
+/// How a step ends that has told a secret.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ending {
+    /// Its failure tells it, too.
+    Fail,
+    /// It panics with it.
+    Trap,
+    /// It returns nothing of it.
+    Succeed,
 }
 
 /// What a hook is told to do after its writes.

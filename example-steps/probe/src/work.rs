@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use stepcell_sdk::bindings::stepcell::step::context;
 use stepcell_sdk::{Context, Failure, Level, Value, json};
 
-use crate::order::Order;
+use crate::order::{Ending, Order};
 
 /// Carries out an order; the guard's are done by now.
 pub(crate) fn carry_out(order: Order, input: Value, ctx: &mut Context) -> Result<Value, Failure> {
@@ -60,6 +60,7 @@ fn use_context(order: Order, ctx: &mut Context) -> Result<Value, Failure> {
         Order::Metadata { key } => Ok(json!({ "value": ctx.metadata::<Value>(&key)? })),
         Order::Config { key } => Ok(json!({ "value": ctx.config::<Value>(&key)? })),
         Order::Secret { name } => Ok(json!(ctx.secret(&name)?)),
+        Order::TellSecret { name, end } => tell(&ctx.secret(&name)?, &end, ctx),
         Order::Previous => Ok(json!({ "previous": ctx.previous_result::<Value>()? })),
         Order::Log { message, level, fields, times } => {
             (0..times).for_each(|_| match &fields {
@@ -78,6 +79,21 @@ fn use_context(order: Order, ctx: &mut Context) -> Result<Value, Failure> {
             ctx.log(Level::Error, format!("{other:?}"));
             Err(Failure::new("unknown-order", "The probe does not know how to do this."))
         }
+    }
+}
+
+/// Tells a secret by printing, logging and, if told so, by how it ends.
+fn tell(secret: &str, end: &Ending, ctx: &mut Context) -> Result<Value, Failure> {
+    println!("printed {secret}");
+    eprint!("printed without an end {secret}");
+    ctx.log(Level::Warn, format!("logged {secret}"));
+    ctx.log_with(Level::Info, "logged beside", &json!({ secret: [secret] }));
+    match end {
+        Ending::Fail => {
+            Err(failure(Some(secret.to_owned()), Some(format!("failed with {secret}")), Some(json!({ "s": secret }))))
+        }
+        Ending::Trap => panic!("panicked with {secret}"),
+        Ending::Succeed => Ok(Value::Null),
     }
 }
 

@@ -118,7 +118,7 @@ impl Contract {
         let known = self.interfaces.get(&parsed.interface).ok_or_else(|| self.unknown_import(name))?;
         for (function, id) in world.functions(ty) {
             let expected = known.get(function).ok_or_else(|| Refusal::UnknownFunction {
-                interface: name.to_owned(),
+                interface: excerpt(name),
                 function: excerpt(function),
                 host_version: self.version.to_string(),
             })?;
@@ -152,7 +152,7 @@ impl Contract {
         let missing: Vec<_> = expected.clone().filter(|(name, _)| !functions.contains_key(name.as_str())).collect();
         if !missing.is_empty() {
             let missing = listed(missing.into_iter().map(|(name, _)| name.as_str()));
-            return Err(Refusal::MissingFunctions { interface: name.to_owned(), missing });
+            return Err(Refusal::MissingFunctions { interface: excerpt(name), missing });
         }
         for (function, expected) in expected {
             same_signature(world, name, function, functions[function.as_str()], expected)?;
@@ -204,7 +204,7 @@ fn same_signature(
         return Ok(());
     }
     Err(Refusal::Signature {
-        interface: interface.to_owned(),
+        interface: excerpt(interface),
         function: function.to_owned(),
         found: signature_excerpt(&found),
         expected: expected.to_owned(),

@@ -141,6 +141,30 @@ pub enum Refusal {
         /// What the compiler said.
         reason: String,
     },
+    /// Compiling the component passes a limit.
+    #[error(
+        "the component can not be compiled with {max} of {what}; split the step, or leave out what it does not need"
+    )]
+    CompileLimit {
+        /// What compiling it used up.
+        what: &'static str,
+        /// How much there is of it.
+        max: String,
+    },
+    /// The component brings the compiler down. Nothing else came to harm.
+    #[error(
+        "the component brings the compiler down ({how}); build it anew with a current toolchain, and tell us if that does not help"
+    )]
+    CompileCrash {
+        /// How the compiler ended.
+        how: String,
+    },
+    /// Too many components of the same tenant wait to be compiled.
+    #[error("{waiting_max} components of this tenant wait to be compiled already; try again when they are done")]
+    Busy {
+        /// How many may wait.
+        waiting_max: usize,
+    },
     /// The component does not fit what this host provides.
     #[error("the component can not be linked: {reason}; build it against WASI 0.2 and this host's contract")]
     Link {
@@ -165,6 +189,7 @@ impl Refusal {
         ("admission.manifest", "what the component says of itself is damaged"),
         ("admission.digest", "the bytes are not those that the digest names"),
         ("admission.compile", "it does not compile, or not within the limits of compiling"),
+        ("admission.busy", "too many components of the same tenant wait to be compiled"),
         ("admission.link", "it does not fit what this host provides"),
         ("admission.host", "the host could not finish the check; this is no fault of the component"),
     ];
@@ -191,7 +216,8 @@ impl Refusal {
             | Self::UnknownImport { .. } => "admission.contract",
             Self::Manifest { .. } => "admission.manifest",
             Self::Digest { .. } => "admission.digest",
-            Self::Compile { .. } => "admission.compile",
+            Self::Compile { .. } | Self::CompileLimit { .. } | Self::CompileCrash { .. } => "admission.compile",
+            Self::Busy { .. } => "admission.busy",
             Self::Link { .. } => "admission.link",
             Self::Host { .. } => "admission.host",
         }
@@ -204,7 +230,7 @@ const EXCERPT_BYTES_MAX: usize = 400;
 /// The longest signature that a message quotes, in bytes. The longest of the contract has 500.
 const SIGNATURE_EXCERPT_BYTES_MAX: usize = 2_000;
 
-/// Cuts a text to a length that fits into a message.
+/// Cuts a stranger's text to a length that fits into a message, in one line without control characters.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     cut(text, EXCERPT_BYTES_MAX)
@@ -217,7 +243,12 @@ pub(crate) fn signature_excerpt(text: &str) -> String {
 
 fn cut(text: &str, bytes_max: usize) -> String {
     let cut = &text[..text.floor_char_boundary(bytes_max)];
-    if cut.len() < text.len() { format!("{cut}…") } else { cut.to_owned() }
+    let words: Vec<_> = cut.split_whitespace().collect();
+    let mut plain: String = words.join(" ").replace(char::is_control, "\u{fffd}");
+    if cut.len() < text.len() {
+        plain.push('…');
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -235,6 +266,7 @@ mod tests {
             Refusal::Manifest { reason: reason() },
             Refusal::Digest { found: ComponentDigest::of(b"a"), expected: ComponentDigest::of(b"b") },
             Refusal::Compile { reason: reason() },
+            Refusal::Busy { waiting_max: 1 },
             Refusal::Link { reason: reason() },
             Refusal::Host { reason: reason() },
         ];
@@ -242,5 +274,12 @@ mod tests {
         let codes: Vec<_> = of.iter().map(Refusal::code).collect();
 
         assert_eq!(codes, Refusal::CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_strangers_wrote_is_quoted_in_one_line_and_no_longer_than_fits() {
+        assert_eq!(excerpt("two\n   lines,\u{7}a bell"), "two lines,\u{fffd}a bell");
+        assert_eq!(excerpt(&"x".repeat(500)), format!("{}…", "x".repeat(400)));
+        assert_eq!(excerpt(&"ä".repeat(300)), format!("{}…", "ä".repeat(200)));
     }
 }

@@ -52,6 +52,8 @@ pub enum AttackGroup {
     Failures,
     /// Looks for whatever it was not granted.
     Probes,
+    /// Sends requests to where no step may reach.
+    Requests,
     /// Costs more to compile than to run.
     Compile,
     /// Is no component, or no step.
@@ -80,6 +82,8 @@ pub enum Expected {
     HookFailed(&'static str),
     /// It succeeds and has gained nothing; where it can tell that it has, it traps.
     Harmless,
+    /// It succeeds and has gained nothing, and a denial is recorded.
+    Denied,
     /// It succeeds, and at least so many lines of its log are dropped.
     LinesDropped(u32),
 }
@@ -163,6 +167,7 @@ impl fmt::Display for AttackGroup {
             Self::Context => "context",
             Self::Failures => "failures",
             Self::Probes => "probes",
+            Self::Requests => "requests",
             Self::Compile => "compile",
             Self::Damaged => "damaged",
         })
@@ -177,6 +182,7 @@ impl fmt::Display for Expected {
             Self::Failed(code) => write!(f, "failed: {code}"),
             Self::HookFailed(code) => write!(f, "hook failed: {code}"),
             Self::Harmless => f.write_str("harmless"),
+            Self::Denied => f.write_str("harmless, denied"),
             Self::LinesDropped(lines) => write!(f, "harmless, {lines} lines dropped"),
         }
     }

@@ -12,6 +12,7 @@ mod loops;
 mod memory;
 mod output;
 mod probes;
+mod requests;
 mod traps;
 mod waits;
 
@@ -19,7 +20,7 @@ use crate::case::HostileCase;
 use crate::guest::Guest;
 
 /// The groups, in the order in which they attack: what costs most comes last.
-const GROUPS: [&[HostileCase]; 14] = [
+const GROUPS: [&[HostileCase]; 15] = [
     loops::CASES,
     traps::CASES,
     lies::CASES,
@@ -27,6 +28,7 @@ const GROUPS: [&[HostileCase]; 14] = [
     failures::CASES,
     context::CASES,
     probes::CASES,
+    requests::CASES,
     handles::CASES,
     waits::CASES,
     calls::CASES,
@@ -91,7 +93,11 @@ mod tests {
 
             match case.expects {
                 Expected::Refused(_) | Expected::RefusedOrHarmless(_) => {}
-                Expected::Failed(_) | Expected::HookFailed(_) | Expected::Harmless | Expected::LinesDropped(_) => {
+                Expected::Failed(_)
+                | Expected::HookFailed(_)
+                | Expected::Harmless
+                | Expected::Denied
+                | Expected::LinesDropped(_) => {
                     assert!(valid.is_ok(), "{}: {valid:?}", case.name);
                 }
             }

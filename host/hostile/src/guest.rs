@@ -34,7 +34,9 @@ const IMPORTS: &str = "
     import wasi:sockets/instance-network@0.2.0;
     import wasi:sockets/ip-name-lookup@0.2.0;
     import wasi:sockets/tcp-create-socket@0.2.0;
-    import wasi:sockets/udp-create-socket@0.2.0;";
+    import wasi:sockets/udp-create-socket@0.2.0;
+    import wasi:http/types@0.2.0;
+    import wasi:http/outgoing-handler@0.2.0;";
 
 /// What every attack may call: answers with a text, and a look at what should not be.
 const PRELUDE: &str = r#"

@@ -83,3 +83,20 @@ pub(crate) const TCP_SOCKET: &str = r#"(import "wasi:sockets/tcp-create-socket@0
     (func $tcp_socket (param i32 i32)))"#;
 pub(crate) const UDP_SOCKET: &str = r#"(import "wasi:sockets/udp-create-socket@0.2.0" "create-udp-socket"
     (func $udp_socket (param i32 i32)))"#;
+
+pub(crate) const NEW_FIELDS: &str =
+    r#"(import "wasi:http/types@0.2.0" "[constructor]fields" (func $new_fields (result i32)))"#;
+pub(crate) const NEW_REQUEST: &str =
+    r#"(import "wasi:http/types@0.2.0" "[constructor]outgoing-request" (func $new_request (param i32) (result i32)))"#;
+pub(crate) const SET_SCHEME: &str = r#"(import "wasi:http/types@0.2.0" "[method]outgoing-request.set-scheme"
+    (func $set_scheme (param i32 i32 i32 i32 i32) (result i32)))"#;
+pub(crate) const SET_AUTHORITY: &str = r#"(import "wasi:http/types@0.2.0" "[method]outgoing-request.set-authority"
+    (func $set_authority (param i32 i32 i32 i32) (result i32)))"#;
+pub(crate) const SET_PATH: &str = r#"(import "wasi:http/types@0.2.0" "[method]outgoing-request.set-path-with-query"
+    (func $set_path (param i32 i32 i32 i32) (result i32)))"#;
+pub(crate) const SUBSCRIBE_RESPONSE: &str = r#"(import "wasi:http/types@0.2.0"
+    "[method]future-incoming-response.subscribe" (func $subscribe_response (param i32) (result i32)))"#;
+pub(crate) const GET_RESPONSE: &str = r#"(import "wasi:http/types@0.2.0" "[method]future-incoming-response.get"
+    (func $get_response (param i32 i32)))"#;
+pub(crate) const HANDLE: &str =
+    r#"(import "wasi:http/outgoing-handler@0.2.0" "handle" (func $handle (param i32 i32 i32 i32)))"#;

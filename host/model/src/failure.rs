@@ -12,10 +12,10 @@ use crate::name::StepName;
 pub const MESSAGE_LEN_BYTES_MAX: usize = 8 * 1024;
 
 macro_rules! engine_codes {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal),+ $(,)?) => {
+    ($(#[doc = $doc:literal] $variant:ident = $code:literal),+ $(,)?) => {
         /// The engine's own reasons. Each has a stable code that begins with `engine.`; a guest can not forge one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum EngineCode { $($(#[$doc])* $variant),+ }
+        pub enum EngineCode { $(#[doc = $doc] $variant),+ }
 
         impl EngineCode {
             /// Every reason there is.
@@ -25,6 +25,12 @@ macro_rules! engine_codes {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => concat!("engine.", $code)),+ }
+            }
+
+            /// What it means, as a sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $doc.trim()),+ }
             }
         }
     };

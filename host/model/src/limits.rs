@@ -3,12 +3,15 @@
 //! A limit can be lowered or raised for a step by its definition, and for a tenant by the operator's policy, up to a top
 //! that nobody can raise. One that could not be enforced is refused where it is set.
 
+mod fixed;
+
 use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::fixed::{FIXED, Fixed};
 use crate::failure::{EngineCode, Failure};
 use crate::time::{ByteSize, Span};
 

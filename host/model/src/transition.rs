@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::draft::Draft;
+pub use self::draft::{HISTORY_BYTES_MAX, HISTORY_EVENTS_MAX};
 pub use self::flow::JOINED_LEN_BYTES_MAX;
 pub use self::join::ACTIVE_MAX;
 use self::join::Activation;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use stepcell_model::grants::Scheme;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::address::check_address;
@@ -23,6 +24,10 @@ use crate::tls::{MalformedRoots, Tls};
 /// How many of a host's addresses are tried, each for its share of the time. Protects networks against being scanned.
 const ADDRESSES_TRIED_MAX: usize = 4;
 
+/// How many connections are open at once, over all attempts, where the operator says nothing else. Protects the host's
+/// file descriptors, of which many systems give a process 1,024.
+const CONNECTIONS_AT_ONCE: usize = 512;
+
 /// Sends requests of steps.
 #[async_trait]
 pub trait Outbound: Send + Sync {
@@ -37,6 +42,7 @@ pub trait Outbound: Send + Sync {
 pub struct HttpOutbound {
     resolver: Arc<dyn Resolver>,
     connector: Arc<dyn Connector>,
+    connections: Semaphore,
     tls: Tls,
 }
 
@@ -59,12 +65,26 @@ impl HttpOutbound {
         connector: Arc<dyn Connector>,
         extra_roots_pem: &str,
     ) -> Result<Self, MalformedRoots> {
-        Ok(Self { resolver, connector, tls: Tls::new(extra_roots_pem)? })
+        Ok(Self {
+            resolver,
+            connector,
+            connections: Semaphore::new(CONNECTIONS_AT_ONCE),
+            tls: Tls::new(extra_roots_pem)?,
+        })
+    }
+
+    /// Says how many connections are open at once, over all attempts; 512 otherwise. Further requests wait, within their
+    /// own time.
+    #[must_use]
+    pub fn with_connections_max(mut self, connections_max: usize) -> Self {
+        self.connections = Semaphore::new(connections_max.clamp(1, Semaphore::MAX_PERMITS));
+        self
     }
 
     async fn send_checked(&self, checked: Checked, rules: &OutboundRules) -> Result<OutboundResponse, OutboundError> {
         let _turn = rules.turn().await;
         let addresses = self.list_allowed_addresses(&checked, rules).await?;
+        let _connection = self.connections.acquire().await.ok();
         let connect_max = rules.timeout(checked.timeouts.connect);
         let Checked { target, request, timeouts, .. } = checked;
         let connecting = async {

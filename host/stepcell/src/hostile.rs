@@ -73,6 +73,8 @@ pub enum Ended {
     HookFailed(String),
     /// It succeeded, and so many lines of its log were dropped.
     Succeeded(u32),
+    /// It succeeded, once it was told that it may not have what it wanted.
+    Denied,
     /// Nothing stopped it.
     Never,
 }
@@ -91,6 +93,7 @@ impl Ended {
     pub fn stopped_by(&self) -> Option<&str> {
         match self {
             Self::Refused(code) | Self::Failed(code) | Self::HookFailed(code) => Some(code),
+            Self::Denied => Some("denied"),
             Self::Succeeded(_) | Self::Never => None,
         }
     }
@@ -104,7 +107,8 @@ impl Ended {
             (Expected::Failed(wanted), Self::Failed(code)) | (Expected::HookFailed(wanted), Self::HookFailed(code)) => {
                 code == wanted
             }
-            (Expected::Harmless | Expected::RefusedOrHarmless(_), Self::Succeeded(_)) => true,
+            (Expected::Harmless | Expected::RefusedOrHarmless(_), Self::Succeeded(_) | Self::Denied) => true,
+            (Expected::Denied, Self::Denied) => true,
             (Expected::LinesDropped(least), Self::Succeeded(dropped)) => *dropped >= least,
             _ => false,
         }
@@ -117,6 +121,7 @@ impl std::fmt::Display for Ended {
             Self::Refused(code) => write!(f, "refused: {code}"),
             Self::Failed(code) => write!(f, "failed: {code}"),
             Self::HookFailed(code) => write!(f, "hook failed: {code}"),
+            Self::Denied => f.write_str("harmless, denied"),
             Self::Succeeded(0) => f.write_str("harmless"),
             Self::Succeeded(lines) => write!(f, "harmless, {lines} lines dropped"),
             Self::Never => f.write_str("not stopped"),
@@ -169,7 +174,7 @@ impl<'a> Siege<'a> {
         let name = format!("hostile/{}", case.name);
         let digest = ComponentDigest::of(&bytes);
         let began = Instant::now();
-        let prepared = self.host.sandbox().prepare(digest, Arc::clone(&bytes)).await;
+        let prepared = self.host.sandbox().prepare(None, digest, Arc::clone(&bytes)).await;
         let prepare = began.elapsed();
         let evidence = match prepared {
             Err(refusal) => Evidence::of_refusal(refusal.code(), &refusal.to_string()),

@@ -1,5 +1,6 @@
 //! The whole host with real components: from a definition to rows, through cells.
 
+mod binary;
 mod contained;
 mod demo;
 mod embedded;
@@ -8,6 +9,14 @@ mod exports;
 mod first_step;
 mod flow;
 mod gateways;
+mod hostile;
+mod limits;
+mod operator;
+mod outbound;
 mod parts;
 mod refused;
 mod restart;
+mod secrets;
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of outbound HTTP, which need more of it")]
+#[path = "../../../host/outbound/tests/outbound/kit/server.rs"]
+mod server;

@@ -43,6 +43,7 @@ bounds! {
     TYPE_SIZE = "type-size", 250_000, "parts of types, each counted wherever it is used",
         "the time and memory of checking types, and of the code that converts between them";
     TYPE_DEPTH = "type-depth", 64, "levels of types within one another", "the stack of whatever reads types";
+    NAME_BYTES = "name-bytes", 1_024, "bytes in the name of an import or export", "the store, and whoever reads lists";
     IMPORTS = "imports", 512, "imported functions", "the time and memory of linking";
     EXPORTS = "exports", 512, "exported functions", "the time and memory of linking";
     FUNCTIONS = "functions", 100_000, "functions", "the time and memory of compiling";

@@ -7,6 +7,7 @@ use wasmparser::{
     ComponentOuterAliasKind, CoreType, Instance, ModuleTypeDeclaration, Payload,
 };
 
+use super::bound::Bound;
 use super::scope::{Exports, Item};
 use super::weight::Weight;
 use super::{Walk, unreadable};
@@ -47,6 +48,7 @@ impl<'a> Walk<'a> {
 
     pub(super) fn import(&mut self, import: ComponentImport<'a>) -> Result<(), Refusal> {
         let item = self.scope()?.of_type(import.ty)?;
+        Bound::NAME_BYTES.check(import.name.name.len() as u64)?;
         self.define(item.weight())?;
         let scope = self.scope()?;
         scope.imports.contain(item.weight());
@@ -64,6 +66,7 @@ impl<'a> Walk<'a> {
 
     /// Adds an export, which has an index of its own beside that of what it exports.
     pub(super) fn name_export(&mut self, name: &'a str, item: Item<'a>) -> Result<(), Refusal> {
+        Bound::NAME_BYTES.check(name.len() as u64)?;
         let scope = self.scope()?;
         scope.exports.insert(name, item.clone());
         scope.exports.weight.check_depth()?;
@@ -130,6 +133,7 @@ impl<'a> Walk<'a> {
             ComponentInstance::FromExports(list) => {
                 let mut exports = Exports::default();
                 for export in list {
+                    Bound::NAME_BYTES.check(export.name.name.len() as u64)?;
                     exports.insert(export.name.name, self.exported(export)?);
                     self.define(Weight::ONE)?;
                 }

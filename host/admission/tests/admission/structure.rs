@@ -18,7 +18,7 @@ fn passed(component: &[u8]) -> Option<(&'static str, u64)> {
 /// A bound, and a component that asks for so much of the thing.
 type Row = (Bound, fn(u64) -> Vec<u8>);
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     (Bound::NESTING, bombs::nested),
     (Bound::PARTS, |count| bombs::text(&bombs::many(count - 1, |_| "(core module)".to_owned()))),
     (Bound::DEFINITIONS, |count| {
@@ -32,6 +32,9 @@ const ROWS: [Row; 17] = [
     (Bound::TYPE_DEPTH, |depth| {
         let levels = bombs::many(depth - 2, |at| format!("(type $t{} (option $t{at}))", at + 1));
         bombs::text(&format!("(type $t0 (option u8)){levels}"))
+    }),
+    (Bound::NAME_BYTES, |bytes| {
+        bombs::text(&format!("(type (instance (export \"{}\" (func))))", "n".repeat(bytes as usize)))
     }),
     (Bound::IMPORTS, |count| bombs::text(&bombs::many(count, |at| format!("(import \"f{at}\" (func))")))),
     (Bound::EXPORTS, |count| {
@@ -129,14 +132,14 @@ fn what_is_never_instantiated_takes_no_place_in_a_cell() {
 fn types_that_double_are_counted_as_written_out() {
     let doubled = bombs::many(40, |at| format!("(type $t{} (tuple $t{at} $t{at}))", at + 1));
     let instance = "(type $i (instance (export \"r\" (type (sub resource)))))".to_owned();
-    let exports = bombs::many(1_000, |at| format!("(export \"{}{at}\" (type (sub resource)))", "long".repeat(500)));
+    let exports = bombs::many(1_000, |at| format!("(export \"{}{at}\" (type (sub resource)))", "long".repeat(250)));
     let copied = format!("(type $i (instance {exports}))");
     let imports = |count| bombs::many(count, |at| format!("(import \"i{at}\" (instance (type $i)))"));
 
     for (component, name) in [
         (format!("(type $t0 (tuple u8 u8)){doubled}"), Some("type-size")),
         // Types are copied with the names in them, and each import copies its type.
-        (format!("{copied}{}", imports(10)), Some("type-size")),
+        (format!("{copied}{}", imports(20)), Some("type-size")),
         (format!("{instance}{}", imports(1_000)), None),
     ] {
         assert_eq!(passed(&bombs::text(&component)).map(|(name, _)| name), name);

@@ -201,10 +201,10 @@ pub(super) const CASES: &[HostileCase] = &[
         || step_with(&tables(1, 9_999_999)),
         RefusedOrHarmless(TOO_COSTLY),
     ),
-    invalid("compile-doubling-types", "Has a type of a million million parts, from forty lines.", || {
+    too_complex("compile-doubling-types", "Has a type of a million million parts, from forty lines.", || {
         Composed::step().section(&doubling_types(40)).build()
     }),
-    invalid("compile-many-locals", "Has a function with more numbers of its own than any may have.", || {
+    too_complex("compile-many-locals", "Has a function with more numbers of its own than any may have.", || {
         step_with(&functions(1, &function(50_001, [])))
     }),
     invalid("compile-many-parameters", "Has a function of two thousand parameters.", || {
@@ -239,9 +239,9 @@ pub(super) const CASES: &[HostileCase] = &[
         module.section(&types).section(&tags);
         step_with(&module)
     }),
-    costly("compile-deep-blocks", "Has a function of two hundred thousand blocks within one another.", || {
-        let open = (0..200_000).map(|_| Instruction::Block(BlockType::Empty));
-        step_with(&functions(1, &function(0, open.chain((0..200_000).map(|_| Instruction::End)))))
+    costly("compile-deep-blocks", "Has a function of ten thousand blocks within one another.", || {
+        let open = (0..10_000).map(|_| Instruction::Block(BlockType::Empty));
+        step_with(&functions(1, &function(0, open.chain((0..10_000).map(|_| Instruction::End)))))
     }),
     costly("compile-wide-branches", "Has a branch of three hundred thousand ways.", || {
         let ways = vec![0; 300_000];

@@ -141,8 +141,15 @@ pub(super) const CASES: &[HostileCase] = &[
     ),
     case(
         "table-in-pieces",
-        "Wants twenty tables, each of which is within the limit that all of them break.",
-        || Guest::step().with(&"(table 4000 funcref)".repeat(20)).build(),
+        "Grows twenty tables in turns, each of which is within the limit that all of them break.",
+        || {
+            let grow = |table| {
+                let more = "(ref.null func) (i32.const 500)";
+                format!("(call $must (i32.ne (table.grow {table} {more}) (i32.const -1)))")
+            };
+            let grow_each: String = (0..20).map(grow).collect();
+            Guest::step().with(&"(table 1 funcref)".repeat(20)).endlessly(&grow_each).build()
+        },
         Failed("engine.table"),
     ),
     case(

@@ -21,10 +21,10 @@ use crate::status::{StepStatus, TaskStatus, WorkflowStatus};
 use crate::time::Timestamp;
 
 /// The most events of one instance. Protects the store, and whoever reads the history as a whole.
-pub(super) const HISTORY_EVENTS_MAX: u32 = 10_000;
+pub const HISTORY_EVENTS_MAX: u32 = 10_000;
 
 /// The most bytes of inputs, outputs, context writes and log lines of one instance. Protects the store.
-pub(super) const HISTORY_BYTES_MAX: u64 = 32 << 20;
+pub const HISTORY_BYTES_MAX: u64 = 32 << 20;
 
 /// For a step and the steps that are not passed: for each step of the graph, whether a branch can come there.
 type Ways = HashMap<(StepIndex, BTreeSet<StepName>), Rc<[bool]>>;

@@ -100,6 +100,35 @@ async fn whoever_waits_for_a_turn_waits_within_its_own_time() {
 }
 
 #[tokio::test]
+async fn attempts_share_the_hosts_connections_and_wait_for_them_within_their_own_time() {
+    let reached = Arc::new(Semaphore::new(0));
+    let reaches = Arc::clone(&reached);
+    let server = Server::doing(move |stream: TcpStream, _| {
+        reaches.add_permits(1);
+        async move {
+            let _held = stream;
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let client = Client::of(server.address).with_connections_max(1);
+    let patient = rules(&["http://*"]);
+    let hurried = rules_of(&["http://*"], &[], OutboundLimits { time_max: Duration::from_millis(50), ..LIMITS });
+    let second = async {
+        reached.acquire().await.unwrap().forget();
+        client.send(request("GET", PLACE), &hurried).await
+    };
+
+    let second = tokio::select! {
+        first = client.send(request("GET", PLACE), &patient) => panic!("{first:?}"),
+        second = second => second,
+    };
+
+    assert_eq!(second.unwrap_err(), OutboundError::Timeout { time_ms: 50 });
+    assert_eq!(client.wires.used().len(), 1);
+}
+
+#[tokio::test]
 async fn a_body_past_its_limit_is_not_sent() {
     let server = Server::answering(OK).await;
     let client = Client::of(server.address);

@@ -1,6 +1,8 @@
 //! The attempts of an instance, put together from its history.
 
 use serde_json::{Value, json};
+
+use super::event::{object, trace_fields};
 use stepcell::model::attempt::AttemptTrace;
 use stepcell::model::failure::Failure;
 use stepcell::model::history::{Event, HistoryEntry};
@@ -25,7 +27,7 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// The attempt as JSON.
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        let mut fields = object(json!({
             "step": self.step,
             "execution": self.execution,
             "attempt": self.number,
@@ -33,10 +35,12 @@ impl Attempt<'_> {
             "started_at": self.started_at,
             "ended_at": self.ended_at,
             "error": self.failure,
-            "receipt": self.trace.map(|trace| trace.receipt),
-            "log": self.trace.map_or(&[][..], |trace| &trace.log),
-            "log_lines_dropped": self.trace.map_or(0, |trace| trace.log_lines_dropped),
-        })
+        }));
+        fields.extend(trace_fields(self.trace.unwrap_or(&AttemptTrace::default())));
+        if self.trace.is_none() {
+            fields["receipt"] = Value::Null;
+        }
+        Value::Object(fields)
     }
 }
 

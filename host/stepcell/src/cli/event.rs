@@ -15,7 +15,15 @@ pub(crate) fn fields(event: &Event) -> anyhow::Result<Map<String, Value>> {
 
 /// What an attempt or a hook cost and said, as JSON.
 pub(crate) fn trace_fields(trace: &AttemptTrace) -> Map<String, Value> {
-    object(json!({ "receipt": trace.receipt, "log": trace.log, "log_lines_dropped": trace.log_lines_dropped }))
+    object(json!({
+        "receipt": trace.receipt,
+        "log": trace.log,
+        "log_lines_dropped": trace.log_lines_dropped,
+        "denials": trace.denials,
+        "secrets_read": trace.secrets_read,
+        "signed_by": trace.signed_by,
+        "host_fault": trace.host_fault,
+    }))
 }
 
 /// The fields of an object.

@@ -112,6 +112,12 @@ impl Client {
         Self::new(Names::default(), Wires::default().leading(&format!("{ANYWHERE}:80"), server))
     }
 
+    /// The same client with a bound on all of its connections together.
+    pub(crate) fn with_connections_max(mut self, connections_max: usize) -> Self {
+        self.outbound = self.outbound.with_connections_max(connections_max);
+        self
+    }
+
     pub(crate) async fn send(
         &self,
         request: OutboundRequest,
