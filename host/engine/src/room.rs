@@ -115,6 +115,11 @@ impl Drop for Waiting {
 }
 
 impl Permit {
+    /// The attempt begins to run: how long the host took to make its component ready is not the tenant's doing.
+    pub(crate) fn begin(&mut self) {
+        self.since = Instant::now();
+    }
+
     /// Gives the room back after an attempt, and charges what that used.
     pub(crate) fn end(mut self, trace: &AttemptTrace) {
         self.give_back(Some(trace));

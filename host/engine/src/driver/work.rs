@@ -196,10 +196,12 @@ impl Driver {
 }
 
 /// Runs an attempt; where there are targets, it is a gateway's.
-async fn attempt(inner: &Inner, call: StepCall, targets: Option<Vec<StepName>>, room: Permit) -> AttemptReport {
+async fn attempt(inner: &Inner, call: StepCall, targets: Option<Vec<StepName>>, mut room: Permit) -> AttemptReport {
     let mut call = call;
     let component = call.component;
-    let report = match admitted(inner, &mut call).await {
+    let admitted = admitted(inner, &mut call).await;
+    room.begin();
+    let report = match admitted {
         Ok(signed_by) => {
             let run = async {
                 match targets {
@@ -222,10 +224,12 @@ async fn attempt(inner: &Inner, call: StepCall, targets: Option<Vec<StepName>>, 
     report
 }
 
-async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: Permit) -> HookReport {
+async fn hook(inner: &Inner, call: StepCall, failure: Failure, mut room: Permit) -> HookReport {
     let mut call = call;
     let component = call.component;
-    let report = match admitted(inner, &mut call).await {
+    let admitted = admitted(inner, &mut call).await;
+    room.begin();
+    let report = match admitted {
         Ok(signed_by) => {
             let mut report = tokio::select! {
                 biased;

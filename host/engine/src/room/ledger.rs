@@ -14,6 +14,10 @@ pub(crate) type Holder = Option<TenantId>;
 /// sits out hundreds of rounds, large enough that small steps do not change over at each.
 pub(crate) const QUANTUM_US: u64 = 2_000;
 
+/// What an attempt costs on average for a tenant to be known for long ones, in microseconds of a processor. Protects those who
+/// wait for the reserve: its seats come back that soon, even where all of them wait and none computes.
+const LONG_US_MIN: u64 = 10_000;
+
 /// What the host's own work around an attempt costs, in microseconds: attempts that do nothing are not free.
 const ATTEMPT_COST_US: u64 = 50;
 
@@ -112,7 +116,7 @@ impl Account {
 
     /// Whether its attempts are known to be long ones.
     fn is_heavy(&self) -> bool {
-        self.expected_us.is_some_and(|expected| expected > QUANTUM_US)
+        self.expected_us.is_some_and(|expected| expected > LONG_US_MIN)
     }
 
     fn learn(&mut self, cost: u64) {
