@@ -25,7 +25,7 @@ pub(crate) fn run(guests: &Guests, report: &mut Report) -> anyhow::Result<()> {
     let digest = ComponentDigest::of(&bytes);
     runtime.block_on(async {
         let sandbox = Sandbox::new(&SandboxConfig { cells: 4, ..SandboxConfig::default() })?;
-        sandbox.prepare(digest, bytes).await?;
+        sandbox.prepare(None, digest, bytes).await?;
         let call = call_of(digest);
         for _ in 0..WARM_UP {
             let outcome = sandbox.run(call.clone()).await.outcome;

@@ -141,6 +141,30 @@ pub enum Refusal {
         /// What the compiler said.
         reason: String,
     },
+    /// Compiling the component passes a limit.
+    #[error(
+        "the component can not be compiled with {max} of {what}; split the step, or leave out what it does not need"
+    )]
+    CompileLimit {
+        /// What compiling it used up.
+        what: &'static str,
+        /// How much there is of it.
+        max: String,
+    },
+    /// The component brings the compiler down. Nothing else came to harm.
+    #[error(
+        "the component brings the compiler down ({how}); build it anew with a current toolchain, and tell us if that does not help"
+    )]
+    CompileCrash {
+        /// How the compiler ended.
+        how: String,
+    },
+    /// Too many components of the same tenant wait to be compiled.
+    #[error("{waiting_max} components of this tenant wait to be compiled already; try again when they are done")]
+    Busy {
+        /// How many may wait.
+        waiting_max: usize,
+    },
     /// The component does not fit what this host provides.
     #[error("the component can not be linked: {reason}; build it against WASI 0.2 and this host's contract")]
     Link {
@@ -165,6 +189,7 @@ impl Refusal {
         ("admission.manifest", "what the component says of itself is damaged"),
         ("admission.digest", "the bytes are not those that the digest names"),
         ("admission.compile", "it does not compile, or not within the limits of compiling"),
+        ("admission.busy", "too many components of the same tenant wait to be compiled"),
         ("admission.link", "it does not fit what this host provides"),
         ("admission.host", "the host could not finish the check; this is no fault of the component"),
     ];
@@ -191,7 +216,8 @@ impl Refusal {
             | Self::UnknownImport { .. } => "admission.contract",
             Self::Manifest { .. } => "admission.manifest",
             Self::Digest { .. } => "admission.digest",
-            Self::Compile { .. } => "admission.compile",
+            Self::Compile { .. } | Self::CompileLimit { .. } | Self::CompileCrash { .. } => "admission.compile",
+            Self::Busy { .. } => "admission.busy",
             Self::Link { .. } => "admission.link",
             Self::Host { .. } => "admission.host",
         }
@@ -240,6 +266,7 @@ mod tests {
             Refusal::Manifest { reason: reason() },
             Refusal::Digest { found: ComponentDigest::of(b"a"), expected: ComponentDigest::of(b"b") },
             Refusal::Compile { reason: reason() },
+            Refusal::Busy { waiting_max: 1 },
             Refusal::Link { reason: reason() },
             Refusal::Host { reason: reason() },
         ];

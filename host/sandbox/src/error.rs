@@ -34,4 +34,22 @@ pub enum SandboxError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The runtime that this host is built with is known to be bad.
+    #[error(
+        "this host is built with wasmtime {version}, which is known to be bad: {why}; build or install a host with a newer one"
+    )]
+    KnownBadRuntime {
+        /// Its version.
+        version: String,
+        /// What is bad about it.
+        why: String,
+    },
+    /// Nothing could be compiled within the limits that are set.
+    #[error(
+        "compiling takes some time, at least 1 s on a processor, and at least {memory_bytes_least} bytes of memory; set no less"
+    )]
+    CompileLimits {
+        /// The least memory.
+        memory_bytes_least: u64,
+    },
 }

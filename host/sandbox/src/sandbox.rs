@@ -1,71 +1,46 @@
 //! The sandbox: what the rest of the host calls.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::Arc;
 
 use stepcell_admission::{ComponentFacts, Refusal, inspect};
-use stepcell_model::attempt::{
-    AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, HostFault, StepCall,
-};
+use stepcell_model::attempt::{AttemptReport, HookReport, StepCall};
 use stepcell_model::failure::{EngineCode, Failure};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::{StepName, TenantId};
 use stepcell_outbound::{HttpOutbound, Outbound};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
 
-use crate::cache::ArtifactCache;
-use crate::cell::{Cell, CellHost};
-use crate::compile::Linked;
-use crate::config::{CELLS_MAX, SandboxConfig, engine_config};
-use crate::epoch::{Running, Ticker};
+use crate::cell::CellHost;
+use crate::child::nursery::Nursery;
+use crate::compile::{Code, Preparer};
+use crate::config::{CELLS_MAX, EngineUse, Isolation, SandboxConfig, engine_config};
+use crate::entry::{Entry, Report, enter};
+use crate::epoch::Ticker;
 use crate::error::SandboxError;
 use crate::lanes::Lanes;
-use crate::{attempt, compile};
-
-/// How many components are compiled at once. Compiling takes all processors by itself; more would only hold memory.
-const COMPILES_AT_ONCE_MAX: usize = 1;
+use crate::prepared::Prepared;
+use crate::runtime_version;
+use crate::worker::pool::Workers;
 
 /// Checks, compiles and runs components.
 ///
 /// One per host: it owns a pool of cells, a thread that ticks, and the compiled components.
 pub struct Sandbox {
-    compiler: Arc<Compiler>,
-    host: CellHost,
+    runs: Runs,
+    outbound: Arc<dyn Outbound>,
+    preparer: Arc<Preparer>,
+    prepared: Arc<Prepared>,
     cells: Arc<Semaphore>,
-    // Before the ticker, which is what ends the turns that are under way.
-    lanes: Lanes,
-    ticker: Ticker,
-    prepared: Mutex<HashMap<ComponentDigest, Slot>>,
+    nursery: Option<Arc<Nursery>>,
 }
 
-/// Who shares the processors with others, and with what.
-struct Whose {
-    tenant: Option<TenantId>,
-    component: ComponentDigest,
-}
-
-impl Whose {
-    fn of(call: &StepCall) -> Self {
-        Self { tenant: call.info.tenant.clone(), component: call.component }
-    }
-}
-
-/// A component that is ready or being prepared; whoever comes second waits for the first.
-type Slot = Arc<OnceCell<Linked>>;
-
-/// What compiling needs, on whatever thread it happens.
-struct Compiler {
-    engine: Engine,
-    linker: Linker<Cell>,
-    cache: Option<ArtifactCache>,
-    turns: Arc<Semaphore>,
+/// Where attempts run.
+enum Runs {
+    // The lanes before the ticker, which is what ends the turns that are under way.
+    Here { engine: Engine, lanes: Lanes, ticker: Ticker },
+    Workers(Arc<Workers>),
 }
 
 impl Sandbox {
@@ -87,33 +62,46 @@ impl Sandbox {
         if !(1..=CELLS_MAX).contains(&cells) {
             return Err(SandboxError::CellCount { cells, cells_max: CELLS_MAX });
         }
+        runtime_version::check()?;
         let runtime = |reason: String| SandboxError::Runtime { reason };
-        let engine = Engine::new(&engine_config(u32::try_from(cells).unwrap_or(u32::MAX)))
-            .map_err(|error| runtime(format!("{error:#}")))?;
-        let linker = compile::new_linker(&engine)?;
-        let cache = config.cache_dir.as_deref().map(|dir| ArtifactCache::open(dir, &engine)).transpose()?;
-        let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
+        let engine_use = match config.isolation {
+            Isolation::Thread => EngineUse::Cells(u32::try_from(cells).unwrap_or(u32::MAX)),
+            Isolation::Process(_) => EngineUse::Compile,
+        };
+        let engine =
+            Engine::new(&engine_config(engine_use, &config.walls)).map_err(|error| runtime(format!("{error:#}")))?;
+        let compiler = config.compiler_command();
+        let needs_children = compiler.is_some() || config.isolation != Isolation::Thread;
+        let nursery = needs_children.then(Nursery::open).transpose().map_err(|error| runtime(error.to_string()))?;
+        let nursery = nursery.map(Arc::new);
+        let workers = match (&config.isolation, &nursery) {
+            (Isolation::Process(command), Some(nursery)) => {
+                Some(Workers::new(Arc::clone(nursery), command.clone(), config.walls, cells))
+            }
+            (Isolation::Process(_) | Isolation::Thread, _) => None,
+        };
         let outbound = HttpOutbound::new("").map_err(|error| runtime(error.to_string()))?;
-        let lanes = Lanes::start().map_err(|error| runtime(error.to_string()))?;
         Ok(Self {
-            host: CellHost { engine: engine.clone(), outbound: Arc::new(outbound) },
-            compiler: Arc::new(Compiler {
-                engine,
-                linker,
-                cache,
-                turns: Arc::new(Semaphore::new(COMPILES_AT_ONCE_MAX)),
-            }),
+            preparer: Arc::new(Preparer::new(config, &engine, compiler.zip(nursery.clone()), workers.clone())?),
+            prepared: Arc::new(Prepared::new(config)),
             cells: Arc::new(Semaphore::new(cells)),
-            lanes,
-            ticker,
-            prepared: Mutex::default(),
+            outbound: Arc::new(outbound),
+            nursery,
+            runs: match workers {
+                Some(workers) => Runs::Workers(workers),
+                None => {
+                    let ticker = Ticker::start(engine.clone()).map_err(|error| runtime(error.to_string()))?;
+                    let lanes = Lanes::start().map_err(|error| runtime(error.to_string()))?;
+                    Runs::Here { engine, lanes, ticker }
+                }
+            },
         })
     }
 
     /// Has the requests of steps sent by `outbound`, in place of one with the system's resolver and Mozilla's roots.
     #[must_use]
     pub fn with_outbound(mut self, outbound: Arc<dyn Outbound>) -> Self {
-        self.host.outbound = outbound;
+        self.outbound = outbound;
         self
     }
 
@@ -127,42 +115,44 @@ impl Sandbox {
         inspect(bytes)
     }
 
-    /// Makes a component ready to run: from the cache, or by compiling it after a check. Does nothing when it is
-    /// ready. Several calls for one component compile it once.
+    /// Makes a component of a tenant ready to run: from the cache, or by compiling it after a check. Does nothing when
+    /// it is ready. Several calls for one component compile it once, also where the first of them is dropped.
+    ///
+    /// A tenant has one component compiled at a time, and tenants take turns.
     ///
     /// # Errors
     /// [`Refusal`]; [`Refusal::Digest`] if the bytes are others than the digest names.
-    pub async fn prepare(&self, digest: ComponentDigest, bytes: impl Into<Arc<[u8]>> + Send) -> Result<(), Refusal> {
-        let bytes = bytes.into();
-        let slot = Arc::clone(self.slots().entry(digest).or_default());
-        let prepared = slot.get_or_try_init(|| Arc::clone(&self.compiler).prepare(digest, bytes)).await.map(|_| ());
-        let mut slots = self.slots();
-        if prepared.is_ok() {
-            // Whoever failed on the same slot before may have removed it.
-            slots.insert(digest, Arc::clone(&slot));
-        } else if slots.get(&digest).is_some_and(|slot| !slot.initialized()) {
-            slots.remove(&digest);
-        }
-        prepared
+    pub async fn prepare(
+        &self,
+        tenant: Option<&TenantId>,
+        digest: ComponentDigest,
+        bytes: impl Into<Arc<[u8]>> + Send,
+    ) -> Result<(), Refusal> {
+        let (bytes, tenant) = (bytes.into(), tenant.cloned());
+        let (preparer, prepared) = (Arc::clone(&self.preparer), Arc::clone(&self.prepared));
+        let slot = prepared.slot(digest);
+        // A task of its own goes on where nobody waits for it any more.
+        let work = tokio::spawn(async move {
+            let outcome =
+                slot.get_or_init(|| async { preparer.prepare(tenant, digest, bytes).await.map(Arc::new) }).await;
+            let outcome = outcome.as_ref().map(drop).map_err(Clone::clone);
+            prepared.tidy_after(&digest, &slot);
+            outcome
+        });
+        work.await.unwrap_or_else(|_| Err(Refusal::Host { reason: "preparing it was broken off".to_owned() }))
     }
 
     /// Whether a component is ready to run.
     #[must_use]
     pub fn is_prepared(&self, digest: &ComponentDigest) -> bool {
-        self.find(digest).is_ok()
+        self.prepared.find(digest).is_some()
     }
 
     /// Runs one attempt in a fresh cell, as soon as one is free.
     ///
     /// Never fails and never panics: whatever happens is in the report. Dropping the future stops the attempt.
     pub async fn run(&self, call: StepCall) -> AttemptReport {
-        let step = match self.find(&call.component).and_then(Linked::into_step) {
-            Ok(step) => step,
-            Err(failure) => return failed_attempt(failure),
-        };
-        let (host, whose) = (self.host.clone(), Whose::of(&call));
-        let attempt = async move { attempt::run(&host, &step, call).await };
-        self.run_in_cell(whose, attempt).await.unwrap_or_else(broken_attempt)
+        self.enter(call, Entry::Step).await.into_attempt()
     }
 
     /// Asks a gateway which of `targets` to follow, in a fresh cell, as soon as one is free.
@@ -172,57 +162,54 @@ impl Sandbox {
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
-        let gateway = match self.find(&call.component).and_then(Linked::into_gateway) {
-            Ok(gateway) => gateway,
-            Err(failure) => return failed_attempt(failure),
-        };
-        let (host, whose) = (self.host.clone(), Whose::of(&call));
-        let attempt = async move { attempt::run_gateway(&host, &gateway, call, &targets).await };
-        self.run_in_cell(whose, attempt).await.unwrap_or_else(broken_attempt)
+        self.enter(call, Entry::Gateway(targets)).await.into_attempt()
     }
 
     /// Calls `on-failure` of a step that has failed for good, in a fresh cell, as soon as one is free.
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_failure_hook(&self, call: StepCall, failure: &Failure) -> HookReport {
-        let step = match self.find(&call.component).and_then(Linked::into_step) {
-            Ok(step) => step,
-            Err(failure) => return failed_hook(failure),
+        self.enter(call, Entry::FailureHook(failure.clone())).await.into_hook()
+    }
+
+    /// Enters a fresh cell, as soon as one is free.
+    async fn enter(&self, call: StepCall, entry: Entry) -> Report {
+        let Some(ready) = self.prepared.find(&call.component) else {
+            let unprepared = format!("The component {} is not ready on this host.", call.component);
+            return entry.failed(Failure::engine(EngineCode::Host, unprepared));
         };
-        let (host, whose, failure) = (self.host.clone(), Whose::of(&call), failure.clone());
-        let hook = async move { attempt::run_failure_hook(&host, &step, call, &failure).await };
-        self.run_in_cell(whose, hook).await.unwrap_or_else(broken_hook)
+        // The pool's own limit is a hard failure, so nobody gets past this one. It is never closed.
+        let free = Arc::clone(&self.cells).acquire_owned().await.ok();
+        match (&self.runs, &ready.code) {
+            (Runs::Here { engine, lanes, ticker }, Code::Here(linked)) => {
+                let (ticking, linked) = (ticker.keep_ticking(), linked.clone());
+                let host = CellHost { engine: engine.clone(), outbound: Arc::clone(&self.outbound) };
+                let (tenant, component) = (call.info.tenant.clone(), call.component);
+                let attempt = async move {
+                    // Go with the attempt: a stopped one has its cell until its thread has dropped it.
+                    let _held = (free, ticking);
+                    enter(&host, &linked, call, &entry).await
+                };
+                lanes.run(tenant, component, attempt).await
+            }
+            (Runs::Workers(workers), Code::Workers(artifact)) => {
+                workers.enter(artifact, &call, &entry, &self.outbound).await
+            }
+            (Runs::Here { .. }, Code::Workers(_)) | (Runs::Workers(_), Code::Here(_)) => {
+                unreachable!("components are prepared for the place where they are run")
+            }
+        }
     }
+}
 
-    /// The component, or the failure of an attempt that comes before it is ready.
-    fn find(&self, digest: &ComponentDigest) -> Result<Linked, Failure> {
-        let unprepared = || format!("The component {digest} is not ready on this host.");
-        let linked = self.slots().get(digest).and_then(|slot| slot.get()).cloned();
-        linked.ok_or_else(|| Failure::engine(EngineCode::Host, unprepared()))
-    }
-
-    /// Runs an attempt once there is a free cell, on whatever thread, and turns a panic of the host into a value.
-    async fn run_in_cell<F>(&self, whose: Whose, attempt: F) -> Result<F::Output, HostFault>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        let admission = self.enter().await;
-        let attempt = async move {
-            // Goes with the attempt: a stopped one has its cell until its thread has dropped it.
-            let _admission = admission;
-            caught(attempt).await
-        };
-        self.lanes.run(whose.tenant, whose.component, attempt).await
-    }
-
-    /// Waits for a free cell. The pool's own limit is a hard failure, so nobody gets past this one.
-    async fn enter(&self) -> (Option<OwnedSemaphorePermit>, Running) {
-        // The semaphore is never closed, so there always is a permit.
-        (Arc::clone(&self.cells).acquire_owned().await.ok(), self.ticker.keep_ticking())
-    }
-
-    fn slots(&self) -> MutexGuard<'_, HashMap<ComponentDigest, Slot>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Runs::Workers(workers) = &self.runs {
+            workers.close();
+        }
+        if let Some(nursery) = &self.nursery {
+            nursery.close();
+        }
     }
 }
 
@@ -230,73 +217,4 @@ impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox").field("cells_free", &self.cells.available_permits()).finish_non_exhaustive()
     }
-}
-
-impl Compiler {
-    async fn prepare(self: Arc<Self>, digest: ComponentDigest, bytes: Arc<[u8]>) -> Result<Linked, Refusal> {
-        let compiler = Arc::clone(&self);
-        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
-        let work = tokio::task::spawn_blocking(move || {
-            // Kept until the work is done, also where nobody waits for it any more.
-            let _turn = turn;
-            compiler.load_or_compile(digest, &bytes)
-        });
-        work.await.unwrap_or_else(|_| Err(Refusal::Host { reason: "compiling it was broken off".to_owned() }))
-    }
-
-    fn load_or_compile(&self, digest: ComponentDigest, bytes: &[u8]) -> Result<Linked, Refusal> {
-        let found = ComponentDigest::of(bytes);
-        if found != digest {
-            return Err(Refusal::Digest { found, expected: digest });
-        }
-        if let Some(cached) = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest)) {
-            return compile::link(&self.linker, &cached);
-        }
-        inspect(bytes)?;
-        let component = compile::compile(&self.engine, bytes)?;
-        let linked = compile::link(&self.linker, &component)?;
-        if let Some(cache) = &self.cache {
-            cache.save(digest, &component);
-        }
-        Ok(linked)
-    }
-}
-
-/// Runs a future and turns a panic of the host into a value. The future is not polled again after one.
-async fn caught<F: Future>(future: F) -> Result<F::Output, HostFault> {
-    let mut future = pin!(future);
-    poll_fn(|waker| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(waker))) {
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(Err(HostFault::Panicked)),
-    })
-    .await
-}
-
-fn failed_attempt(failure: Failure) -> AttemptReport {
-    AttemptReport {
-        outcome: AttemptOutcome::Failed(failure),
-        writes: ContextWrites::new(),
-        hook_failure: None,
-        trace: AttemptTrace::default(),
-    }
-}
-
-/// The report of an attempt that broke the host's side.
-fn broken_attempt(fault: HostFault) -> AttemptReport {
-    let failure = Failure::engine(EngineCode::Host, "The host could not run the step.");
-    AttemptReport { trace: broken_trace(fault), ..failed_attempt(failure) }
-}
-
-fn broken_hook(fault: HostFault) -> HookReport {
-    let failure = Failure::engine(EngineCode::Host, "The host could not run the step's hook.");
-    HookReport { trace: broken_trace(fault), ..failed_hook(failure) }
-}
-
-fn broken_trace(fault: HostFault) -> AttemptTrace {
-    AttemptTrace { host_fault: Some(fault), ..AttemptTrace::default() }
-}
-
-fn failed_hook(failure: Failure) -> HookReport {
-    HookReport { writes: ContextWrites::new(), failure: Some(failure), trace: AttemptTrace::default() }
 }

@@ -1,11 +1,13 @@
 //! The composition root: a store, a sandbox, an engine over both, and the lock that lets one process drive.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
 use stepcell_model::host_key::HostKey;
-use stepcell_sandbox::{Sandbox, SandboxConfig, SandboxError};
+use stepcell_sandbox::{CompileLimits, Compiler, Isolation, Sandbox, SandboxConfig, SandboxError};
 use stepcell_store::{MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
 use crate::host_key::{HostKeyError, host_key_made_in};
@@ -72,6 +74,9 @@ pub struct HostBuilder {
     database: Option<PathBuf>,
     access: Access,
     cache: Option<PathBuf>,
+    compiler: Compiler,
+    compile_limits: CompileLimits,
+    isolation: Isolation,
     engine: EngineOptions,
 }
 
@@ -79,7 +84,15 @@ impl Host {
     /// A host that keeps everything in memory and forgets it at its end.
     #[must_use]
     pub fn in_memory() -> HostBuilder {
-        HostBuilder { database: None, access: Access::Drive, cache: None, engine: EngineOptions::default() }
+        HostBuilder {
+            database: None,
+            access: Access::Drive,
+            cache: None,
+            compiler: Compiler::default(),
+            compile_limits: CompileLimits::default(),
+            isolation: Isolation::default(),
+            engine: EngineOptions::default(),
+        }
     }
 
     /// A host that keeps everything in a SQLite database, made if there is none.
@@ -147,6 +160,28 @@ impl HostBuilder {
         self
     }
 
+    /// Sets where attempts run; without this it is this process.
+    #[must_use]
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Sets where components are compiled; without this it is a child process if this program has called
+    /// [`child_main`](crate::child_main), else this process.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Sets what compiling one component in a child process may use up.
+    #[must_use]
+    pub const fn compile_limits(mut self, limits: CompileLimits) -> Self {
+        self.compile_limits = limits;
+        self
+    }
+
     /// Sets how many attempts may run at once.
     #[must_use]
     pub const fn concurrency(mut self, attempts: usize) -> Self {
@@ -194,8 +229,7 @@ impl HostBuilder {
         if let (None, Some(database), true) = (&self.engine.host_key, &self.database, self.access != Access::Read) {
             self.engine.host_key = Some(host_key_made_in(&key_file_of(database))?);
         }
-        let cells = self.engine.concurrency;
-        let sandbox = Arc::new(Sandbox::new(&SandboxConfig { cells, cache_dir: self.cache })?);
+        let sandbox = Arc::new(Sandbox::new(&self.sandbox_config()?)?);
         let runner: Arc<dyn StepRunner> = Arc::new(SandboxRunner(Arc::clone(&sandbox)));
         let engine = WorkflowEngine::new(store, runner, self.engine);
         register(engine.registry())?;
@@ -204,6 +238,24 @@ impl HostBuilder {
             Access::Visit | Access::Read => None,
         };
         Ok(Host { engine, sandbox, driving, sqlite, _lock: lock })
+    }
+
+    fn sandbox_config(&self) -> Result<SandboxConfig, HostError> {
+        let host_key = match (&self.engine.host_key, &self.cache) {
+            (Some(key), _) => Some(key.clone()),
+            // A host that keeps nothing else keeps what it has compiled.
+            (None, Some(folder)) => Some(host_key_made_in(&cache_key_file_of(folder)?)?),
+            (None, None) => None,
+        };
+        Ok(SandboxConfig {
+            cells: self.engine.concurrency,
+            cache_dir: self.cache.clone(),
+            host_key,
+            compiler: self.compiler.clone(),
+            compile_limits: self.compile_limits,
+            isolation: self.isolation.clone(),
+            ..SandboxConfig::default()
+        })
     }
 
     fn open_store(&self) -> Result<OpenStore, StoreError> {
@@ -224,4 +276,11 @@ pub fn key_file_of(database: &Path) -> PathBuf {
     let mut file = database.as_os_str().to_owned();
     file.push(".key");
     file.into()
+}
+
+/// The file in a cache folder that holds the key of hosts without a database. Makes the folder, for its owner alone.
+fn cache_key_file_of(folder: &Path) -> Result<PathBuf, SandboxError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| SandboxError::CacheDir { dir: folder.to_owned(), source })?;
+    Ok(folder.join("host.key"))
 }

@@ -174,7 +174,7 @@ impl<'a> Siege<'a> {
         let name = format!("hostile/{}", case.name);
         let digest = ComponentDigest::of(&bytes);
         let began = Instant::now();
-        let prepared = self.host.sandbox().prepare(digest, Arc::clone(&bytes)).await;
+        let prepared = self.host.sandbox().prepare(None, digest, Arc::clone(&bytes)).await;
         let prepare = began.elapsed();
         let evidence = match prepared {
             Err(refusal) => Evidence::of_refusal(refusal.code(), &refusal.to_string()),

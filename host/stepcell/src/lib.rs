@@ -60,3 +60,4 @@ pub use stepcell_model::id::InstanceId;
 pub use stepcell_model::json::Json;
 pub use stepcell_model::status::{StepStatus, StepType, WorkflowStatus};
 pub use stepcell_model::transition::Actor;
+pub use stepcell_sandbox::{ChildCommand, CompileLimits, Compiler, Isolation, be_child, child_main};

@@ -30,11 +30,11 @@ impl StepRunner for SandboxRunner {
 
     async fn prepare(
         &self,
-        _tenant: Option<&TenantId>,
+        tenant: Option<&TenantId>,
         digest: ComponentDigest,
         bytes: Arc<[u8]>,
     ) -> Result<(), ComponentRefused> {
-        self.0.prepare(digest, bytes).await.map_err(|refusal| refused(&refusal))
+        self.0.prepare(tenant, digest, bytes).await.map_err(|refusal| refused(&refusal))
     }
 
     fn is_prepared(&self, digest: &ComponentDigest) -> bool {

@@ -33,7 +33,7 @@ pub(crate) fn send(request: &Request) -> Result<Response, HttpError> {
     if let Some(body) = body {
         write(body, &request.body);
     }
-    read(wait_for(&answer).map_err(|code| explain(&target, code))?)
+    read(&wait_for(&answer).map_err(|code| explain(&target, code))?)
 }
 
 impl<'a> Url<'a> {
@@ -123,7 +123,7 @@ fn wait_for(answer: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCo
     }
 }
 
-fn read(incoming: IncomingResponse) -> Result<Response, HttpError> {
+fn read(incoming: &IncomingResponse) -> Result<Response, HttpError> {
     let headers = incoming.headers().entries().into_iter();
     let headers = headers.map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned())).collect();
     let mut response = Response { status: incoming.status(), headers, body: Vec::new() };

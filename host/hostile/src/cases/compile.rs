@@ -201,7 +201,7 @@ pub(super) const CASES: &[HostileCase] = &[
         || step_with(&tables(1, 9_999_999)),
         RefusedOrHarmless(TOO_COSTLY),
     ),
-    invalid("compile-doubling-types", "Has a type of a million million parts, from forty lines.", || {
+    too_complex("compile-doubling-types", "Has a type of a million million parts, from forty lines.", || {
         Composed::step().section(&doubling_types(40)).build()
     }),
     too_complex("compile-many-locals", "Has a function with more numbers of its own than any may have.", || {

@@ -9,9 +9,10 @@ use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionId, InstanceId}
 use stepcell_model::json::Json;
 use stepcell_model::name::{ContextKey, StepName, WorkflowName};
 use stepcell_model::time::Timestamp;
-use stepcell_sandbox::{Sandbox, SandboxConfig};
+use stepcell_sandbox::{Isolation, Sandbox, SandboxConfig};
 use uuid::Uuid;
 
+use crate::children::child;
 use crate::guests;
 
 /// A sandbox with one example step ready to run.
@@ -26,9 +27,13 @@ impl Bench {
     }
 
     pub(crate) async fn with_bytes(bytes: Vec<u8>) -> Self {
-        let sandbox = Sandbox::new(&SandboxConfig { cells: 4, cache_dir: None }).unwrap();
+        Self::with_config(&SandboxConfig { cells: 4, isolation: isolation(), ..SandboxConfig::default() }, bytes).await
+    }
+
+    pub(crate) async fn with_config(config: &SandboxConfig, bytes: Vec<u8>) -> Self {
+        let sandbox = Sandbox::new(config).unwrap();
         let component = ComponentDigest::of(&bytes);
-        sandbox.prepare(component, bytes).await.unwrap();
+        sandbox.prepare(None, component, bytes).await.unwrap();
         Self { sandbox, component }
     }
 
@@ -61,6 +66,14 @@ impl Bench {
     pub(crate) async fn ask(&self, input: serde_json::Value) -> AttemptReport {
         self.ask_with(input, &["a", "b"], |_| {}).await
     }
+}
+
+/// Set in the environment of this test program where its cells are to be in worker processes.
+pub(crate) const IN_WORKERS: &str = "STEPCELL_TEST_IN_WORKERS";
+
+/// Where the cells of tests are: most tests hold wherever that is.
+fn isolation() -> Isolation {
+    if std::env::var_os(IN_WORKERS).is_some() { Isolation::Process(child()) } else { Isolation::Thread }
 }
 
 /// The first attempt of the first execution of an instance without any data.

@@ -8,6 +8,7 @@ mod assembly;
 mod attempts;
 mod cache;
 mod calls;
+mod children;
 mod gateways;
 #[path = "../../../admission/tests/admission/guests.rs"]
 mod guests;
@@ -18,3 +19,4 @@ mod preparing;
 #[allow(dead_code, reason = "shared with the tests of outbound HTTP, which need more of it")]
 #[path = "../../../outbound/tests/outbound/kit/server.rs"]
 mod server;
+mod workers;

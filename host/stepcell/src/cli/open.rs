@@ -16,7 +16,7 @@ use stepcell::model::host_key::HostKey;
 use stepcell::model::id::ComponentDigest;
 use stepcell::model::name::{StepName, TenantId};
 use stepcell::store::{Role, SqliteOptions, SqliteStore, WorkflowStore};
-use stepcell::{Access, Host, HostBuilder, HostError, WorkflowEngine};
+use stepcell::{Access, ChildCommand, Host, HostBuilder, HostError, Isolation, WorkflowEngine};
 
 use super::exit::Refused;
 
@@ -41,6 +41,10 @@ pub(crate) struct Settings {
     /// [default: STEPCELL_HOST_KEY if it is set, else the database's name with `.key`, made if there is none].
     #[arg(long, global = true, env = "STEPCELL_HOST_KEY_FILE", hide_env_values = true, value_name = "FILE")]
     host_key_file: Option<PathBuf>,
+    /// Where steps run: in cells of this process, or in cells of child processes that have no files, network, keys or
+    /// database, so that even a way out of a cell leads nowhere.
+    #[arg(long, global = true, env = "STEPCELL_ISOLATION", hide_env_values = true, default_value = "thread")]
+    isolation: CellPlace,
     /// What is logged on stderr: error, warn, info, debug, trace, or `target=level` with commas between.
     #[arg(
         long,
@@ -51,6 +55,24 @@ pub(crate) struct Settings {
         value_name = "LEVEL"
     )]
     log: String,
+}
+
+/// Where cells are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CellPlace {
+    /// In this process.
+    Thread,
+    /// In child processes.
+    Process,
+}
+
+impl From<CellPlace> for Isolation {
+    fn from(place: CellPlace) -> Self {
+        match place {
+            CellPlace::Thread => Self::Thread,
+            CellPlace::Process => Self::Process(ChildCommand::this_program()),
+        }
+    }
 }
 
 /// What is printed on stdout.
@@ -94,9 +116,10 @@ impl Settings {
         }
     }
 
-    /// A builder of hosts with what every host of this command line has: the cache of compiled components, and the
-    /// host's key if it was named.
+    /// A builder of hosts with what every host of this command line has: the cache of compiled components, the place of
+    /// its cells, and the host's key if it was named.
     pub(crate) fn with_settings(&self, builder: HostBuilder) -> anyhow::Result<HostBuilder> {
+        let builder = builder.isolation(self.isolation.into());
         let builder = match self.cache_dir() {
             Some(dir) => builder.cache(dir),
             None => builder,

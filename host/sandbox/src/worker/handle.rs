@@ -1,0 +1,204 @@
+//! The host's side of one worker. Dropping it kills the worker.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepcell_admission::Refusal;
+use stepcell_model::attempt::StepCall;
+use stepcell_model::id::ComponentDigest;
+use stepcell_outbound::{Outbound, OutboundLimits, OutboundRules};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::answer::believe;
+use super::wire::{Answer, EntryOrder, HttpAnswered, HttpAsked, Loaded, WorkOrder};
+use super::{ATTEMPTS_MAX, COMPONENTS_MAX, FROM_WORKER_BYTES_MAX};
+use crate::child::frame::{self, ANSWER_BYTES_MAX, Kind};
+use crate::child::nursery::{ChildProcess, Nursery};
+use crate::child::stream::{self, FrameReader};
+use crate::child::{ChildCommand, Role, report_lacking};
+use crate::compile::NotReady;
+use crate::entry::{Entry, Report};
+use crate::turns::Whose;
+
+/// How long a worker may take to be ready to work. Protects those who wait for it.
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// How long a worker may take to load code. Protects those who wait for it.
+const LOAD_MAX: Duration = Duration::from_secs(30);
+
+/// How much longer than an attempt may take a worker is waited for: it ends the attempt itself, unless it can not.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    process: ChildProcess,
+    frames: FrameReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    attempts: u32,
+    loaded: HashSet<ComponentDigest>,
+    /// Whose attempts it runs, once it has run one.
+    pub(crate) whose: Option<Whose>,
+}
+
+/// Why a worker gave no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// It is gone, or said what no worker says.
+    Died(io::Error),
+    /// It did not answer in time.
+    TooLate,
+}
+
+impl From<io::Error> for NoAnswer {
+    fn from(error: io::Error) -> Self {
+        Self::Died(error)
+    }
+}
+
+impl Worker {
+    /// Starts a worker and waits until it is confined.
+    ///
+    /// # Errors
+    /// What stood in the way.
+    pub(crate) async fn start(nursery: Arc<Nursery>, command: ChildCommand, order: WorkOrder) -> io::Result<Self> {
+        let started = tokio::task::spawn_blocking(move || nursery.start(&command)).await;
+        let process = started.map_err(io::Error::other)??;
+        let socket = process.socket.try_clone()?;
+        socket.set_nonblocking(true)?;
+        let (reader, writer) = tokio::net::UnixStream::from_std(socket)?.into_split();
+        let mut worker = Self {
+            process,
+            frames: FrameReader::new(reader),
+            writer,
+            attempts: 0,
+            loaded: HashSet::new(),
+            whose: None,
+        };
+        let hello = serde_json::to_vec(&Role::Work(order))?;
+        let confined = timeout(START_MAX, worker.ask(Kind::Hello, &hello, Kind::Confined, ANSWER_BYTES_MAX)).await??;
+        report_lacking(&serde_json::from_slice(&confined)?);
+        Ok(worker)
+    }
+
+    /// Whether it may work on.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.attempts < ATTEMPTS_MAX && self.loaded.len() < COMPONENTS_MAX
+    }
+
+    /// Whether its process has not ended while it waited.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.process.is_alive()
+    }
+
+    pub(crate) fn has_loaded(&self, digest: &ComponentDigest) -> bool {
+        self.loaded.contains(digest)
+    }
+
+    /// Has the worker load code, if it has not yet.
+    ///
+    /// # Errors
+    /// [`NotReady`]. If the worker did not answer, it is not to be used again.
+    pub(crate) async fn load(&mut self, digest: ComponentDigest, artifact: &[u8]) -> Result<(), NotReady> {
+        if self.has_loaded(&digest) {
+            return Ok(());
+        }
+        let content = [digest.as_bytes(), artifact].concat();
+        let asked = timeout(LOAD_MAX, self.ask(Kind::Load, &content, Kind::Loaded, ANSWER_BYTES_MAX)).await;
+        let answer = asked.map_err(io::Error::from).flatten().map_err(|error| NotReady::Died(error.to_string()))?;
+        match serde_json::from_slice(&answer) {
+            Ok(Loaded::Ready) => {
+                self.loaded.insert(digest);
+                Ok(())
+            }
+            Ok(Loaded::Damaged(reason)) => Err(NotReady::Damaged(reason)),
+            Ok(Loaded::Refused(reason)) => {
+                Err(NotReady::Refused(Refusal::Link { reason: stepcell_admission::excerpt(&reason) }))
+            }
+            Err(error) => Err(NotReady::Died(error.to_string())),
+        }
+    }
+
+    async fn ask(&mut self, kind: Kind, content: &[u8], expected: Kind, bytes_max: usize) -> io::Result<Vec<u8>> {
+        stream::write(&mut self.writer, kind, content).await?;
+        match self.frames.next(bytes_max).await? {
+            (kind, content) if kind == expected => Ok(content),
+            (kind, _) => Err(frame::malformed(format!("a worker answers with {kind:?}, and should with {expected:?}"))),
+        }
+    }
+
+    /// Enters a cell in the worker. Requests of the cell are sent by `outbound`, if the call's grants allow them.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]; then the worker is not to be used again.
+    pub(crate) async fn enter(
+        &mut self,
+        call: &StepCall,
+        entry: &Entry,
+        outbound: &Arc<dyn Outbound>,
+    ) -> Result<Report, NoAnswer> {
+        self.attempts += 1;
+        let rules = OutboundRules::new(
+            call.grants.clone(),
+            call.info.execution.to_string(),
+            OutboundLimits::from(&call.limits),
+        );
+        let rules = Arc::new(rules);
+        let began = tokio::time::Instant::now();
+        let time_max = call.limits.time_limit().length + GRACE;
+        let talk = self.talk(call, entry, outbound, &rules);
+        let answer = timeout(time_max, talk).await.map_err(|_| NoAnswer::TooLate)??;
+        let mut report = believe(answer, call, entry).map_err(io::Error::other)?;
+        // What the host can measure itself, it need not believe.
+        report.trace_mut().receipt.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(report)
+    }
+
+    async fn talk(
+        &mut self,
+        call: &StepCall,
+        entry: &Entry,
+        outbound: &Arc<dyn Outbound>,
+        rules: &Arc<OutboundRules>,
+    ) -> io::Result<Answer> {
+        stream::write(&mut self.writer, Kind::Enter, &serde_json::to_vec(&EntryOrder::new(call, entry))?).await?;
+        // Dropped with the attempt, and so is what is under way.
+        let mut sending = JoinSet::new();
+        loop {
+            tokio::select! {
+                said = self.frames.next(FROM_WORKER_BYTES_MAX) => match said? {
+                    (Kind::Left, answer) => return serde_json::from_slice(&answer).map_err(Into::into),
+                    (Kind::HttpAsked, asked) => {
+                        let HttpAsked { number, request } = serde_json::from_slice(&asked)?;
+                        if sending.len() >= call.limits.handles_max as usize {
+                            return Err(frame::malformed("a worker asks for more requests than a cell can hold".to_owned()));
+                        }
+                        let (outbound, rules) = (Arc::clone(outbound), Arc::clone(rules));
+                        sending.spawn(async move { HttpAnswered { number, answer: outbound.send(request, &rules).await } });
+                    }
+                    (kind, _) => return Err(frame::malformed(format!("a worker that works says {kind:?}"))),
+                },
+                Some(Ok(answered)) = sending.join_next() => {
+                    stream::write(&mut self.writer, Kind::HttpAnswered, &serde_json::to_vec(&answered)?).await?;
+                }
+            }
+        }
+    }
+
+    /// Says in the operator's log how the worker ended. The tenant learns only that it did.
+    pub(crate) fn mourn(self, reason: &str) {
+        let reason = reason.to_owned();
+        drop(tokio::task::spawn_blocking(move || match self.process.end() {
+            Ok(ended) => tracing::warn!(
+                status = %ended.status,
+                "a worker process died during an attempt ({reason}): {}",
+                stepcell_admission::excerpt(ended.last_words.trim())
+            ),
+            Err(error) => tracing::warn!("a worker process can not be buried: {error}"),
+        }));
+    }
+}
