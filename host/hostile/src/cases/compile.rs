@@ -202,7 +202,9 @@ pub(super) const CASES: &[HostileCase] = &[
         RefusedOrHarmless(TOO_COSTLY),
     ),
     too_complex("compile-doubling-types", "Has a type of a million million parts, from forty lines.", || {
-        Composed::step().section(&doubling_types(40)).build()
+        let mut inner = Component::new();
+        inner.section(&doubling_types(40));
+        Composed::step().component(&inner, 1).build()
     }),
     too_complex("compile-many-locals", "Has a function with more numbers of its own than any may have.", || {
         step_with(&functions(1, &function(50_001, [])))

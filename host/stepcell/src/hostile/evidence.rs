@@ -2,9 +2,10 @@
 
 use stepcell_engine::EngineError;
 use stepcell_hostile::Expected;
-use stepcell_model::attempt::{AttemptTrace, OUTPUT_BYTES_MAX};
+use stepcell_model::attempt::{AttemptTrace, LogLine, OUTPUT_BYTES_MAX};
 use stepcell_model::failure::Failure;
 use stepcell_model::history::Event;
+use stepcell_model::json::Json;
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::status::WorkflowStatus;
 use stepcell_store::WorkflowStore;
@@ -96,7 +97,7 @@ impl Evidence {
         if let Some(fault) = trace.host_fault {
             self.problems.push(format!("it broke the host's side: {fault:?}"));
         }
-        let fields = |line: &stepcell_model::attempt::LogLine| line.fields.as_ref().map_or(0, |json| json.len_bytes());
+        let fields = |line: &LogLine| line.fields.as_ref().map_or(0, Json::len_bytes);
         let bytes = trace.log.iter().map(|line| line.message.len() + fields(line)).sum();
         self.bound("the log", bytes, LOG_BYTES_MAX);
         for line in &trace.log {
