@@ -219,6 +219,7 @@ pub(crate) fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<
 }
 
 /// A component that is ready to run, as whatever it exports.
+#[derive(Clone)]
 pub(crate) struct Linked {
     step: Option<StepComponentPre<Cell>>,
     gateway: Option<GatewayComponentPre<Cell>>,
