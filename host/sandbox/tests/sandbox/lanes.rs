@@ -16,7 +16,7 @@ async fn runaway_and_noop() -> (Arc<Bench>, ComponentDigest) {
     let bench = Bench::with("runaway").await;
     let bytes = guests::component("noop");
     let noop = ComponentDigest::of(&bytes);
-    bench.sandbox.prepare(noop, bytes).await.unwrap();
+    bench.sandbox.prepare(None, noop, bytes).await.unwrap();
     (Arc::new(bench), noop)
 }
 
