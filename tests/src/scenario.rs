@@ -8,6 +8,7 @@ use serde_json::Value;
 use stepcell::engine::{Clock, RegisteredComponent, StartRequest, SystemClock};
 use stepcell::model::definition::WorkflowDefinition;
 use stepcell::model::history::Event;
+use stepcell::model::host_key::HostKey;
 use stepcell::model::id::InstanceId;
 use stepcell::model::name::{ComponentName, GroupId, StepName, UserId, WorkflowName};
 use stepcell::model::record::{ExecutionRecord, InstanceSummary};
@@ -19,6 +20,9 @@ use crate::built::component;
 
 /// How long a scenario may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The key of every host under test, so that what one has compiled the next one takes from the cache.
+pub const HOST_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
 /// A host under test.
 pub struct Scenario {
@@ -43,6 +47,7 @@ impl Scenario {
     pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let builder = Host::on_sqlite(folder.path().join("stepcell.db")).cache(cache_dir()).concurrency(8).clock(clock);
+        let builder = builder.host_key(HostKey::from_hex(HOST_KEY).expect("it has its length"));
         Self { host: builder.open().await.expect("the host opens"), folder }
     }
 

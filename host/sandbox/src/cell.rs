@@ -169,7 +169,6 @@ impl Cell {
             guest_us: u64::try_from(self.meter.guest_wall().as_micros()).unwrap_or(u64::MAX),
             denials: self.denials.count(),
             http_requests: self.http.as_ref().map_or(0, HttpState::requests),
-            ..Receipt::default()
         };
         AttemptTrace {
             receipt,

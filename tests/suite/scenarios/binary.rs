@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use stepcell_tests::scenario::cache_dir;
+use stepcell_tests::scenario::{HOST_KEY, cache_dir};
 use stepcell_tests::stepcell_bin;
 
 /// The binary on a database.
 pub(crate) fn stepcell(database: &Path) -> Command {
     let mut command = Command::new(stepcell_bin());
     command.env("STEPCELL_DB", database).env("STEPCELL_CACHE", cache_dir()).env("STEPCELL_OUTPUT", "json");
+    command.env("STEPCELL_HOST_KEY", HOST_KEY);
     command
 }
 
@@ -19,6 +20,14 @@ pub(crate) fn stepcell(database: &Path) -> Command {
 pub(crate) struct Server(Child);
 
 impl Server {
+    /// The ids of its child processes.
+    pub(crate) fn children(&self) -> Vec<String> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("it runs");
+        let of_threads =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
+        of_threads.flat_map(|ids| ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.0.kill().expect("it runs");
@@ -42,7 +51,16 @@ pub(crate) fn json_of(command: &mut Command) -> Value {
 
 /// Starts a server and waits until it says that it drives.
 pub(crate) fn serve(database: &Path) -> Server {
-    let mut server = stepcell(database).arg("serve").stderr(Stdio::piped()).spawn().expect("the binary can be run");
+    start(stepcell(database).arg("serve"))
+}
+
+/// Starts a server whose cells are in worker processes, and waits until it says that it drives.
+pub(crate) fn serve_with_workers(database: &Path) -> Server {
+    start(stepcell(database).args(["serve", "--isolation", "process"]))
+}
+
+fn start(command: &mut Command) -> Server {
+    let mut server = command.stderr(Stdio::piped()).spawn().expect("the binary can be run");
     let mut ready = String::new();
     BufReader::new(server.stderr.take().expect("it is piped")).read_line(&mut ready).expect("it says something");
     assert!(ready.contains("driving"), "{ready}");

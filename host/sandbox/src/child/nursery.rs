@@ -99,12 +99,12 @@ impl ChildProcess {
     pub(crate) fn end(mut self) -> io::Result<Ended> {
         let mut child = self.child.take().expect("only this and dropping take it, and each takes the whole");
         // What has ended already is left as it ended.
-        child.kill()?;
+        let _ = child.kill();
         let status = child.wait()?;
         let mut last_words = Vec::new();
         if let Some(said) = child.stderr.take() {
             // Somebody else may still hold the other end; what is there already is enough.
-            rustix::io::ioctl_fionbio(&said, true)?;
+            let _ = rustix::io::ioctl_fionbio(&said, true);
             let _ = said.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut last_words);
         }
         Ok(Ended { status, last_words: String::from_utf8_lossy(&last_words).into_owned() })

@@ -18,6 +18,9 @@ use super::wire::{Answer, Outcome};
 use crate::budget::FAILURE_DETAILS_BYTES_MAX;
 use crate::entry::{Entry, Report};
 
+/// How many times longer a document gets at most where it is read and printed anew: `1e15` is `1000000000000000.0` then.
+const PRINTED_ANEW_MAX: u64 = 8;
+
 /// What was said that no worker says.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a worker's answer has {0}")]
@@ -94,8 +97,10 @@ fn believe_failure(failure: Failure) -> Result<Failure, Unbelievable> {
     if failure.message.len() > MESSAGE_LEN_BYTES_MAX {
         return Err(Unbelievable("a failure with a message that is too long"));
     }
-    let is_too_much =
-        |details: &Json| details.len_bytes() > FAILURE_DETAILS_BYTES_MAX || details.depth() > JSON_DEPTH_MAX;
+    let is_too_much = |details: &Json| {
+        details.len_bytes() as u64 > FAILURE_DETAILS_BYTES_MAX as u64 * PRINTED_ANEW_MAX
+            || details.depth() > JSON_DEPTH_MAX
+    };
     if failure.details.as_ref().is_some_and(is_too_much) {
         return Err(Unbelievable("a failure with details that are too much"));
     }
@@ -113,7 +118,10 @@ fn believe_trace(trace: AttemptTrace, call: &StepCall) -> Result<AttemptTrace, U
         .log
         .iter()
         .any(|line| line.message.len() as u64 > limits.log_line_bytes_max || line.fields.as_ref().is_some_and(is_deep));
-    if trace.log.len() as u64 > u64::from(limits.log_lines_max) || bytes > limits.log_bytes_max || has_long_line {
+    if trace.log.len() as u64 > u64::from(limits.log_lines_max)
+        || bytes > limits.log_bytes_max * PRINTED_ANEW_MAX
+        || has_long_line
+    {
         return Err(Unbelievable("a log that is too long"));
     }
     let is_long = |denial: &stepcell_model::attempt::Denial| denial.name.len() > DENIED_NAME_BYTES_MAX;
