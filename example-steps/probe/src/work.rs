@@ -87,7 +87,7 @@ fn tell(secret: &str, end: &Ending, ctx: &mut Context) -> Result<Value, Failure>
     println!("printed {secret}");
     eprint!("printed without an end {secret}");
     ctx.log(Level::Warn, format!("logged {secret}"));
-    ctx.log_with(Level::Info, "logged beside", &json!({ secret: [secret] }));
+    ctx.log_with(Level::Info, "logged beside", json!({ secret: [secret] }));
     match end {
         Ending::Fail => {
             Err(failure(Some(secret.to_owned()), Some(format!("failed with {secret}")), Some(json!({ "s": secret }))))

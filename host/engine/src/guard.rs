@@ -32,8 +32,11 @@ pub(crate) struct Guard {
     vault: Option<Vault>,
     decided: watch::Sender<Arc<Decided>>,
     /// Secrets that were opened since the last change; bounded by what steps ask for.
-    opened: Mutex<HashMap<(Option<TenantId>, SecretName), Option<SecretText>>>,
+    opened: Mutex<Opened>,
 }
+
+/// The values of secrets by tenant and name; none where there is none such.
+type Opened = HashMap<(Option<TenantId>, SecretName), Option<SecretText>>;
 
 /// The operator's decisions at one revision.
 #[derive(Debug, Default)]

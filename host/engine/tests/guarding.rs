@@ -264,7 +264,7 @@ edges: [{ source: q, target: n }, { source: n, target: s }]
 
         let record = registry.get_definition(&WorkflowName::new("w").unwrap(), None).await.unwrap();
 
-        let pure: Vec<_> = record.pure_steps.iter().map(|step| step.as_str()).collect();
+        let pure: Vec<_> = record.pure_steps.iter().map(stepcell_model::name::StepName::as_str).collect();
         assert_eq!(pure, ["q", "s"]);
     }
 

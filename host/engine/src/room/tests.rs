@@ -1,3 +1,5 @@
+//! Room under waiting, giving up and giving back.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use futures::FutureExt as _;

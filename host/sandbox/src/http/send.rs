@@ -79,7 +79,7 @@ impl Sender {
         if !matches!(answer, Err(OutboundError::RequestsUsedUp { .. })) {
             self.requests.fetch_add(1, Ordering::Relaxed);
         }
-        let response = answer.map_err(|error| self.told(error))?;
+        let response = answer.map_err(|error| self.told(&error))?;
         self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
         self.bytes_in.fetch_add(response.body.len() as u64, Ordering::Relaxed);
         self.runtime_response(response)
@@ -111,8 +111,8 @@ impl Sender {
     }
 
     /// What the guest is told, after a denial is written down.
-    fn told(&self, error: OutboundError) -> Error {
-        if let OutboundError::Denied { wanted, .. } = &error {
+    fn told(&self, error: &OutboundError) -> Error {
+        if let OutboundError::Denied { wanted, .. } = error {
             // A host may have a user before it, and that a password.
             self.denials.note(Wanted::Http, &self.blanker.text(wanted));
         }
@@ -142,20 +142,20 @@ fn outbound_request(parts: &http::request::Parts, body: Bytes, options: Option<R
 }
 
 /// The interface's word for what stood in the way.
-fn runtime_error(error: OutboundError) -> Error {
+fn runtime_error(error: &OutboundError) -> Error {
     let narrow = |bytes: u64| Some(u32::try_from(bytes).unwrap_or(u32::MAX));
     match error {
         OutboundError::Denied { .. } | OutboundError::RequestsUsedUp { .. } => Error::HttpRequestDenied,
         OutboundError::Malformed { .. } => Error::InternalError(Some(error.to_string())),
         OutboundError::RequestTooLarge { part: Part::Path, .. } => Error::HttpRequestUriTooLong,
         OutboundError::RequestTooLarge { part: Part::Headers, bytes_max } => {
-            Error::HttpRequestHeaderSectionSize(narrow(bytes_max))
+            Error::HttpRequestHeaderSectionSize(narrow(*bytes_max))
         }
-        OutboundError::RequestTooLarge { bytes_max, .. } => Error::HttpRequestBodySize(Some(bytes_max)),
+        OutboundError::RequestTooLarge { bytes_max, .. } => Error::HttpRequestBodySize(Some(*bytes_max)),
         OutboundError::ResponseTooLarge { part: Part::Headers, bytes_max } => {
-            Error::HttpResponseHeaderSectionSize(narrow(bytes_max))
+            Error::HttpResponseHeaderSectionSize(narrow(*bytes_max))
         }
-        OutboundError::ResponseTooLarge { bytes_max, .. } => Error::HttpResponseBodySize(Some(bytes_max)),
+        OutboundError::ResponseTooLarge { bytes_max, .. } => Error::HttpResponseBodySize(Some(*bytes_max)),
         OutboundError::Timeout { .. } => Error::HttpResponseTimeout,
         OutboundError::Unresolved { .. } => Error::DnsError { rcode: None, info_code: None },
         OutboundError::Connect { .. } => Error::ConnectionRefused,

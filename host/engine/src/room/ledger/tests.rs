@@ -1,3 +1,5 @@
+//! Who gets room next, held against random tenants and costs.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
