@@ -46,7 +46,7 @@ const CORE_INSTANCES_MAX: u32 = 256;
 pub(crate) const MEMORIES_MAX: u32 = 8;
 
 /// The most tables of one component. Protects the host's memory.
-pub(crate) const TABLES_MAX: u32 = 32;
+pub(crate) const TABLES_MAX: u32 = 128;
 
 /// The most prepared components that are kept ready by default. Protects the host's memory.
 const PREPARED_MAX: usize = 1_000;
@@ -276,6 +276,7 @@ fn pool(cells: u32) -> PoolingAllocationConfig {
         .total_gc_heaps(0)
         .max_core_instances_per_component(CORE_INSTANCES_MAX)
         .max_memories_per_component(MEMORIES_MAX)
+        .max_memories_per_module(MEMORIES_MAX)
         .max_tables_per_component(TABLES_MAX)
         .max_tables_per_module(TABLES_MAX)
         .table_elements(CellLimits::TOP.table_entries_max as usize)

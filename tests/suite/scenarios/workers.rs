@@ -1,5 +1,7 @@
 //! The real binary with its cells in worker processes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
