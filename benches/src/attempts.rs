@@ -47,7 +47,8 @@ pub(crate) fn run(guests: &Guests, report: &mut Report) -> anyhow::Result<()> {
     })
 }
 
-fn call_of(component: ComponentDigest) -> StepCall {
+/// A call without anything in it.
+pub(crate) fn call_of(component: ComponentDigest) -> StepCall {
     let instance = InstanceId::from_uuid(uuid::Uuid::now_v7());
     let now = Timestamp::from(chrono::Utc::now());
     StepCall {

@@ -1,5 +1,5 @@
 //! The numbers that the README quotes. Run with `cargo xtask bench`; `--json` prints JSON instead of a table, and names
-//! (`attempts`, `durable`, `cold`, `memory`, `noisy`) measure only those.
+//! (`attempts`, `durable`, `cold`, `memory`, `noisy`, `walls`) measure only those.
 //!
 //! Figures are of the machine they were measured on, and machines are shared and noisy: compare what one run prints
 //! with itself, or name the machine.
@@ -10,6 +10,7 @@ mod durable;
 mod memory;
 mod noisy;
 mod report;
+mod walls;
 
 use std::path::PathBuf;
 
@@ -21,12 +22,13 @@ use crate::report::Report;
 type Benchmark = fn(&Guests, &mut Report) -> anyhow::Result<()>;
 
 /// All that can be measured, by name.
-const BENCHMARKS: [(&str, Benchmark); 5] = [
+const BENCHMARKS: [(&str, Benchmark); 6] = [
     ("attempts", attempts::run),
     ("durable", durable::run),
     ("cold", cold::run),
     ("memory", memory::run),
     ("noisy", noisy::run),
+    ("walls", walls::run),
 ];
 
 /// The example steps as components.
@@ -53,6 +55,7 @@ impl Guests {
 }
 
 fn main() -> anyhow::Result<()> {
+    stepcell_sandbox::child_main();
     let guests = Guests::find();
     let (options, names): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
     let wants_json = options.iter().any(|option| option == "--json");
