@@ -78,7 +78,11 @@ fn computing() -> Work {
 }
 
 fn growing() -> Work {
-    Work { name: "a step that takes 32 MiB", component: "probe", order: serde_json::json!({ "do": "alloc", "mib": 32 }) }
+    Work {
+        name: "a step that takes 32 MiB",
+        component: "probe",
+        order: serde_json::json!({ "do": "alloc", "mib": 32 }),
+    }
 }
 
 fn looking() -> Work {

@@ -19,6 +19,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use crate::budget::{CALL_BYTES_MAX, FAILURE_DETAILS_BYTES_MAX};
 use crate::cell::{Cell, CellHost};
+use crate::config::Wall;
 use crate::trap::failure_of;
 use crate::wit::bindings::stepcell::step::types::StepFailure;
 use crate::wit::bindings::{StepComponent, StepComponentPre};
@@ -177,7 +178,9 @@ impl Attempt {
 fn new_store(host: &CellHost, call: StepCall) -> Store<Cell> {
     let handles_max = call.limits.handles_max as usize;
     let mut store = Store::new(&host.engine, Cell::new(call, Arc::clone(&host.outbound)));
-    store.limiter(|cell| cell.limiter_mut());
+    if host.walls.limiter == Wall::Up {
+        store.limiter(|cell| cell.limiter_mut());
+    }
     store.set_hostcall_fuel(CALL_BYTES_MAX);
     store.set_max_component_handles(handles_max);
     store.set_epoch_deadline(1);

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::blank::Blanker;
 use crate::clock::FrozenClock;
+use crate::config::Walls;
 use crate::denials::Denials;
 use crate::http::HttpState;
 use crate::limits::CellLimiter;
@@ -30,6 +31,7 @@ use crate::trap::Breach;
 pub(crate) struct CellHost {
     pub(crate) engine: Engine,
     pub(crate) outbound: Arc<dyn Outbound>,
+    pub(crate) walls: Walls,
 }
 
 /// What one attempt has of its host. Dropped with it.

@@ -171,6 +171,10 @@ pub struct Walls {
     pub stack_zeroing: Wall,
     /// Sealing compiled components on disk.
     pub seal: Wall,
+    /// Counting memory and table entries over a whole cell.
+    pub limiter: Wall,
+    /// Turns between tenants for attempts that compute long.
+    pub lanes: Wall,
 }
 
 /// Whether there is a wall.
@@ -186,7 +190,7 @@ pub enum Wall {
 impl Default for Walls {
     /// All of them.
     fn default() -> Self {
-        Self { epoch: Wall::Up, stack_zeroing: Wall::Up, seal: Wall::Up }
+        Self { epoch: Wall::Up, stack_zeroing: Wall::Up, seal: Wall::Up, limiter: Wall::Up, lanes: Wall::Up }
     }
 }
 

@@ -15,7 +15,7 @@ use wasmtime::Engine;
 use crate::cell::CellHost;
 use crate::child::nursery::Nursery;
 use crate::compile::{Code, Preparer};
-use crate::config::{CELLS_MAX, EngineUse, Isolation, SandboxConfig, engine_config};
+use crate::config::{CELLS_MAX, EngineUse, Isolation, SandboxConfig, Wall, Walls, engine_config};
 use crate::entry::{Entry, Report, enter};
 use crate::epoch::Ticker;
 use crate::error::SandboxError;
@@ -34,6 +34,7 @@ pub struct Sandbox {
     prepared: Arc<Prepared>,
     cells: Arc<Semaphore>,
     nursery: Option<Arc<Nursery>>,
+    walls: Walls,
 }
 
 /// Where attempts run.
@@ -87,6 +88,7 @@ impl Sandbox {
             cells: Arc::new(Semaphore::new(cells)),
             outbound: Arc::new(outbound),
             nursery,
+            walls: config.walls,
             runs: match workers {
                 Some(workers) => Runs::Workers(workers),
                 None => {
@@ -183,14 +185,17 @@ impl Sandbox {
         match (&self.runs, &ready.code) {
             (Runs::Here { engine, lanes, ticker }, Code::Here(linked)) => {
                 let (ticking, linked) = (ticker.keep_ticking(), linked.clone());
-                let host = CellHost { engine: engine.clone(), outbound: Arc::clone(&self.outbound) };
+                let host = CellHost { engine: engine.clone(), outbound: Arc::clone(&self.outbound), walls: self.walls };
                 let (tenant, component) = (call.info.tenant.clone(), call.component);
                 let attempt = async move {
                     // Go with the attempt: a stopped one has its cell until its thread has dropped it.
                     let _held = (free, ticking);
                     enter(&host, &linked, call, &entry).await
                 };
-                lanes.run(tenant, component, attempt).await
+                match self.walls.lanes {
+                    Wall::Up => lanes.run(tenant, component, attempt).await,
+                    Wall::Down => attempt.await,
+                }
             }
             (Runs::Workers(workers), Code::Workers(artifact)) => {
                 workers.enter(artifact, &call, &entry, &self.outbound).await

@@ -46,7 +46,7 @@ pub(crate) fn work(socket: UnixStream, order: &WorkOrder) -> io::Result<()> {
         let (outgoing, to_send) = mpsc::unbounded_channel();
         tokio::spawn(send(writer, to_send));
         let broker = Arc::new(Broker::new(outgoing.clone()));
-        let host = CellHost { engine, outbound: Arc::clone(&broker) as _ };
+        let host = CellHost { engine, outbound: Arc::clone(&broker) as _, walls: order.walls };
         let worker = Worker { host, linker, ticker, broker, outgoing, loaded: HashMap::new() };
         worker.answer(Kind::Confined, &confined)?;
         worker.serve(FrameReader::new(reader)).await
