@@ -151,6 +151,11 @@ fn each_case_of_conformance_is_shown_by_a_test() {
     hold_page(seed::CASES);
 }
 
+#[test]
+fn each_promise_of_safety_is_shown_by_a_test() {
+    hold_page(seed::PROMISES);
+}
+
 /// Holds a page of tables to it that each row is shown by tests that are there.
 #[track_caller]
 fn hold_page(path: &str) {

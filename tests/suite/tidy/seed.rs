@@ -9,6 +9,9 @@ pub(crate) const NAMES: &str = "docs/seed.md";
 /// The page of the cases.
 pub(crate) const CASES: &str = "docs/conformance.md";
 
+/// The page of what is promised to whoever lets strangers' code run.
+pub(crate) const PROMISES: &str = "docs/security.md";
+
 /// Finds rows of the page's tables that name no test, or one that is not in the sources. `source` gives a file's text.
 pub(crate) fn unshown<'a>(page: &str, source: impl Fn(&str) -> Option<&'a str>) -> Vec<Finding> {
     let rows = page.lines().enumerate().filter_map(|(index, line)| Some((index + 1, cells(line)?)));
