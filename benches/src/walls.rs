@@ -112,7 +112,8 @@ fn add(
 /// What holding each look at the context against a list of patterns costs, of which the last one fits.
 fn grants(report: &mut Report, runtime: &Runtime, guests: &Guests) -> anyhow::Result<()> {
     let mut bench = runtime.block_on(Bench::new(guests, &config(), &looking()))?;
-    let keys = (0..CONTEXT_KEYS).map(|key| anyhow::Ok((ContextKey::new(format!("key-{key}"))?, Json::from(1.into()))));
+    let keys = (0..CONTEXT_KEYS)
+        .map(|key| anyhow::Ok((ContextKey::new(format!("key-{key}"))?, Json::from(serde_json::Value::from(1)))));
     bench.call.context = Arc::new(keys.collect::<anyhow::Result<_>>()?);
     let patterns = (1..PATTERNS).map(|pattern| format!("other-{pattern}-*")).chain(["key-*".to_owned()]);
     let asked = serde_json::json!({ "context": { "read": patterns.collect::<Vec<_>>() } });
@@ -128,9 +129,10 @@ fn grants(report: &mut Report, runtime: &Runtime, guests: &Guests) -> anyhow::Re
 /// What checking the seal of a compiled component costs when it is loaded.
 fn seal(report: &mut Report, runtime: &Runtime, guests: &Guests) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
+    let key = stepcell_sandbox::random_host_key()?;
     let config = |seal: Wall, name: &str| SandboxConfig {
         cache_dir: Some(folder.path().join(name)),
-        host_key: Some(stepcell_sandbox::random_host_key()),
+        host_key: Some(key.clone()),
         walls: Walls { seal, ..Walls::default() },
         ..config()
     };
