@@ -119,7 +119,6 @@ impl Guard {
         } else {
             Released::Some
         };
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.decided.send_if_modified(|decided| {
             let is_newer = fresh.revision >= decided.revision;
             if is_newer {
@@ -127,6 +126,8 @@ impl Guard {
             }
             is_newer
         });
+        // Only now: whoever has read an older value by then finds that the revision is another, and does not keep it.
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(released)
     }
 
@@ -185,11 +186,15 @@ impl Guard {
         if let Some(known) = opened().get(&key).cloned() {
             return Ok(known);
         }
+        let revision = self.decided().revision;
         let value = match self.store.find_secret(tenant, name).await? {
             Some(sealed) => Some(self.vault()?.open(&sealed)?),
             None => None,
         };
-        opened().insert(key, value.clone());
+        let mut opened = opened();
+        if self.decided().revision == revision {
+            opened.insert(key, value.clone());
+        }
         Ok(value)
     }
 
