@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 use self::work::Done;
+pub(crate) use self::work::host_failure;
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::room::Permit;

@@ -8,6 +8,7 @@ mod operate;
 mod vault;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use stepcell_model::attempt::StepCall;
@@ -24,6 +25,7 @@ use stepcell_store::{GuardState, StoreError, WorkflowStore};
 use tokio::sync::watch;
 
 use self::vault::Vault;
+use crate::driver::host_failure;
 use crate::error::EngineError;
 
 /// What may run, and what it may reach.
@@ -33,6 +35,8 @@ pub(crate) struct Guard {
     decided: watch::Sender<Arc<Decided>>,
     /// Secrets that were opened since the last change; bounded by what steps ask for.
     opened: Mutex<Opened>,
+    /// Whether something that is held back may go on, and nobody has seen to it yet.
+    released: AtomicBool,
 }
 
 /// The values of secrets by tenant and name; none where there is none such.
@@ -46,7 +50,8 @@ pub(crate) struct Decided {
     everybody: Arc<EffectivePolicy>,
     tenants: HashMap<TenantId, Arc<EffectivePolicy>>,
     pub(crate) blocks: HashMap<ComponentDigest, Arc<ComponentBlock>>,
-    signatures: HashMap<ComponentDigest, Vec<ComponentSignature>>,
+    /// Whose signatures there are; each was checked before it was kept.
+    signers: HashMap<ComponentDigest, Vec<PublicKey>>,
 }
 
 impl Decided {
@@ -56,16 +61,16 @@ impl Decided {
             Some(policy) => serde_json::from_str::<Policy>(policy.text()).map_err(damaged)?,
             None => Policy::default(),
         };
-        let mut signatures = HashMap::<_, Vec<_>>::new();
+        let mut signers = HashMap::<_, Vec<_>>::new();
         for signature in state.signatures {
-            signatures.entry(signature.digest).or_default().push(signature);
+            signers.entry(signature.digest).or_default().push(signature.key);
         }
         Ok(Self {
             revision: state.revision,
             everybody: Arc::new(policy.of(None)),
             tenants: policy.tenants.keys().map(|name| (name.clone(), Arc::new(policy.of(Some(name))))).collect(),
             blocks: state.blocks.into_iter().map(|block| (block.digest, Arc::new(block))).collect(),
-            signatures,
+            signers,
             policy,
         })
     }
@@ -85,7 +90,13 @@ impl Decided {
         more: Option<&ComponentSignature>,
     ) -> Result<Option<PublicKey>, BadSignature> {
         let mut why_not = BadSignature::Missing;
-        for signature in self.signatures.get(&digest).into_iter().flatten().chain(more) {
+        for key in self.signers.get(&digest).into_iter().flatten() {
+            if policy.trusted_keys.contains(key) {
+                return Ok(Some(*key));
+            }
+            why_not = BadSignature::Untrusted { key: *key };
+        }
+        if let Some(signature) = more {
             match signature.check_trusted(digest, &policy.trusted_keys) {
                 Ok(()) => return Ok(Some(signature.key)),
                 Err(error) => why_not = error,
@@ -98,7 +109,7 @@ impl Decided {
 impl Guard {
     pub(crate) fn new(store: Arc<dyn WorkflowStore>, key: Option<&HostKey>) -> Self {
         let decided = watch::Sender::new(Arc::default());
-        Self { store, vault: key.map(Vault::new), decided, opened: Mutex::default() }
+        Self { store, vault: key.map(Vault::new), decided, opened: Mutex::default(), released: AtomicBool::new(false) }
     }
 
     /// The operator's decisions as they were last loaded.
@@ -106,19 +117,15 @@ impl Guard {
         Arc::clone(&self.decided.borrow())
     }
 
-    /// Loads the operator's decisions where they changed. Answers whether components were let run again.
-    pub(crate) async fn refresh(&self) -> Result<Released, StoreError> {
+    /// Loads the operator's decisions where they changed.
+    pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
         let known = self.decided();
         if self.store.guard_revision().await? == known.revision {
-            return Ok(Released::None);
+            return Ok(());
         }
         let state = self.store.load_guard().await?;
         let fresh = Arc::new(Decided::new(state)?);
-        let released = if known.blocks.keys().all(|digest| fresh.blocks.contains_key(digest)) {
-            Released::None
-        } else {
-            Released::Some
-        };
+        let is_released = !known.blocks.keys().all(|digest| fresh.blocks.contains_key(digest));
         self.decided.send_if_modified(|decided| {
             let is_newer = fresh.revision >= decided.revision;
             if is_newer {
@@ -128,7 +135,15 @@ impl Guard {
         });
         // Only now: whoever has read an older value by then finds that the revision is another, and does not keep it.
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        Ok(released)
+        if is_released {
+            self.released.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether components were let run again since somebody last asked; whoever asks sees to it that they do.
+    pub(crate) fn take_released(&self) -> bool {
+        self.released.swap(false, Ordering::AcqRel)
     }
 
     /// Why a component may not run, if it may not.
@@ -161,7 +176,8 @@ impl Guard {
         let tenant = call.info.tenant.clone();
         if !call.grants.asked.secrets.is_empty() {
             let secrets = self.secrets_for(tenant.as_ref(), call).await;
-            call.secrets = secrets.map_err(|error| Failure::engine(EngineCode::Host, error.to_string()))?;
+            call.secrets =
+                secrets.map_err(|error| host_failure("The secrets of the step could not be read.", &error))?;
         }
         let signed = decided.signed_by(call.component, decided.of(tenant.as_ref()), None);
         signed.map_err(|bad| Failure::engine(EngineCode::Denied, format!("The component may not run: {bad}.")))
@@ -211,15 +227,6 @@ impl Guard {
         }
         let reason = format!("it broke the host's side {count} times");
         self.store.insert_block(ComponentBlock { digest, kind: BlockKind::Quarantined, reason, by: None, at }).await?;
-        self.refresh().await.map(drop)
+        self.refresh().await
     }
-}
-
-/// Whether components were let run again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Released {
-    /// None.
-    None,
-    /// At least one.
-    Some,
 }

@@ -133,17 +133,17 @@ pub struct TenantUsage {
 impl Usage {
     /// Adds another sum to this one.
     pub fn add(&mut self, other: &Self) {
-        self.attempts += other.attempts;
-        self.cpu_us += other.cpu_us;
-        self.guest_us += other.guest_us;
-        self.wall_us += other.wall_us;
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.cpu_us = self.cpu_us.saturating_add(other.cpu_us);
+        self.guest_us = self.guest_us.saturating_add(other.guest_us);
+        self.wall_us = self.wall_us.saturating_add(other.wall_us);
         self.memory_bytes_peak = self.memory_bytes_peak.max(other.memory_bytes_peak);
-        self.host_calls += other.host_calls;
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
-        self.denials += other.denials;
-        self.http_requests += other.http_requests;
-        self.log_lines_dropped += other.log_lines_dropped;
+        self.host_calls = self.host_calls.saturating_add(other.host_calls);
+        self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
+        self.denials = self.denials.saturating_add(other.denials);
+        self.http_requests = self.http_requests.saturating_add(other.http_requests);
+        self.log_lines_dropped = self.log_lines_dropped.saturating_add(other.log_lines_dropped);
         for (code, count) in &other.codes {
             *self.codes.entry(code.clone()).or_default() += count;
         }
@@ -152,16 +152,16 @@ impl Usage {
     fn add_trace(&mut self, trace: &AttemptTrace) {
         let receipt = &trace.receipt;
         self.attempts += 1;
-        self.cpu_us += receipt.cpu_us;
-        self.guest_us += receipt.guest_us;
-        self.wall_us += receipt.wall_us;
+        self.cpu_us = self.cpu_us.saturating_add(receipt.cpu_us);
+        self.guest_us = self.guest_us.saturating_add(receipt.guest_us);
+        self.wall_us = self.wall_us.saturating_add(receipt.wall_us);
         self.memory_bytes_peak = self.memory_bytes_peak.max(receipt.memory_bytes_peak);
-        self.host_calls += receipt.host_calls;
-        self.bytes_in += receipt.bytes_in;
-        self.bytes_out += receipt.bytes_out;
-        self.denials += receipt.denials;
-        self.http_requests += u64::from(receipt.http_requests);
-        self.log_lines_dropped += u64::from(trace.log_lines_dropped);
+        self.host_calls = self.host_calls.saturating_add(receipt.host_calls);
+        self.bytes_in = self.bytes_in.saturating_add(receipt.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_add(receipt.bytes_out);
+        self.denials = self.denials.saturating_add(receipt.denials);
+        self.http_requests = self.http_requests.saturating_add(u64::from(receipt.http_requests));
+        self.log_lines_dropped = self.log_lines_dropped.saturating_add(u64::from(trace.log_lines_dropped));
     }
 
     fn add_failure(&mut self, failure: &Failure) {

@@ -142,8 +142,10 @@ impl Attempt {
     }
 
     /// What a guest says that it failed with, as it may be told.
-    fn told(&self, failure: StepFailure) -> Failure {
+    fn told(&self, mut failure: StepFailure) -> Failure {
         let cell = self.store.data();
+        // Before it is cut: a part of a secret is no secret that could be found.
+        failure.message = cell.blanker().text(&failure.message).into_owned();
         let mut failure = cell.blanker().failure(from_guest(failure));
         let bytes_max = usize::try_from(cell.call().limits.failure_message_bytes_max).unwrap_or(usize::MAX);
         failure.message.truncate(failure.message.floor_char_boundary(bytes_max));

@@ -44,6 +44,19 @@ impl Blanker {
         blanked
     }
 
+    /// The text without secrets, where it may have been cut off in the middle of one.
+    pub(crate) fn cut_text(&self, text: &str) -> String {
+        let mut blanked = self.text(text).into_owned();
+        for (secret, instead) in &self.secrets {
+            let parts = (SECRET_BYTES_MIN..secret.expose().len()).rev().filter_map(|len| secret.expose().get(..len));
+            if let Some(part) = parts.into_iter().find(|part| blanked.ends_with(part)) {
+                blanked.truncate(blanked.len() - part.len());
+                blanked.push_str(instead);
+            }
+        }
+        blanked
+    }
+
     /// The value without secrets, in whatever depth and as whatever kind of value they stand.
     pub(crate) fn json(&self, json: Json) -> Json {
         if self.secrets.is_empty() {
@@ -106,6 +119,14 @@ mod tests {
         let details = json!({"a": ["hunter2-hunter2"], "hunter2-hunter2": 9_912_345_678_u64, "n": 5, "none": null});
         let expected = json!({"a": ["[secret TOKEN]"], "[secret TOKEN]": "99[secret PIN]", "n": 5, "none": null});
         assert_eq!(blanker.json(details.into()), Json::from(expected));
+    }
+
+    #[test]
+    fn a_secret_that_a_text_was_cut_off_in_is_blanked_as_far_as_it_is_there() {
+        let blanker = blanker(&[("TOKEN", "hunter2-hunter2")]);
+
+        assert_eq!(blanker.cut_text("it is hunter2-hun"), "it is [secret TOKEN]");
+        assert_eq!(blanker.cut_text("it is hunter2"), "it is hunter2", "too short to be told from anything else");
     }
 
     #[test]

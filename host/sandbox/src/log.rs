@@ -1,5 +1,6 @@
 //! The log of one attempt: what the step writes and what it prints, within a quota.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use stepcell_model::attempt::{CellLimits, LogLevel, LogLine};
@@ -125,7 +126,8 @@ impl Lines {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
-        let told = self.blanker.text(message);
+        let is_cut = message.len() >= self.limits.line_bytes_max + SECRET_BYTES_MAX;
+        let told = if is_cut { Cow::Owned(self.blanker.cut_text(message)) } else { self.blanker.text(message) };
         let message = &told[..told.floor_char_boundary(self.limits.line_bytes_max)];
         let fields = fields.map(|fields| self.blanker.json(fields));
         let bytes = message.len() + fields.as_ref().map_or(0, Json::len_bytes);

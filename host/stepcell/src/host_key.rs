@@ -4,9 +4,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use stepcell_model::host_key::{HOST_KEY_BYTES, HostKey, NoHostKey};
 use zeroize::Zeroizing;
+
+/// Counts the keys that this process began to make, so that no two write one file.
+static MADE: AtomicU64 = AtomicU64::new(0);
 
 /// The longest file that can be a key: 64 digits and some space.
 const FILE_BYTES_MAX: u64 = 256;
@@ -91,7 +95,7 @@ fn make(file: &Path) -> std::io::Result<()> {
     let mut bytes = [0; HOST_KEY_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let mut unfinished = file.as_os_str().to_owned();
-    unfinished.push(format!(".{}", std::process::id()));
+    unfinished.push(format!(".{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)));
     let unfinished = PathBuf::from(unfinished);
     let mut opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     let written = opened

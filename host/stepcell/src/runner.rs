@@ -9,6 +9,10 @@ use stepcell_model::failure::Failure;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::{StepName, TenantId};
 use stepcell_sandbox::{Refusal, Sandbox};
+use tokio::sync::Semaphore;
+
+/// How many components are read at once; each may have 32 MiB. Protects the host's memory and time.
+static INSPECTIONS: Semaphore = Semaphore::const_new(2);
 
 /// A sandbox as the engine's runner.
 pub(crate) struct SandboxRunner(pub(crate) Arc<Sandbox>);
@@ -20,7 +24,12 @@ fn refused(refusal: &Refusal) -> ComponentRefused {
 #[async_trait]
 impl StepRunner for SandboxRunner {
     async fn inspect(&self, bytes: Arc<[u8]>) -> Result<ComponentFacts, ComponentRefused> {
-        let facts = self.0.inspect(&bytes).map_err(|refusal| refused(&refusal))?;
+        let _turn = INSPECTIONS.acquire().await.ok();
+        let sandbox = Arc::clone(&self.0);
+        // Reading takes some milliseconds for each MiB, which no thread that moves instances has.
+        let inspected = tokio::task::spawn_blocking(move || sandbox.inspect(&bytes)).await;
+        let broken_off = || ComponentRefused { reason: "the host could not check the component; try again".to_owned() };
+        let facts = inspected.map_err(|_| broken_off())?.map_err(|refusal| refused(&refusal))?;
         Ok(ComponentFacts {
             exports: facts.exports,
             capabilities: facts.capabilities.into_iter().collect(),

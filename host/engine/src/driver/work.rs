@@ -14,6 +14,7 @@ use tokio::task::{Id, JoinError};
 
 use super::Driver;
 use crate::engine::Inner;
+use crate::error::EngineError;
 use crate::room::{Entered, Permit, Waiting};
 
 /// Something that an instance waited for.
@@ -35,10 +36,18 @@ pub(super) struct Begun {
 impl Driver {
     /// Decides that everything begins that is ready and has room; the rest waits for room.
     pub(super) fn begin_ready(&mut self) -> Vec<Begun> {
-        if self.inner.is_stopping() || self.instance.state.control.paused_at.is_some() {
+        if self.inner.is_stopping() {
+            return Vec::new();
+        }
+        if self.instance.state.control.paused_at.is_some() {
+            // Room that nobody uses is others' room.
+            self.waiting_for_room.clear();
+            self.room.clear();
             return Vec::new();
         }
         let parked = self.park_blocked();
+        self.waiting_for_room.retain(|number| !parked.contains(number));
+        self.room.retain(|number, _| !parked.contains(number));
         let now = self.inner.clock.now();
         let is_ready = |active: &&Active| match active.phase {
             Phase::Scheduled { not_before } => not_before.is_none_or(|not_before| not_before <= now),
@@ -250,8 +259,17 @@ async fn hook(inner: &Inner, call: StepCall, failure: Failure, mut room: Permit)
 async fn admitted(inner: &Inner, call: &mut StepCall) -> Result<Option<PublicKey>, Failure> {
     let signed_by = inner.guard.admit(call).await?;
     let prepared = inner.registry.prepare(call.component).await;
-    prepared.map_err(|error| Failure::engine(EngineCode::Host, error.to_string()))?;
+    prepared.map_err(|error| host_failure("The component could not be made ready on this host.", &error))?;
     Ok(signed_by)
+}
+
+/// The failure of an attempt that the host could not begin. What the store says is for the operator's log alone.
+pub(crate) fn host_failure(told: &str, error: &EngineError) -> Failure {
+    if let EngineError::Store(_) = error {
+        tracing::error!(%error, "an attempt could not begin");
+        return Failure::engine(EngineCode::Host, told);
+    }
+    Failure::engine(EngineCode::Host, error.to_string())
 }
 
 async fn note_fault(inner: &Inner, component: ComponentDigest, trace: &AttemptTrace) {

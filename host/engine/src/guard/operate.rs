@@ -11,7 +11,6 @@ use stepcell_model::secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SecretText};
 use stepcell_model::signature::ComponentSignature;
 use stepcell_store::Inserted;
 
-use super::Released;
 use crate::engine::{Inner, WorkflowEngine};
 use crate::error::EngineError;
 
@@ -165,7 +164,8 @@ impl WorkflowEngine {
 impl Inner {
     /// Loads what the operator decided, and lets go on what was held back for nothing any more.
     pub(crate) async fn refresh_guard(self: &Arc<Self>) -> Result<(), EngineError> {
-        if self.guard.refresh().await? == Released::Some && self.is_driving() {
+        self.guard.refresh().await?;
+        if self.is_driving() && self.guard.take_released() {
             let inner = Arc::clone(self);
             tokio::spawn(async move { inner.poke_running().await });
         }

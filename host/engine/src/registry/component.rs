@@ -132,7 +132,7 @@ impl WorkflowRegistry {
     }
 
     /// Whether a component may be let in at all; if not, says why.
-    async fn check_guard(
+    pub(super) async fn check_guard(
         &self,
         digest: ComponentDigest,
         tenant: Option<&TenantId>,
@@ -150,7 +150,7 @@ impl WorkflowRegistry {
         Ok(signed.map(drop).map_err(|bad| bad.to_string()))
     }
 
-    /// Makes sure that a version can do no more than the newest of the others that are registered.
+    /// Makes sure that a version can do no more than the newest one before it, or the oldest after it where it is the first.
     async fn check_capabilities(
         &self,
         name: &ComponentName,
@@ -158,7 +158,9 @@ impl WorkflowRegistry {
         wanted: &[Capability],
     ) -> Result<(), EngineError> {
         let known = self.store.list_components(Some(name)).await?;
-        let last = known.iter().filter(|record| record.version != *version).max_by(|a, b| a.version.cmp(&b.version));
+        let before = known.iter().filter(|record| record.version < *version).max_by(|a, b| a.version.cmp(&b.version));
+        let others = || known.iter().filter(|record| record.version > *version);
+        let last = before.or_else(|| others().min_by(|a, b| a.version.cmp(&b.version)));
         let Some(last) = last else { return Ok(()) };
         let more: Vec<_> = wanted.iter().filter(|wanted| !last.capabilities.contains(wanted)).copied().collect();
         if more.is_empty() {

@@ -55,6 +55,8 @@ impl WorkflowRegistry {
             return Err(EngineError::ComponentRefused { what: format!("`{wanted}`"), reason });
         }
         let record = self.get_component(wanted).await?;
+        let checked = self.check_guard(record.digest, record.tenant.as_ref(), None).await?;
+        checked.map_err(|reason| EngineError::ComponentRefused { what: wanted.to_string(), reason })?;
         self.prepare(record.digest).await?;
         let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
         Ok(Arc::new(ComponentStep {

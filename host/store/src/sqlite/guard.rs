@@ -147,6 +147,8 @@ pub(super) fn list_secrets(connection: &Connection) -> Result<Vec<SecretRecord>,
 /// Adds what a transition's attempts used to the sums of its tenant's day.
 pub(super) fn add_usage(connection: &Connection, transition: &Transition, used: &Usage) -> Result<(), StoreError> {
     let (tenant, day) = (tenant_key(transition.identity.tenant.as_ref()), transition.day());
+    // Far above what one transition can come to, and far below where a sum of many would leave the integers.
+    let signed = |amount: u64| signed(amount.min(1 << 50));
     let row = params![
         tenant,
         day,
