@@ -205,53 +205,48 @@ impl Driver {
 }
 
 /// Runs an attempt; where there are targets, it is a gateway's.
-async fn attempt(inner: &Inner, call: StepCall, targets: Option<Vec<StepName>>, mut room: Permit) -> AttemptReport {
-    let mut call = call;
+async fn attempt(inner: &Inner, call: StepCall, targets: Option<Vec<StepName>>, room: Permit) -> AttemptReport {
+    let enter = |call| async {
+        match targets {
+            None => inner.runner.run(call).await,
+            Some(targets) => inner.runner.run_gateway(call, targets).await,
+        }
+    };
+    guarded(inner, call, room, failed, |report| &mut report.trace, enter).await
+}
+
+async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: Permit) -> HookReport {
+    let enter = |call| inner.runner.run_failure_hook(call, failure);
+    guarded(inner, call, room, hook_failed, |report| &mut report.trace, enter).await
+}
+
+/// Enters a cell, if the guard lets the call and as long as it does, and says what that used.
+async fn guarded<R, F: Future<Output = R>>(
+    inner: &Inner,
+    mut call: StepCall,
+    mut room: Permit,
+    failed: fn(Failure) -> R,
+    trace_of: fn(&mut R) -> &mut AttemptTrace,
+    enter: impl FnOnce(StepCall) -> F,
+) -> R {
     let component = call.component;
     let admitted = admitted(inner, &mut call).await;
     room.begin();
-    let report = match admitted {
+    let mut report = match admitted {
         Ok(signed_by) => {
-            let run = async {
-                match targets {
-                    None => inner.runner.run(call).await,
-                    Some(targets) => inner.runner.run_gateway(call, targets).await,
-                }
-            };
             let mut report = tokio::select! {
                 biased;
-                report = run => report,
+                report = enter(call) => report,
                 block = inner.guard.blocked(component) => failed(block.failure()),
             };
-            report.trace.signed_by = signed_by;
+            trace_of(&mut report).signed_by = signed_by;
             report
         }
         Err(failure) => failed(failure),
     };
-    note_fault(inner, component, &report.trace).await;
-    room.end(&report.trace);
-    report
-}
-
-async fn hook(inner: &Inner, call: StepCall, failure: Failure, mut room: Permit) -> HookReport {
-    let mut call = call;
-    let component = call.component;
-    let admitted = admitted(inner, &mut call).await;
-    room.begin();
-    let report = match admitted {
-        Ok(signed_by) => {
-            let mut report = tokio::select! {
-                biased;
-                report = inner.runner.run_failure_hook(call, failure) => report,
-                block = inner.guard.blocked(component) => hook_failed(block.failure()),
-            };
-            report.trace.signed_by = signed_by;
-            report
-        }
-        Err(failure) => hook_failed(failure),
-    };
-    note_fault(inner, component, &report.trace).await;
-    room.end(&report.trace);
+    let trace = trace_of(&mut report);
+    note_fault(inner, component, trace).await;
+    room.end(trace);
     report
 }
 
