@@ -3,13 +3,14 @@
 //! So an attempt that brings its process down, or breaks out of its cell, has cost itself and found a process without
 //! files, network, keys or database. What a worker says is checked as if its tenant had written it: see `answer`.
 //!
-//! Reading order: `wire` (what is said), `within` (the worker's side), `handle` (the host's side), `answer` (what the
-//! host believes), `pool` (who gets which worker), `broker` (HTTP through the host).
+//! Reading order: `wire` (what is said), `within` (the worker's side), `handle` (the host's side), `answer` and
+//! `receipt` (what the host believes), `pool` (who gets which worker), `broker` (HTTP through the host).
 
 pub(crate) mod answer;
 pub(crate) mod broker;
 pub(crate) mod handle;
 pub(crate) mod pool;
+pub(crate) mod receipt;
 pub(crate) mod wire;
 pub(crate) mod within;
 

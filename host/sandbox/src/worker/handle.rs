@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::answer::believe;
+use super::receipt::Measured;
 use super::wire::{Answer, EntryOrder, HttpAnswered, HttpAsked, Loaded, WorkOrder};
 use super::{ATTEMPTS_MAX, COMPONENTS_MAX, FROM_WORKER_BYTES_MAX};
 use crate::child::frame::{self, ANSWER_BYTES_MAX, Kind};
@@ -150,12 +151,11 @@ impl Worker {
         let rules = Arc::new(rules);
         let began = tokio::time::Instant::now();
         let time_max = call.limits.time_limit().length + GRACE;
-        let talk = self.talk(call, entry, outbound, &rules);
+        let mut http_asked = 0;
+        let talk = self.talk(call, entry, outbound, &rules, &mut http_asked);
         let answer = timeout(time_max, talk).await.map_err(|_| NoAnswer::TooLate)??;
-        let mut report = believe(answer, call, entry).map_err(io::Error::other)?;
-        // What the host can measure itself, it need not believe.
-        report.trace_mut().receipt.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(report)
+        let measured = Measured { wall: began.elapsed(), http_asked };
+        Ok(believe(answer, call, entry, &measured).map_err(io::Error::other)?)
     }
 
     async fn talk(
@@ -164,6 +164,7 @@ impl Worker {
         entry: &Entry,
         outbound: &Arc<dyn Outbound>,
         rules: &Arc<OutboundRules>,
+        http_asked: &mut u32,
     ) -> io::Result<Answer> {
         stream::write(&mut self.writer, Kind::Enter, &serde_json::to_vec(&EntryOrder::new(call, entry))?).await?;
         // Dropped with the attempt, and so is what is under way.
@@ -177,6 +178,7 @@ impl Worker {
                         if sending.len() >= call.limits.handles_max as usize {
                             return Err(frame::malformed("a worker asks for more requests than a cell can hold".to_owned()));
                         }
+                        *http_asked = http_asked.saturating_add(1);
                         let (outbound, rules) = (Arc::clone(outbound), Arc::clone(rules));
                         sending.spawn(async move { HttpAnswered { number, answer: outbound.send(request, &rules).await } });
                     }

@@ -251,6 +251,24 @@ async fn what_a_worker_says_is_believed_where_an_attempt_could_have_come_to_it()
 }
 
 #[tokio::test]
+async fn what_a_worker_says_that_its_attempt_cost_is_held_to_what_it_can_have_cost() {
+    let fields =
+        ["cpu_us", "wall_us", "guest_us", "memory_bytes_peak", "host_calls", "bytes_in", "bytes_out", "denials"];
+    let receipt: String = fields.iter().map(|field| format!(r#""{field}":{},"#, u64::MAX)).collect();
+    let receipt = format!(r#"{{{receipt}"http_requests":{}}}"#, u32::MAX);
+
+    let lie = format!(r#"{{"outcome":{{"Succeeded":["7",null]}},"writes":[],"trace":{{"receipt":{receipt}}}}}"#);
+    let report = report_of(&lie).await;
+
+    assert_eq!(output(&report), &json!(7));
+    let receipt = report.trace.receipt;
+    let limits = stepcell_model::attempt::CellLimits::default();
+    assert!(receipt.wall_us < 60_000_000 && receipt.cpu_us <= receipt.wall_us, "{receipt:?}");
+    assert_eq!((receipt.memory_bytes_peak, receipt.http_requests), (limits.memory_bytes_max, 0));
+    assert!(receipt.bytes_in < 1 << 40 && receipt.bytes_out < 1 << 40, "{receipt:?}");
+}
+
+#[tokio::test]
 async fn what_no_attempt_can_come_to_is_a_worker_that_has_died() {
     let deep = "[".repeat(65) + &"]".repeat(65);
     let long_log = vec![r#"{"level":"info","message":"x"}"#; 1_001].join(",");
@@ -266,6 +284,7 @@ async fn what_no_attempt_can_come_to_is_a_worker_that_has_died() {
         answer(r#"{"Failed":{"code":"engine.forged","message":"","retryable":false}}"#, "[]", ""),
         answer(r#"{"Failed":{"code":"Not A Code","message":"","retryable":false}}"#, "[]", ""),
         answer(r#"{"Succeeded":["1",null]}"#, "[]", &format!(r#","log":[{long_log}]"#)),
+        answer(r#"{"Succeeded":["1",null]}"#, "[]", r#","secrets_read":["NOT_GRANTED"]"#),
     ] {
         let report = report_of(&lie).await;
 
