@@ -86,6 +86,7 @@ pub fn child_main() {
 
 /// Does a child's work and ends the process. Standard input must be the socket that its host gave it.
 pub fn be_child() -> ! {
+    confine::ignore_requests_to_end();
     confine::close_inherited_descriptors();
     let Err(error) = socket().and_then(work) else { std::process::exit(0) };
     // For the operator's log, if the host asks for it.

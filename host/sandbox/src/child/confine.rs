@@ -32,6 +32,17 @@ pub(crate) fn close_inherited_descriptors() {
     let _ = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
 }
 
+/// Leaves it to the host when to end: whoever stops a service, or a terminal, tells each of its processes to.
+///
+/// To be called first thing in a child.
+#[expect(unsafe_code, reason = "there is no safe way to ignore a signal")]
+pub(crate) fn ignore_requests_to_end() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: to ignore a signal runs no code of this process when it comes.
+        let _ = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
 /// Has the kernel kill this process when the thread that started it ends, and keeps other processes from reading it.
 pub(crate) fn die_with_host() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -125,9 +136,11 @@ fn filter(
 /// What a child needs, with conditions where a call can do more than it needs.
 fn needed() -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::BackendError> {
     let own_id = u64::from(getpid().as_raw_nonzero().get().unsigned_abs());
-    // An abort is a signal of a thread to itself.
+    // An abort is a signal of a thread to itself. With another one a child could pretend that somebody else ended it.
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own_id)?;
-    let of_itself = SeccompRule::new(vec![own])?;
+    let abort = u64::from(libc::SIGABRT.unsigned_abs());
+    let abort = SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, abort)?;
+    let of_itself = SeccompRule::new(vec![own, abort])?;
     let mut rules: Vec<_> = NEEDED.iter().map(|call| (*call, Vec::new())).collect();
     rules.push((libc::SYS_tgkill, vec![of_itself]));
     Ok(rules)
@@ -265,6 +278,8 @@ mod tests {
             "connect" => TcpStream::connect("127.0.0.1:9").map(drop),
             "raise a limit" => limit(Resource::Fsize, 1 << 20),
             "signal another process" => rustix::process::kill_process(parent, Signal::WINCH).map_err(Into::into),
+            "pretend to be killed" => send_own_thread(libc::SIGKILL),
+            "abort" => std::process::abort(),
             "take memory" => take_memory(),
             "compute for ever" => loop {
                 std::hint::spin_loop();
@@ -272,6 +287,13 @@ mod tests {
             _ => panic!("there is no deed `{deed}`"),
         };
         std::process::exit(if done.is_ok() { 0 } else { 7 });
+    }
+
+    #[expect(unsafe_code, reason = "there is no safe way to signal one thread")]
+    fn send_own_thread(signal: libc::c_int) -> io::Result<()> {
+        // SAFETY: passes numbers alone.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), signal) };
+        if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     fn take_memory() -> io::Result<()> {
@@ -289,6 +311,7 @@ mod tests {
             "start a program",
             "raise a limit",
             "signal another process",
+            "pretend to be killed",
             "take memory",
         ] {
             assert_eq!(ends_after(deed).code(), Some(7), "{deed}");
@@ -300,6 +323,11 @@ mod tests {
         for deed in ["connect", "become a program"] {
             assert_eq!(ends_after(deed).signal(), Some(Signal::SYS.as_raw()), "{deed}");
         }
+    }
+
+    #[test]
+    fn a_confined_child_can_abort() {
+        assert_eq!(ends_after("abort").signal(), Some(Signal::ABORT.as_raw()));
     }
 
     #[test]

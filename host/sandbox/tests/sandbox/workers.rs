@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use futures::FutureExt as _;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpgid, getpgrp, kill_process, pidfd_open};
 use serde_json::json;
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, HostFault, StepCall};
 use stepcell_model::failure::{EngineCode, Failure};
@@ -79,6 +79,18 @@ async fn documents_come_through_a_worker_to_the_letter() {
     }
 }
 
+/// Ends every worker that way while an attempt runs, and returns what became of the attempt.
+async fn killed_with(probe: &Bench, signal: Signal) -> AttemptReport {
+    let mut running = Box::pin(probe.run(json!({ "do": "sleep", "ms": 20_000 })));
+    assert!(running.as_mut().now_or_never().is_none());
+    for worker in child_ids() {
+        let end = pidfd_open(worker, PidfdFlags::empty()).unwrap();
+        kill_process(worker, signal).unwrap();
+        poll(&mut [PollFd::new(&end, PollFlags::IN)], None).unwrap();
+    }
+    running.await
+}
+
 #[test]
 fn a_worker_that_is_killed_costs_its_attempt_and_no_other() {
     if !alone("workers::a_worker_that_is_killed_costs_its_attempt_and_no_other") {
@@ -86,20 +98,37 @@ fn a_worker_that_is_killed_costs_its_attempt_and_no_other() {
     }
     on_runtime(async {
         let probe = probe().await;
-        let mut running = Box::pin(probe.run(json!({ "do": "sleep", "ms": 20_000 })));
+        // Somebody else's signal says nothing against the component; one by which a program breaks does.
+        for (signal, fault) in [(Signal::KILL, None), (Signal::ABORT, Some(HostFault::WorkerDied))] {
+            let report = killed_with(&probe, signal).await;
+
+            assert_eq!(failure(&report).code, EngineCode::Host);
+            assert!(failure(&report).retryable);
+            assert_eq!(report.trace.host_fault, fault, "{signal:?}");
+            assert_eq!(output(&probe.run(json!("next")).await), "next");
+        }
+    });
+}
+
+#[test]
+fn whoever_asks_a_host_to_end_does_not_end_the_attempts_of_its_workers() {
+    if !alone("workers::whoever_asks_a_host_to_end_does_not_end_the_attempts_of_its_workers") {
+        return;
+    }
+    on_runtime(async {
+        let probe = probe().await;
+        assert_eq!(output(&probe.run(json!(1)).await), &json!(1));
+        let mut running = Box::pin(probe.run(json!({ "do": "sleep", "ms": 300 })));
         assert!(running.as_mut().now_or_never().is_none());
 
-        for worker in child_ids() {
-            let end = pidfd_open(worker, PidfdFlags::empty()).unwrap();
-            kill_process(worker, Signal::KILL).unwrap();
-            poll(&mut [PollFd::new(&end, PollFlags::IN)], None).unwrap();
+        let used = child_ids()[0];
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+            kill_process(used, signal).unwrap();
         }
 
-        let report = running.await;
-        assert_eq!(failure(&report).code, EngineCode::Host);
-        assert!(failure(&report).retryable);
-        assert_eq!(report.trace.host_fault, Some(HostFault::WorkerDied));
-        assert_eq!(output(&probe.run(json!("next")).await), "next");
+        assert!(matches!(running.await.outcome, AttemptOutcome::Succeeded(_)));
+        assert!(child_ids().contains(&used));
+        assert_ne!(getpgid(Some(used)).unwrap(), getpgrp());
     });
 }
 
