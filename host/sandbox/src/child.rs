@@ -100,10 +100,11 @@ fn socket() -> std::io::Result<UnixStream> {
 
 fn work(mut socket: UnixStream) -> std::io::Result<()> {
     confine::die_with_host()?;
+    let without_files = confine::give_up_files();
     let hello = frame::read_expected(&mut socket, Kind::Hello, HELLO_BYTES_MAX)?;
     match serde_json::from_slice(&hello)? {
-        Role::Compile(order) => compiling::work(&mut socket, &order),
-        Role::Work(order) => within::work(socket, &order),
+        Role::Compile(order) => compiling::work(&mut socket, &order, without_files),
+        Role::Work(order) => within::work(socket, &order, without_files),
     }
 }
 

@@ -63,11 +63,11 @@ pub(crate) struct Bounds {
     pub(crate) file_bytes_max: u64,
 }
 
-/// Gives up whatever can be given up. Every thread that the child needs must have been started.
+/// Gives up what is left to be given up. Every thread that the child needs must have been started.
 ///
 /// # Errors
 /// If a limit can not be set; nothing of a tenant may be read then.
-pub(crate) fn confine(bounds: Bounds) -> io::Result<Confined> {
+pub(crate) fn confine(bounds: Bounds, without_files: WithoutFiles) -> io::Result<Confined> {
     limit(Resource::Fsize, bounds.file_bytes_max)?;
     limit(Resource::Nofile, DESCRIPTORS_MAX)?;
     for (resource, most) in [(Resource::As, bounds.address_bytes_max), (Resource::Data, bounds.data_bytes_max)] {
@@ -77,8 +77,7 @@ pub(crate) fn confine(bounds: Bounds) -> io::Result<Confined> {
         // The signal of the lower bound tells what happened; that of the upper one would be anybody's.
         setrlimit(Resource::Cpu, Rlimit { current: Some(most), maximum: Some(most + 1) })?;
     }
-    // Either sets `no_new_privs` first: what nobody grants to a child can not be got by starting a program either.
-    let lacking = [give_up_files(), give_up_system_calls()].into_iter().filter_map(Result::err);
+    let lacking = without_files.lacking.into_iter().chain(give_up_system_calls().err());
     Ok(Confined { lacking: lacking.collect() })
 }
 
@@ -86,8 +85,23 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).map_err(Into::into)
 }
 
-/// No file, no port, no signal to others.
-fn give_up_files() -> Result<(), String> {
+/// That a child has given up files, and so may start threads.
+#[derive(Debug)]
+pub(crate) struct WithoutFiles {
+    /// What the kernel could not do for it.
+    lacking: Option<String>,
+}
+
+/// Gives up files, ports and signals to others.
+///
+/// To be called before any thread is started: the kernel binds the thread that calls, and those that it starts.
+pub(crate) fn give_up_files() -> WithoutFiles {
+    WithoutFiles { lacking: restrict_itself().err() }
+}
+
+/// Sets `no_new_privs` first, as giving up system calls does: what nobody grants to a child can not be got by starting a
+/// program either.
+fn restrict_itself() -> Result<(), String> {
     const NEWEST: ABI = ABI::V6;
     let restricted = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -242,6 +256,9 @@ mod tests {
     /// What the test program does once it is confined, if it was started for that.
     const DEED: &str = "STEPCELL_TEST_DEED";
 
+    /// What is done before system calls are given up.
+    const IN_A_THREAD: &str = "read a file in a thread that was started since";
+
     fn bounds() -> Bounds {
         Bounds { address_bytes_max: Some(512 << 20), data_bytes_max: None, cpu_s_max: Some(1), file_bytes_max: 0 }
     }
@@ -260,7 +277,13 @@ mod tests {
         close_inherited_descriptors();
         die_with_host().unwrap();
         let parent = rustix::process::getppid().unwrap();
-        let confined = confine(bounds()).unwrap();
+        let without_files = give_up_files();
+        if deed == IN_A_THREAD {
+            let lacks_landlock = without_files.lacking.is_some();
+            let read = std::thread::spawn(|| File::open("/etc/passwd")).join().unwrap();
+            std::process::exit(if read.is_ok() && !lacks_landlock { 0 } else { 7 });
+        }
+        let confined = confine(bounds(), without_files).unwrap();
         let done = match deed.as_str() {
             "say what is lacking" => {
                 if confined.lacking.is_empty() {
@@ -323,6 +346,11 @@ mod tests {
         for deed in ["connect", "become a program"] {
             assert_eq!(ends_after(deed).signal(), Some(Signal::SYS.as_raw()), "{deed}");
         }
+    }
+
+    #[test]
+    fn no_thread_of_a_child_without_files_has_them() {
+        assert_eq!(ends_after(IN_A_THREAD).code(), Some(7));
     }
 
     #[test]
