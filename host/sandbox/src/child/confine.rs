@@ -157,8 +157,26 @@ fn needed() -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::BackendError> {
     let of_itself = SeccompRule::new(vec![own, abort])?;
     let mut rules: Vec<_> = NEEDED.iter().map(|call| (*call, Vec::new())).collect();
     rules.push((libc::SYS_tgkill, vec![of_itself]));
+    rules
+        .push((libc::SYS_fcntl, NEEDED_OF_FCNTL.iter().map(|command| is_command(*command)).collect::<Result<_, _>>()?));
     Ok(rules)
 }
+
+fn is_command(command: libc::c_int) -> Result<SeccompRule, seccompiler::BackendError> {
+    let command = u64::from(command.unsigned_abs());
+    SeccompRule::new(vec![SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, command)?])
+}
+
+/// What a child does with its descriptors. Not among it: to have the kernel signal somebody when one is ready.
+const NEEDED_OF_FCNTL: &[libc::c_int] = &[
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_ADD_SEALS,
+    libc::F_GET_SEALS,
+];
 
 const NEEDED: &[i64] = &[
     // Talking with the host.
@@ -191,7 +209,6 @@ const NEEDED: &[i64] = &[
     libc::SYS_ftruncate,
     libc::SYS_lseek,
     libc::SYS_pwrite64,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     // Threads that are there, their signals, and time.
     libc::SYS_futex,
@@ -256,6 +273,9 @@ mod tests {
     /// What the test program does once it is confined, if it was started for that.
     const DEED: &str = "STEPCELL_TEST_DEED";
 
+    /// `F_SETSIG` of Linux, which `libc` does not name.
+    const F_SETSIG: libc::c_int = 10;
+
     /// What is done before system calls are given up.
     const IN_A_THREAD: &str = "read a file in a thread that was started since";
 
@@ -302,6 +322,9 @@ mod tests {
             "raise a limit" => limit(Resource::Fsize, 1 << 20),
             "signal another process" => rustix::process::kill_process(parent, Signal::WINCH).map_err(Into::into),
             "pretend to be killed" => send_own_thread(libc::SIGKILL),
+            "have the host signalled" => control_input(libc::F_SETOWN, parent.as_raw_nonzero().get()),
+            "choose a signal" => control_input(F_SETSIG, libc::SIGKILL),
+            "look at a descriptor" => control_input(libc::F_GETFL, 0),
             "abort" => std::process::abort(),
             "take memory" => take_memory(),
             "compute for ever" => loop {
@@ -317,6 +340,13 @@ mod tests {
         // SAFETY: passes numbers alone.
         let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), signal) };
         if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    #[expect(unsafe_code, reason = "there is no safe way to ask for what is to be refused")]
+    fn control_input(command: libc::c_int, value: libc::c_int) -> io::Result<()> {
+        // SAFETY: none of the commands takes a pointer.
+        let controlled = unsafe { libc::fcntl(libc::STDIN_FILENO, command, value) };
+        if controlled >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     fn take_memory() -> io::Result<()> {
@@ -335,6 +365,8 @@ mod tests {
             "raise a limit",
             "signal another process",
             "pretend to be killed",
+            "have the host signalled",
+            "choose a signal",
             "take memory",
         ] {
             assert_eq!(ends_after(deed).code(), Some(7), "{deed}");
@@ -351,6 +383,11 @@ mod tests {
     #[test]
     fn no_thread_of_a_child_without_files_has_them() {
         assert_eq!(ends_after(IN_A_THREAD).code(), Some(7));
+    }
+
+    #[test]
+    fn a_confined_child_can_look_at_its_descriptors() {
+        assert_eq!(ends_after("look at a descriptor").code(), Some(0));
     }
 
     #[test]
