@@ -26,6 +26,10 @@ pub(crate) const DATA_BYTES_MAX: u64 = 1 << 30;
 /// The longest time on a processor that a worker can need in its life, in seconds.
 pub(crate) const CPU_S_MAX: u64 = 61 * ATTEMPTS_MAX as u64;
 
+/// How many more requests than an attempt may send a worker may ask for. A worker refuses those itself. Protects the
+/// host's time.
+pub(crate) const HTTP_ASKED_SLACK: u32 = 4;
+
 /// The longest frame from a worker, in bytes: the largest report, with all of its text escaped, or a request. Protects
 /// the host's memory.
 pub(crate) const FROM_WORKER_BYTES_MAX: usize = 40 << 20;

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::answer::believe;
 use super::receipt::Measured;
 use super::wire::{Answer, EntryOrder, HttpAnswered, HttpAsked, Loaded, WorkOrder};
-use super::{ATTEMPTS_MAX, COMPONENTS_MAX, FROM_WORKER_BYTES_MAX};
+use super::{ATTEMPTS_MAX, COMPONENTS_MAX, FROM_WORKER_BYTES_MAX, HTTP_ASKED_SLACK};
 use crate::child::frame::{self, ANSWER_BYTES_MAX, Kind};
 use crate::child::nursery::{ChildProcess, Ended, Nursery};
 use crate::child::stream::{self, FrameReader};
@@ -189,11 +189,14 @@ impl Worker {
                 said = self.frames.next(FROM_WORKER_BYTES_MAX) => match said? {
                     (Kind::Left, answer) => return serde_json::from_slice(&answer).map_err(Into::into),
                     (Kind::HttpAsked, asked) => {
+                        *http_asked = http_asked.saturating_add(1);
+                        if *http_asked > call.limits.http_requests_max.saturating_add(HTTP_ASKED_SLACK) {
+                            return Err(frame::malformed("a worker asks for more requests than its attempt may send".to_owned()));
+                        }
                         let HttpAsked { number, request } = serde_json::from_slice(&asked)?;
                         if sending.len() >= call.limits.handles_max as usize {
                             return Err(frame::malformed("a worker asks for more requests than a cell can hold".to_owned()));
                         }
-                        *http_asked = http_asked.saturating_add(1);
                         let (outbound, rules) = (Arc::clone(outbound), Arc::clone(rules));
                         sending.spawn(async move { HttpAnswered { number, answer: outbound.send(request, &rules).await } });
                     }

@@ -246,21 +246,32 @@ fn no_worker_outlives_a_host_that_is_killed() {
     }
 }
 
-/// A worker that says something without listening: that it is confined, that it has loaded the code, and one thing more.
-fn liar(more: &str) -> SandboxConfig {
+/// The kind of the frame that says what came of an attempt.
+const LEFT: u8 = 10;
+
+/// The kind of the frame that asks for a request.
+const HTTP_ASKED: u8 = 11;
+
+/// A worker that says something without listening: that it is confined, that it has loaded the code, and what is given.
+fn liar(more: &[(u8, &str)]) -> SandboxConfig {
     let frame = |kind: u8, content: &str| {
         let length: String = (content.len() as u32).to_le_bytes().iter().map(|byte| format!("\\{byte:03o}")).collect();
         format!("\\{kind:03o}{length}{}", content.replace('\\', "\\\\").replace('%', "%%"))
     };
-    let said = [frame(2, r#"{"lacking":[]}"#), frame(8, r#""Ready""#), frame(10, more)].concat();
+    let more: String = more.iter().map(|(kind, content)| frame(*kind, content)).collect();
+    let said = [frame(2, r#"{"lacking":[]}"#), frame(8, r#""Ready""#), more].concat();
     let script = format!("printf '{said}' >&0; exec sleep 1000");
     SandboxConfig { isolation: Isolation::Process(shell(&script)), ..in_workers() }
 }
 
 async fn report_of(lie: &str) -> AttemptReport {
+    report_of_all(&[(LEFT, lie)]).await
+}
+
+async fn report_of_all(lies: &[(u8, &str)]) -> AttemptReport {
     let bytes = step_in_text("", "(global.get $ok)", "1");
     let digest = ComponentDigest::of(&bytes);
-    let sandbox = Sandbox::new(&liar(lie)).unwrap();
+    let sandbox = Sandbox::new(&liar(lies)).unwrap();
     sandbox.prepare(None, digest, bytes).await.unwrap();
     sandbox.run(call(digest, json!(1))).await
 }
@@ -322,6 +333,20 @@ async fn what_no_attempt_can_come_to_is_a_worker_that_has_died() {
         assert_eq!(report.trace.host_fault, Some(HostFault::WorkerDied), "{begins}");
         assert!(report.writes.is_empty(), "{begins}");
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_asks_for_more_requests_than_its_attempt_may_send_is_broken() {
+    let asked = r#"{"number":1,"request":{"method":"GET","scheme":"http","authority":"a","path_with_query":"/","headers":[],"body":""}}"#;
+    let left = answer(r#"{"Succeeded":["7",null]}"#, "[]", "");
+    let asked_for = |times| [vec![(HTTP_ASKED, asked); times], vec![(LEFT, left.as_str())]].concat();
+
+    let as_many_as_it_may = report_of_all(&asked_for(32)).await;
+    let more = report_of_all(&asked_for(40)).await;
+
+    assert_eq!(output(&as_many_as_it_may), &json!(7));
+    assert_eq!(failure(&more).code, EngineCode::Host);
+    assert_eq!(more.trace.host_fault, Some(HostFault::WorkerDied));
 }
 
 #[tokio::test]
