@@ -86,6 +86,7 @@ pub fn child_main() {
 
 /// Does a child's work and ends the process. Standard input must be the socket that its host gave it.
 pub fn be_child() -> ! {
+    confine::ignore_requests_to_end();
     confine::close_inherited_descriptors();
     let Err(error) = socket().and_then(work) else { std::process::exit(0) };
     // For the operator's log, if the host asks for it.
@@ -99,10 +100,11 @@ fn socket() -> std::io::Result<UnixStream> {
 
 fn work(mut socket: UnixStream) -> std::io::Result<()> {
     confine::die_with_host()?;
+    let without_files = confine::give_up_files();
     let hello = frame::read_expected(&mut socket, Kind::Hello, HELLO_BYTES_MAX)?;
     match serde_json::from_slice(&hello)? {
-        Role::Compile(order) => compiling::work(&mut socket, &order),
-        Role::Work(order) => within::work(socket, &order),
+        Role::Compile(order) => compiling::work(&mut socket, &order, without_files),
+        Role::Work(order) => within::work(socket, &order, without_files),
     }
 }
 

@@ -68,10 +68,10 @@ impl Entry {
         }
     }
 
-    /// The report of an entry that broke the host's side.
-    pub(crate) fn broken(&self, fault: HostFault) -> Report {
+    /// The report of an entry that the host could not bring to an end; and how it broke the host's side, if it did.
+    pub(crate) fn broken(&self, fault: impl Into<Option<HostFault>>) -> Report {
         let mut report = self.failed(Failure::engine(EngineCode::Host, "The host could not run the step."));
-        report.trace_mut().host_fault = Some(fault);
+        report.trace_mut().host_fault = fault.into();
         report
     }
 }

@@ -32,6 +32,17 @@ pub(crate) fn close_inherited_descriptors() {
     let _ = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
 }
 
+/// Leaves it to the host when to end: whoever stops a service, or a terminal, tells each of its processes to.
+///
+/// To be called first thing in a child.
+#[expect(unsafe_code, reason = "there is no safe way to ignore a signal")]
+pub(crate) fn ignore_requests_to_end() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: to ignore a signal runs no code of this process when it comes.
+        let _ = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
 /// Has the kernel kill this process when the thread that started it ends, and keeps other processes from reading it.
 pub(crate) fn die_with_host() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -52,11 +63,11 @@ pub(crate) struct Bounds {
     pub(crate) file_bytes_max: u64,
 }
 
-/// Gives up whatever can be given up. Every thread that the child needs must have been started.
+/// Gives up what is left to be given up. Every thread that the child needs must have been started.
 ///
 /// # Errors
 /// If a limit can not be set; nothing of a tenant may be read then.
-pub(crate) fn confine(bounds: Bounds) -> io::Result<Confined> {
+pub(crate) fn confine(bounds: Bounds, without_files: WithoutFiles) -> io::Result<Confined> {
     limit(Resource::Fsize, bounds.file_bytes_max)?;
     limit(Resource::Nofile, DESCRIPTORS_MAX)?;
     for (resource, most) in [(Resource::As, bounds.address_bytes_max), (Resource::Data, bounds.data_bytes_max)] {
@@ -66,8 +77,7 @@ pub(crate) fn confine(bounds: Bounds) -> io::Result<Confined> {
         // The signal of the lower bound tells what happened; that of the upper one would be anybody's.
         setrlimit(Resource::Cpu, Rlimit { current: Some(most), maximum: Some(most + 1) })?;
     }
-    // Either sets `no_new_privs` first: what nobody grants to a child can not be got by starting a program either.
-    let lacking = [give_up_files(), give_up_system_calls()].into_iter().filter_map(Result::err);
+    let lacking = without_files.lacking.into_iter().chain(give_up_system_calls().err());
     Ok(Confined { lacking: lacking.collect() })
 }
 
@@ -75,8 +85,23 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).map_err(Into::into)
 }
 
-/// No file, no port, no signal to others.
-fn give_up_files() -> Result<(), String> {
+/// That a child has given up files, and so may start threads.
+#[derive(Debug)]
+pub(crate) struct WithoutFiles {
+    /// What the kernel could not do for it.
+    lacking: Option<String>,
+}
+
+/// Gives up files, ports and signals to others.
+///
+/// To be called before any thread is started: the kernel binds the thread that calls, and those that it starts.
+pub(crate) fn give_up_files() -> WithoutFiles {
+    WithoutFiles { lacking: restrict_itself().err() }
+}
+
+/// Sets `no_new_privs` first, as giving up system calls does: what nobody grants to a child can not be got by starting a
+/// program either.
+fn restrict_itself() -> Result<(), String> {
     const NEWEST: ABI = ABI::V6;
     let restricted = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -125,13 +150,33 @@ fn filter(
 /// What a child needs, with conditions where a call can do more than it needs.
 fn needed() -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::BackendError> {
     let own_id = u64::from(getpid().as_raw_nonzero().get().unsigned_abs());
-    // An abort is a signal of a thread to itself.
+    // An abort is a signal of a thread to itself. With another one a child could pretend that somebody else ended it.
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own_id)?;
-    let of_itself = SeccompRule::new(vec![own])?;
+    let abort = u64::from(libc::SIGABRT.unsigned_abs());
+    let abort = SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, abort)?;
+    let of_itself = SeccompRule::new(vec![own, abort])?;
     let mut rules: Vec<_> = NEEDED.iter().map(|call| (*call, Vec::new())).collect();
     rules.push((libc::SYS_tgkill, vec![of_itself]));
+    rules
+        .push((libc::SYS_fcntl, NEEDED_OF_FCNTL.iter().map(|command| is_command(*command)).collect::<Result<_, _>>()?));
     Ok(rules)
 }
+
+fn is_command(command: libc::c_int) -> Result<SeccompRule, seccompiler::BackendError> {
+    let command = u64::from(command.unsigned_abs());
+    SeccompRule::new(vec![SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, command)?])
+}
+
+/// What a child does with its descriptors. Not among it: to have the kernel signal somebody when one is ready.
+const NEEDED_OF_FCNTL: &[libc::c_int] = &[
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_ADD_SEALS,
+    libc::F_GET_SEALS,
+];
 
 const NEEDED: &[i64] = &[
     // Talking with the host.
@@ -164,7 +209,6 @@ const NEEDED: &[i64] = &[
     libc::SYS_ftruncate,
     libc::SYS_lseek,
     libc::SYS_pwrite64,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     // Threads that are there, their signals, and time.
     libc::SYS_futex,
@@ -229,6 +273,12 @@ mod tests {
     /// What the test program does once it is confined, if it was started for that.
     const DEED: &str = "STEPCELL_TEST_DEED";
 
+    /// `F_SETSIG` of Linux, which `libc` does not name.
+    const F_SETSIG: libc::c_int = 10;
+
+    /// What is done before system calls are given up.
+    const IN_A_THREAD: &str = "read a file in a thread that was started since";
+
     fn bounds() -> Bounds {
         Bounds { address_bytes_max: Some(512 << 20), data_bytes_max: None, cpu_s_max: Some(1), file_bytes_max: 0 }
     }
@@ -247,7 +297,13 @@ mod tests {
         close_inherited_descriptors();
         die_with_host().unwrap();
         let parent = rustix::process::getppid().unwrap();
-        let confined = confine(bounds()).unwrap();
+        let without_files = give_up_files();
+        if deed == IN_A_THREAD {
+            let lacks_landlock = without_files.lacking.is_some();
+            let read = std::thread::spawn(|| File::open("/etc/passwd")).join().unwrap();
+            std::process::exit(if read.is_ok() && !lacks_landlock { 0 } else { 7 });
+        }
+        let confined = confine(bounds(), without_files).unwrap();
         let done = match deed.as_str() {
             "say what is lacking" => {
                 if confined.lacking.is_empty() {
@@ -265,6 +321,11 @@ mod tests {
             "connect" => TcpStream::connect("127.0.0.1:9").map(drop),
             "raise a limit" => limit(Resource::Fsize, 1 << 20),
             "signal another process" => rustix::process::kill_process(parent, Signal::WINCH).map_err(Into::into),
+            "pretend to be killed" => send_own_thread(libc::SIGKILL),
+            "have the host signalled" => control_input(libc::F_SETOWN, parent.as_raw_nonzero().get()),
+            "choose a signal" => control_input(F_SETSIG, libc::SIGKILL),
+            "look at a descriptor" => control_input(libc::F_GETFL, 0),
+            "abort" => std::process::abort(),
             "take memory" => take_memory(),
             "compute for ever" => loop {
                 std::hint::spin_loop();
@@ -272,6 +333,20 @@ mod tests {
             _ => panic!("there is no deed `{deed}`"),
         };
         std::process::exit(if done.is_ok() { 0 } else { 7 });
+    }
+
+    #[expect(unsafe_code, reason = "there is no safe way to signal one thread")]
+    fn send_own_thread(signal: libc::c_int) -> io::Result<()> {
+        // SAFETY: passes numbers alone.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), signal) };
+        if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    #[expect(unsafe_code, reason = "there is no safe way to ask for what is to be refused")]
+    fn control_input(command: libc::c_int, value: libc::c_int) -> io::Result<()> {
+        // SAFETY: none of the commands takes a pointer.
+        let controlled = unsafe { libc::fcntl(libc::STDIN_FILENO, command, value) };
+        if controlled >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     fn take_memory() -> io::Result<()> {
@@ -289,6 +364,9 @@ mod tests {
             "start a program",
             "raise a limit",
             "signal another process",
+            "pretend to be killed",
+            "have the host signalled",
+            "choose a signal",
             "take memory",
         ] {
             assert_eq!(ends_after(deed).code(), Some(7), "{deed}");
@@ -300,6 +378,21 @@ mod tests {
         for deed in ["connect", "become a program"] {
             assert_eq!(ends_after(deed).signal(), Some(Signal::SYS.as_raw()), "{deed}");
         }
+    }
+
+    #[test]
+    fn no_thread_of_a_child_without_files_has_them() {
+        assert_eq!(ends_after(IN_A_THREAD).code(), Some(7));
+    }
+
+    #[test]
+    fn a_confined_child_can_look_at_its_descriptors() {
+        assert_eq!(ends_after("look at a descriptor").code(), Some(0));
+    }
+
+    #[test]
+    fn a_confined_child_can_abort() {
+        assert_eq!(ends_after("abort").signal(), Some(Signal::ABORT.as_raw()));
     }
 
     #[test]

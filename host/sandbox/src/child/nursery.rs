@@ -8,10 +8,16 @@ use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::ChildCommand;
 
@@ -45,6 +51,8 @@ pub(crate) struct ChildProcess {
 pub(crate) struct Ended {
     /// What the system says of it.
     pub(crate) status: ExitStatus,
+    /// Whether it had ended before its host ended it.
+    pub(crate) is_by_itself: bool,
     /// The beginning of what it said on its standard error.
     pub(crate) last_words: String,
 }
@@ -96,8 +104,15 @@ impl ChildProcess {
     }
 
     /// Kills the child if it still lives, and says how it ended. Waits until it is gone.
-    pub(crate) fn end(mut self) -> io::Result<Ended> {
+    pub(crate) fn end(self) -> io::Result<Ended> {
+        self.end_after(Duration::ZERO)
+    }
+
+    /// Kills the child if it has not ended by itself within that time, and says how it ended. Waits until it is gone.
+    pub(crate) fn end_after(mut self, patience: Duration) -> io::Result<Ended> {
         let mut child = self.child.take().expect("only this and dropping take it, and each takes the whole");
+        wait_for_end(&child, patience);
+        let is_by_itself = child.try_wait()?.is_some();
         // What has ended already is left as it ended.
         let _ = child.kill();
         let status = child.wait()?;
@@ -107,7 +122,7 @@ impl ChildProcess {
             let _ = rustix::io::ioctl_fionbio(&said, true);
             let _ = said.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut last_words);
         }
-        Ok(Ended { status, last_words: String::from_utf8_lossy(&last_words).into_owned() })
+        Ok(Ended { status, is_by_itself, last_words: String::from_utf8_lossy(&last_words).into_owned() })
     }
 }
 
@@ -121,6 +136,14 @@ impl Drop for ChildProcess {
         {
             let _ = child.wait();
         }
+    }
+}
+
+/// Waits until a child has ended, for no longer than that; where the system can not tell, not at all.
+fn wait_for_end(child: &Child, patience: Duration) {
+    let Ok(patience) = Timespec::try_from(patience) else { return };
+    if let Ok(end) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
+        let _ = retry_on_intr(|| poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&patience)));
     }
 }
 
@@ -160,6 +183,8 @@ fn start(command: &ChildCommand, orders: Sender<Order>) -> io::Result<ChildProce
         .stdin(Stdio::from(OwnedFd::from(of_child)))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
+        // What a terminal tells its foreground is for the host alone.
+        .process_group(0)
         .spawn()?;
     Ok(ChildProcess { child: Some(child), socket: Arc::new(socket), orders })
 }

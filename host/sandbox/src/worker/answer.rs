@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use stepcell_model::attempt::{
-    AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, DENIALS_LEN_MAX, DENIED_NAME_BYTES_MAX, HookReport,
-    HostFault, StepCall,
+    AttemptOutcome, AttemptReport, AttemptTrace, CellLimits, ContextWrites, DENIALS_LEN_MAX, DENIED_NAME_BYTES_MAX,
+    HookReport, HostFault, StepCall,
 };
 use stepcell_model::failure::{EngineCode, Failure, FailureCode, MESSAGE_LEN_BYTES_MAX};
 use stepcell_model::json::{JSON_DEPTH_MAX, Json};
 use stepcell_model::staged::Staged;
 
+use super::receipt::{Measured, believe_denials, believe_receipt};
 use super::wire::{Answer, Outcome};
 use crate::budget::FAILURE_DETAILS_BYTES_MAX;
 use crate::entry::{Entry, Report};
@@ -30,9 +31,14 @@ pub(crate) struct Unbelievable(&'static str);
 ///
 /// # Errors
 /// [`Unbelievable`].
-pub(crate) fn believe(answer: Answer, call: &StepCall, entry: &Entry) -> Result<Report, Unbelievable> {
+pub(crate) fn believe(
+    answer: Answer,
+    call: &StepCall,
+    entry: &Entry,
+    measured: &Measured,
+) -> Result<Report, Unbelievable> {
     let Answer { outcome, writes, trace } = answer;
-    let trace = believe_trace(trace, call)?;
+    let trace = believe_trace(trace, call, measured)?;
     let writes = believe_writes(writes, call)?;
     let (outcome, hook_failure) = match (outcome, entry) {
         (Outcome::Hook(failure), Entry::FailureHook(_)) => {
@@ -107,8 +113,24 @@ fn believe_failure(failure: Failure) -> Result<Failure, Unbelievable> {
     Ok(failure)
 }
 
-fn believe_trace(trace: AttemptTrace, call: &StepCall) -> Result<AttemptTrace, Unbelievable> {
-    let limits = &call.limits;
+fn believe_trace(trace: AttemptTrace, call: &StepCall, measured: &Measured) -> Result<AttemptTrace, Unbelievable> {
+    check_log(&trace, &call.limits)?;
+    let is_long = |denial: &stepcell_model::attempt::Denial| denial.name.len() > DENIED_NAME_BYTES_MAX;
+    if trace.denials.len() > DENIALS_LEN_MAX || trace.denials.iter().any(is_long) {
+        return Err(Unbelievable("too many denials"));
+    }
+    let are_granted = trace.secrets_read.iter().all(|name| call.secrets.contains_key(name));
+    if !are_granted || !trace.secrets_read.is_sorted_by(|one, next| one < next) {
+        return Err(Unbelievable("secrets that it was not told"));
+    }
+    let receipt = believe_receipt(trace.receipt, &call.limits, call.input.len_bytes() as u64, measured);
+    let denials = believe_denials(trace.denials, &receipt);
+    let host_fault = trace.host_fault.map(|_| HostFault::Panicked);
+    // Who signed what is not for a worker to say.
+    Ok(AttemptTrace { receipt, denials, host_fault, signed_by: None, ..trace })
+}
+
+fn check_log(trace: &AttemptTrace, limits: &CellLimits) -> Result<(), Unbelievable> {
     let line_bytes = |line: &stepcell_model::attempt::LogLine| {
         line.message.len() as u64 + line.fields.as_ref().map_or(0, |fields| fields.len_bytes() as u64)
     };
@@ -124,11 +146,5 @@ fn believe_trace(trace: AttemptTrace, call: &StepCall) -> Result<AttemptTrace, U
     {
         return Err(Unbelievable("a log that is too long"));
     }
-    let is_long = |denial: &stepcell_model::attempt::Denial| denial.name.len() > DENIED_NAME_BYTES_MAX;
-    if trace.denials.len() > DENIALS_LEN_MAX || trace.denials.iter().any(is_long) {
-        return Err(Unbelievable("too many denials"));
-    }
-    let host_fault = trace.host_fault.map(|_| HostFault::Panicked);
-    // Who signed what is not for a worker to say.
-    Ok(AttemptTrace { host_fault, signed_by: None, ..trace })
+    Ok(())
 }

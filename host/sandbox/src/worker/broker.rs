@@ -1,5 +1,5 @@
 //! HTTP for a cell in a worker: the worker has no network, so it asks its host, which holds every request against the
-//! attempt's rules itself.
+//! attempt's rules itself. What the attempt has used up is not asked for: a host takes who asks on for broken.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,7 @@ pub(crate) struct Broker {
 #[derive(Debug, Default)]
 struct Asked {
     last: u64,
+    of_attempt: u32,
     waiting: HashMap<u64, oneshot::Sender<Result<OutboundResponse, OutboundError>>>,
 }
 
@@ -41,7 +42,9 @@ impl Broker {
 
     /// Forgets the requests of an attempt that has ended.
     pub(crate) fn forget(&self) {
-        self.asked().waiting.clear();
+        let mut asked = self.asked();
+        asked.waiting.clear();
+        asked.of_attempt = 0;
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {
@@ -51,10 +54,15 @@ impl Broker {
 
 #[async_trait]
 impl Outbound for Broker {
-    async fn send(&self, request: OutboundRequest, _: &OutboundRules) -> Result<OutboundResponse, OutboundError> {
+    async fn send(&self, request: OutboundRequest, rules: &OutboundRules) -> Result<OutboundResponse, OutboundError> {
         let (sender, answered) = oneshot::channel();
         let number = {
             let mut asked = self.asked();
+            let requests_max = rules.limits().requests_max;
+            if asked.of_attempt >= requests_max {
+                return Err(OutboundError::RequestsUsedUp { requests_max });
+            }
+            asked.of_attempt += 1;
             asked.last += 1;
             let number = asked.last;
             asked.waiting.insert(number, sender);

@@ -2,22 +2,25 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use stepcell_admission::Refusal;
-use stepcell_model::attempt::StepCall;
+use stepcell_model::attempt::{HostFault, StepCall};
 use stepcell_model::id::ComponentDigest;
 use stepcell_outbound::{Outbound, OutboundLimits, OutboundRules};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::answer::believe;
+use super::receipt::Measured;
 use super::wire::{Answer, EntryOrder, HttpAnswered, HttpAsked, Loaded, WorkOrder};
-use super::{ATTEMPTS_MAX, COMPONENTS_MAX, FROM_WORKER_BYTES_MAX};
+use super::{ATTEMPTS_MAX, COMPONENTS_MAX, FROM_WORKER_BYTES_MAX, HTTP_ASKED_SLACK};
 use crate::child::frame::{self, ANSWER_BYTES_MAX, Kind};
-use crate::child::nursery::{ChildProcess, Nursery};
+use crate::child::nursery::{ChildProcess, Ended, Nursery};
 use crate::child::stream::{self, FrameReader};
 use crate::child::{ChildCommand, Role, report_lacking};
 use crate::compile::NotReady;
@@ -32,6 +35,12 @@ const LOAD_MAX: Duration = Duration::from_secs(30);
 
 /// How much longer than an attempt may take a worker is waited for: it ends the attempt itself, unless it can not.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long one that talks no more may take to be gone. One that is not by then is alive, and is ended.
+const END_MAX: Duration = Duration::from_secs(1);
+
+/// Signals that the kernel sends where memory runs out, or an operator, and that no worker can send itself.
+const FROM_OUTSIDE: [Signal; 4] = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP];
 
 /// A worker.
 #[derive(Debug)]
@@ -48,15 +57,22 @@ pub(crate) struct Worker {
 /// Why a worker gave no answer.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
-    /// It is gone, or said what no worker says.
-    Died(io::Error),
+    /// It talks no more.
+    Gone(io::Error),
+    /// It said what no worker says.
+    Lied(io::Error),
     /// It did not answer in time.
     TooLate,
 }
 
 impl From<io::Error> for NoAnswer {
     fn from(error: io::Error) -> Self {
-        Self::Died(error)
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Self::Gone(error)
+            }
+            _ => Self::Lied(error),
+        }
     }
 }
 
@@ -150,12 +166,11 @@ impl Worker {
         let rules = Arc::new(rules);
         let began = tokio::time::Instant::now();
         let time_max = call.limits.time_limit().length + GRACE;
-        let talk = self.talk(call, entry, outbound, &rules);
+        let mut http_asked = 0;
+        let talk = self.talk(call, entry, outbound, &rules, &mut http_asked);
         let answer = timeout(time_max, talk).await.map_err(|_| NoAnswer::TooLate)??;
-        let mut report = believe(answer, call, entry).map_err(io::Error::other)?;
-        // What the host can measure itself, it need not believe.
-        report.trace_mut().receipt.wall_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(report)
+        let measured = Measured { wall: began.elapsed(), http_asked };
+        Ok(believe(answer, call, entry, &measured).map_err(io::Error::other)?)
     }
 
     async fn talk(
@@ -164,6 +179,7 @@ impl Worker {
         entry: &Entry,
         outbound: &Arc<dyn Outbound>,
         rules: &Arc<OutboundRules>,
+        http_asked: &mut u32,
     ) -> io::Result<Answer> {
         stream::write(&mut self.writer, Kind::Enter, &serde_json::to_vec(&EntryOrder::new(call, entry))?).await?;
         // Dropped with the attempt, and so is what is under way.
@@ -173,6 +189,10 @@ impl Worker {
                 said = self.frames.next(FROM_WORKER_BYTES_MAX) => match said? {
                     (Kind::Left, answer) => return serde_json::from_slice(&answer).map_err(Into::into),
                     (Kind::HttpAsked, asked) => {
+                        *http_asked = http_asked.saturating_add(1);
+                        if *http_asked > call.limits.http_requests_max.saturating_add(HTTP_ASKED_SLACK) {
+                            return Err(frame::malformed("a worker asks for more requests than its attempt may send".to_owned()));
+                        }
                         let HttpAsked { number, request } = serde_json::from_slice(&asked)?;
                         if sending.len() >= call.limits.handles_max as usize {
                             return Err(frame::malformed("a worker asks for more requests than a cell can hold".to_owned()));
@@ -189,16 +209,38 @@ impl Worker {
         }
     }
 
-    /// Says in the operator's log how the worker ended. The tenant learns only that it did.
+    /// Ends the worker and says in the operator's log how it ended. The tenant learns only that it did.
     pub(crate) fn mourn(self, reason: &str) {
-        let reason = reason.to_owned();
-        drop(tokio::task::spawn_blocking(move || match self.process.end() {
-            Ok(ended) => tracing::warn!(
-                status = %ended.status,
-                "a worker process died during an attempt ({reason}): {}",
-                stepcell_admission::excerpt(ended.last_words.trim())
-            ),
-            Err(error) => tracing::warn!("a worker process can not be buried: {error}"),
-        }));
+        drop(self.end_after(Duration::ZERO, reason));
     }
+
+    /// The same of one that talks no more; returns what that says against the component that it ran.
+    pub(crate) async fn find_fault(self, reason: &str) -> Option<HostFault> {
+        self.end_after(END_MAX, reason).await.unwrap_or(Some(HostFault::WorkerDied))
+    }
+
+    fn end_after(self, patience: Duration, reason: &str) -> JoinHandle<Option<HostFault>> {
+        let reason = reason.to_owned();
+        tokio::task::spawn_blocking(move || match self.process.end_after(patience) {
+            Ok(ended) => {
+                tracing::warn!(
+                    status = %ended.status,
+                    "a worker process died during an attempt ({reason}): {}",
+                    stepcell_admission::excerpt(ended.last_words.trim())
+                );
+                fault_of(&ended)
+            }
+            Err(error) => {
+                tracing::warn!("a worker process can not be buried: {error}");
+                Some(HostFault::WorkerDied)
+            }
+        })
+    }
+}
+
+/// What an end says against the component that ran: nothing, where somebody else ended the process.
+fn fault_of(ended: &Ended) -> Option<HostFault> {
+    let signal = ended.status.signal().filter(|_| ended.is_by_itself);
+    let is_from_outside = signal.is_some_and(|signal| FROM_OUTSIDE.iter().any(|outside| outside.as_raw() == signal));
+    (!is_from_outside).then_some(HostFault::WorkerDied)
 }

@@ -82,9 +82,13 @@ impl Workers {
                 return entry.failed(no_worker());
             }
         };
-        if let Err(error) = worker.load(call.component, artifact).await {
-            worker.mourn(&format!("{error:?}"));
-            return entry.broken(HostFault::WorkerDied);
+        match worker.load(call.component, artifact).await {
+            Ok(()) => {}
+            Err(NotReady::Died(reason)) => return entry.broken(worker.find_fault(&reason).await),
+            Err(error) => {
+                worker.mourn(&format!("{error:?}"));
+                return entry.broken(HostFault::WorkerDied);
+            }
         }
         match worker.enter(call, entry, outbound).await {
             Ok(mut report) => {
@@ -100,7 +104,8 @@ impl Workers {
                 report.trace_mut().host_fault = Some(HostFault::WorkerDied);
                 report
             }
-            Err(NoAnswer::Died(error)) => {
+            Err(NoAnswer::Gone(error)) => entry.broken(worker.find_fault(&error.to_string()).await),
+            Err(NoAnswer::Lied(error)) => {
                 worker.mourn(&error.to_string());
                 entry.broken(HostFault::WorkerDied)
             }

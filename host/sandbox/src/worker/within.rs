@@ -16,7 +16,7 @@ use super::broker::{Broker, Outgoing};
 use super::wire::{Answer, EntryOrder, HttpAnswered, Loaded, WorkOrder};
 use super::{CPU_S_MAX, DATA_BYTES_MAX, TO_WORKER_BYTES_MAX};
 use crate::cell::{Cell, CellHost};
-use crate::child::confine::{Bounds, confine};
+use crate::child::confine::{Bounds, WithoutFiles, confine};
 use crate::child::frame::{self, ARTIFACT_BYTES_MAX, Kind};
 use crate::child::stream::{self, FrameReader};
 use crate::compile::{Linked, deserialize, link, new_linker};
@@ -28,7 +28,7 @@ use crate::epoch::Ticker;
 pub(crate) const DIGEST_BYTES: usize = 32;
 
 /// Sets everything up, gives up everything else, and works until the host is gone.
-pub(crate) fn work(socket: UnixStream, order: &WorkOrder) -> io::Result<()> {
+pub(crate) fn work(socket: UnixStream, order: &WorkOrder, without_files: WithoutFiles) -> io::Result<()> {
     let engine = Engine::new(&engine_config(EngineUse::Worker, &order.walls)).map_err(io::Error::other)?;
     let linker = new_linker(&engine).map_err(io::Error::other)?;
     let ticker = Ticker::start(engine.clone())?;
@@ -36,13 +36,14 @@ pub(crate) fn work(socket: UnixStream, order: &WorkOrder) -> io::Result<()> {
     runtime.block_on(async {
         socket.set_nonblocking(true)?;
         let (reader, writer) = tokio::net::UnixStream::from_std(socket)?.into_split();
-        let confined = confine(Bounds {
+        let bounds = Bounds {
             address_bytes_max: None,
             data_bytes_max: Some(DATA_BYTES_MAX),
             cpu_s_max: Some(CPU_S_MAX),
             // What a component begins with lies in files that are nothing but memory.
             file_bytes_max: ARTIFACT_BYTES_MAX as u64,
-        })?;
+        };
+        let confined = confine(bounds, without_files)?;
         let (outgoing, to_send) = mpsc::unbounded_channel();
         tokio::spawn(send(writer, to_send));
         let broker = Arc::new(Broker::new(outgoing.clone()));

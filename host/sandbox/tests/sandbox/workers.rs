@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use futures::FutureExt as _;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpgid, getpgrp, kill_process, pidfd_open};
 use serde_json::json;
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, HostFault, StepCall};
 use stepcell_model::failure::{EngineCode, Failure};
@@ -79,6 +79,18 @@ async fn documents_come_through_a_worker_to_the_letter() {
     }
 }
 
+/// Ends every worker that way while an attempt runs, and returns what became of the attempt.
+async fn killed_with(probe: &Bench, signal: Signal) -> AttemptReport {
+    let mut running = Box::pin(probe.run(json!({ "do": "sleep", "ms": 20_000 })));
+    assert!(running.as_mut().now_or_never().is_none());
+    for worker in child_ids() {
+        let end = pidfd_open(worker, PidfdFlags::empty()).unwrap();
+        kill_process(worker, signal).unwrap();
+        poll(&mut [PollFd::new(&end, PollFlags::IN)], None).unwrap();
+    }
+    running.await
+}
+
 #[test]
 fn a_worker_that_is_killed_costs_its_attempt_and_no_other() {
     if !alone("workers::a_worker_that_is_killed_costs_its_attempt_and_no_other") {
@@ -86,20 +98,37 @@ fn a_worker_that_is_killed_costs_its_attempt_and_no_other() {
     }
     on_runtime(async {
         let probe = probe().await;
-        let mut running = Box::pin(probe.run(json!({ "do": "sleep", "ms": 20_000 })));
+        // Somebody else's signal says nothing against the component; one by which a program breaks does.
+        for (signal, fault) in [(Signal::KILL, None), (Signal::ABORT, Some(HostFault::WorkerDied))] {
+            let report = killed_with(&probe, signal).await;
+
+            assert_eq!(failure(&report).code, EngineCode::Host);
+            assert!(failure(&report).retryable);
+            assert_eq!(report.trace.host_fault, fault, "{signal:?}");
+            assert_eq!(output(&probe.run(json!("next")).await), "next");
+        }
+    });
+}
+
+#[test]
+fn whoever_asks_a_host_to_end_does_not_end_the_attempts_of_its_workers() {
+    if !alone("workers::whoever_asks_a_host_to_end_does_not_end_the_attempts_of_its_workers") {
+        return;
+    }
+    on_runtime(async {
+        let probe = probe().await;
+        assert_eq!(output(&probe.run(json!(1)).await), &json!(1));
+        let mut running = Box::pin(probe.run(json!({ "do": "sleep", "ms": 300 })));
         assert!(running.as_mut().now_or_never().is_none());
 
-        for worker in child_ids() {
-            let end = pidfd_open(worker, PidfdFlags::empty()).unwrap();
-            kill_process(worker, Signal::KILL).unwrap();
-            poll(&mut [PollFd::new(&end, PollFlags::IN)], None).unwrap();
+        let used = child_ids()[0];
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+            kill_process(used, signal).unwrap();
         }
 
-        let report = running.await;
-        assert_eq!(failure(&report).code, EngineCode::Host);
-        assert!(failure(&report).retryable);
-        assert_eq!(report.trace.host_fault, Some(HostFault::WorkerDied));
-        assert_eq!(output(&probe.run(json!("next")).await), "next");
+        assert!(matches!(running.await.outcome, AttemptOutcome::Succeeded(_)));
+        assert!(child_ids().contains(&used));
+        assert_ne!(getpgid(Some(used)).unwrap(), getpgrp());
     });
 }
 
@@ -217,21 +246,32 @@ fn no_worker_outlives_a_host_that_is_killed() {
     }
 }
 
-/// A worker that says something without listening: that it is confined, that it has loaded the code, and one thing more.
-fn liar(more: &str) -> SandboxConfig {
+/// The kind of the frame that says what came of an attempt.
+const LEFT: u8 = 10;
+
+/// The kind of the frame that asks for a request.
+const HTTP_ASKED: u8 = 11;
+
+/// A worker that says something without listening: that it is confined, that it has loaded the code, and what is given.
+fn liar(more: &[(u8, &str)]) -> SandboxConfig {
     let frame = |kind: u8, content: &str| {
         let length: String = (content.len() as u32).to_le_bytes().iter().map(|byte| format!("\\{byte:03o}")).collect();
         format!("\\{kind:03o}{length}{}", content.replace('\\', "\\\\").replace('%', "%%"))
     };
-    let said = [frame(2, r#"{"lacking":[]}"#), frame(8, r#""Ready""#), frame(10, more)].concat();
+    let more: String = more.iter().map(|(kind, content)| frame(*kind, content)).collect();
+    let said = [frame(2, r#"{"lacking":[]}"#), frame(8, r#""Ready""#), more].concat();
     let script = format!("printf '{said}' >&0; exec sleep 1000");
     SandboxConfig { isolation: Isolation::Process(shell(&script)), ..in_workers() }
 }
 
 async fn report_of(lie: &str) -> AttemptReport {
+    report_of_all(&[(LEFT, lie)]).await
+}
+
+async fn report_of_all(lies: &[(u8, &str)]) -> AttemptReport {
     let bytes = step_in_text("", "(global.get $ok)", "1");
     let digest = ComponentDigest::of(&bytes);
-    let sandbox = Sandbox::new(&liar(lie)).unwrap();
+    let sandbox = Sandbox::new(&liar(lies)).unwrap();
     sandbox.prepare(None, digest, bytes).await.unwrap();
     sandbox.run(call(digest, json!(1))).await
 }
@@ -251,6 +291,24 @@ async fn what_a_worker_says_is_believed_where_an_attempt_could_have_come_to_it()
 }
 
 #[tokio::test]
+async fn what_a_worker_says_that_its_attempt_cost_is_held_to_what_it_can_have_cost() {
+    let fields =
+        ["cpu_us", "wall_us", "guest_us", "memory_bytes_peak", "host_calls", "bytes_in", "bytes_out", "denials"];
+    let receipt: String = fields.iter().map(|field| format!(r#""{field}":{},"#, u64::MAX)).collect();
+    let receipt = format!(r#"{{{receipt}"http_requests":{}}}"#, u32::MAX);
+
+    let lie = format!(r#"{{"outcome":{{"Succeeded":["7",null]}},"writes":[],"trace":{{"receipt":{receipt}}}}}"#);
+    let report = report_of(&lie).await;
+
+    assert_eq!(output(&report), &json!(7));
+    let receipt = report.trace.receipt;
+    let limits = stepcell_model::attempt::CellLimits::default();
+    assert!(receipt.wall_us < 60_000_000 && receipt.cpu_us <= receipt.wall_us, "{receipt:?}");
+    assert_eq!((receipt.memory_bytes_peak, receipt.http_requests), (limits.memory_bytes_max, 0));
+    assert!(receipt.bytes_in < 1 << 40 && receipt.bytes_out < 1 << 40, "{receipt:?}");
+}
+
+#[tokio::test]
 async fn what_no_attempt_can_come_to_is_a_worker_that_has_died() {
     let deep = "[".repeat(65) + &"]".repeat(65);
     let long_log = vec![r#"{"level":"info","message":"x"}"#; 1_001].join(",");
@@ -266,6 +324,7 @@ async fn what_no_attempt_can_come_to_is_a_worker_that_has_died() {
         answer(r#"{"Failed":{"code":"engine.forged","message":"","retryable":false}}"#, "[]", ""),
         answer(r#"{"Failed":{"code":"Not A Code","message":"","retryable":false}}"#, "[]", ""),
         answer(r#"{"Succeeded":["1",null]}"#, "[]", &format!(r#","log":[{long_log}]"#)),
+        answer(r#"{"Succeeded":["1",null]}"#, "[]", r#","secrets_read":["NOT_GRANTED"]"#),
     ] {
         let report = report_of(&lie).await;
 
@@ -274,6 +333,20 @@ async fn what_no_attempt_can_come_to_is_a_worker_that_has_died() {
         assert_eq!(report.trace.host_fault, Some(HostFault::WorkerDied), "{begins}");
         assert!(report.writes.is_empty(), "{begins}");
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_asks_for_more_requests_than_its_attempt_may_send_is_broken() {
+    let asked = r#"{"number":1,"request":{"method":"GET","scheme":"http","authority":"a","path_with_query":"/","headers":[],"body":""}}"#;
+    let left = answer(r#"{"Succeeded":["7",null]}"#, "[]", "");
+    let asked_for = |times| [vec![(HTTP_ASKED, asked); times], vec![(LEFT, left.as_str())]].concat();
+
+    let as_many_as_it_may = report_of_all(&asked_for(32)).await;
+    let more = report_of_all(&asked_for(40)).await;
+
+    assert_eq!(output(&as_many_as_it_may), &json!(7));
+    assert_eq!(failure(&more).code, EngineCode::Host);
+    assert_eq!(more.trace.host_fault, Some(HostFault::WorkerDied));
 }
 
 #[tokio::test]
