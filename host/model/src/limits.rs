@@ -12,7 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::fixed::{FIXED, Fixed};
-use crate::failure::{EngineCode, Failure};
+use crate::attempt::OUTPUT_BYTES_MAX;
+use crate::failure::{EngineCode, Failure, MESSAGE_LEN_BYTES_MAX};
+use crate::staged::VALUE_BYTES_MAX;
 use crate::time::{ByteSize, Span};
 
 /// An amount of whatever a limit bounds.
@@ -194,11 +196,11 @@ limits! {
         Effect::Ends(EngineCode::Cpu), "time on a CPU, over every entry into the guest";
     wall, wall_max: time = Duration::from_secs(30), from Duration::from_millis(1), top Duration::from_secs(15 * 60),
         Effect::Ends(EngineCode::Wall), "time on the wall, over the whole attempt";
-    output, output_bytes_max: size = MIB, from 64, top MIB,
+    output, output_bytes_max: size = OUTPUT_BYTES_MAX as u64, from 64, top OUTPUT_BYTES_MAX as u64,
         Effect::Ends(EngineCode::Output), "bytes of the output";
-    context_value, context_value_bytes_max: size = 256 * KIB, from 64, top 256 * KIB,
+    context_value, context_value_bytes_max: size = VALUE_BYTES_MAX as u64, from 64, top VALUE_BYTES_MAX as u64,
         Effect::Tells("`too-large`"), "bytes of one value that is written to the context";
-    failure_message, failure_message_bytes_max: size = 8 * KIB, from 64, top 8 * KIB,
+    failure_message, failure_message_bytes_max: size = MESSAGE_LEN_BYTES_MAX as u64, from 64, top MESSAGE_LEN_BYTES_MAX as u64,
         Effect::Drops("the rest of the message"), "bytes of a failure's message";
     log_line, log_line_bytes_max: size = 8 * KIB, from 64, top 8 * KIB,
         Effect::Drops("the rest of the line"), "bytes of one log line";

@@ -12,13 +12,13 @@ use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::id::ComponentDigest;
+use crate::time::serde_as_text;
 
 /// What every text of a key begins with.
 const PREFIX: &str = "ed25519:";
 
 /// A key that signatures are checked with: `ed25519:` and 32 bytes in base64.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey([u8; 32]);
 
 /// A key that signs. Never shown; written to a file by [`Self::to_text`] alone.
@@ -170,19 +170,7 @@ impl FromStr for PrivateKey {
     }
 }
 
-impl TryFrom<String> for PublicKey {
-    type Error = MalformedKey;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<PublicKey> for String {
-    fn from(key: PublicKey) -> Self {
-        key.to_string()
-    }
-}
+serde_as_text!(PublicKey);
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

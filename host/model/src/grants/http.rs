@@ -6,6 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::time::serde_as_text;
+
 /// The longest host name, in bytes.
 const HOST_LEN_BYTES_MAX: usize = 253;
 
@@ -60,8 +62,7 @@ pub struct HttpTarget<'a> {
 ///
 /// Without methods any is meant, without a port the scheme's own. `*.acme.example` is every host below
 /// `acme.example`, not that one itself; `*` alone is every host that is a name and no address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String")]
 pub struct HttpGrant {
     methods: Vec<String>,
@@ -242,19 +243,7 @@ fn parse_host(host: &str) -> Result<HostPattern, &'static str> {
     Ok(make(name.to_owned()))
 }
 
-impl TryFrom<String> for HttpGrant {
-    type Error = MalformedGrant;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<HttpGrant> for String {
-    fn from(grant: HttpGrant) -> Self {
-        grant.to_string()
-    }
-}
+serde_as_text!(HttpGrant);
 
 impl fmt::Display for HttpGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

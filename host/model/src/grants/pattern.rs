@@ -4,13 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::name::KEY_LEN_BYTES_MAX;
+use crate::time::serde_as_text;
 
 /// A key, or every key that begins with the same: `order.id`, `order*`, `*`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String")]
 pub struct KeyPattern {
     stem: String,
@@ -74,19 +73,7 @@ impl FromStr for KeyPattern {
     }
 }
 
-impl TryFrom<String> for KeyPattern {
-    type Error = MalformedPattern;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<KeyPattern> for String {
-    fn from(pattern: KeyPattern) -> Self {
-        pattern.to_string()
-    }
-}
+serde_as_text!(KeyPattern);
 
 impl fmt::Display for KeyPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

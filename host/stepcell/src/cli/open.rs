@@ -187,17 +187,18 @@ impl Settings {
 
     /// Opens the database to change it beside whoever drives it.
     pub(crate) fn visit(&self) -> anyhow::Result<Visit> {
-        let database = self.existing_database()?;
-        let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
-        let store = SqliteStore::open(&database, options).with_context(|| cannot_open(&database))?;
-        Ok(Visit::on(store))
+        Ok(Visit::on(open_to_visit(&self.existing_database()?)?))
     }
 
-    /// Opens the database to change it beside whoever drives it, and makes it if there is none; with the host's key.
+    /// Opens the database to change it beside whoever drives it, and makes it if there is none.
+    pub(crate) fn visit_or_make(&self) -> anyhow::Result<Visit> {
+        Ok(Visit::on(open_to_visit(&self.database())?))
+    }
+
+    /// As [`Self::visit_or_make`], with the host's key, which is made if there is none.
     pub(crate) fn visit_with_key(&self) -> anyhow::Result<Visit> {
         let database = self.database();
-        let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
-        let store = SqliteStore::open(&database, options).with_context(|| cannot_open(&database))?;
+        let store = open_to_visit(&database)?;
         let key = match self.named_host_key()? {
             Some(key) => key,
             None => stepcell::host_key_made_in(&stepcell::host::key_file_of(&database))
@@ -226,6 +227,11 @@ impl Settings {
             },
         }
     }
+}
+
+fn open_to_visit(database: &Path) -> anyhow::Result<SqliteStore> {
+    let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
+    SqliteStore::open(database, options).with_context(|| cannot_open(database))
 }
 
 /// What was tried when a database could not be opened.

@@ -63,7 +63,7 @@ impl File {
 
     async fn apply(&self, settings: &Settings) -> anyhow::Result<()> {
         let policy = self.read()?;
-        let visit = settings.visit_with_key()?;
+        let visit = settings.visit_or_make()?;
         let applied = visit.engine.apply_policy(&policy).await;
         visit.close().await;
         applied?;
