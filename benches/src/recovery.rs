@@ -13,7 +13,7 @@ use crate::child::{self, Job};
 use crate::multiply::multiply;
 use crate::report::Report;
 use crate::setup::{Guests, Setup};
-use crate::workload::{Place, Workload, start};
+use crate::workload::{Place, Workload, open_again, start};
 
 /// How many instances are open.
 const OPEN: u64 = 100_000;
@@ -50,11 +50,11 @@ impl Job for Recovery {
     const NAME: &'static str = "recovery";
     type Outcome = Recovered;
 
-    fn measure(self, guests: &Guests) -> anyhow::Result<Recovered> {
+    fn measure(self, _: &Guests) -> anyhow::Result<Recovered> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let began = Instant::now();
-            let host = Workload::pure(1).open(guests, &Place::Sqlite(self.database)).await?;
+            let host = open_again(&Place::Sqlite(self.database), Access::Drive).await?;
             let opened = began.elapsed();
             while host.store().next_wake().await?.is_some() || !host.store().list_running(None, 1).await?.is_empty() {
                 ensure!(began.elapsed() < LENGTH_MAX, "not all instances go on within {} s", LENGTH_MAX.as_secs());

@@ -116,15 +116,7 @@ impl Workload {
 
     /// The same, of a host that may be one that only visits.
     pub(crate) async fn open_for(&self, guests: &Guests, place: &Place, access: Access) -> anyhow::Result<Host> {
-        let builder = match place {
-            Place::Memory => Host::in_memory(),
-            Place::Sqlite(database) => {
-                // Compiled once for all that is kept in one folder.
-                let folder = database.parent().context("a database lies in a folder")?;
-                Host::on_sqlite(database).cache(folder.join("cache"))
-            }
-        };
-        let host = builder.access(access).open_with(|registry| registry.register_step(Arc::new(Nothing))).await?;
+        let host = open_again(place, access).await?;
         let registry = host.engine().registry();
         for (name, file) in [("noop", "noop"), ("noop-clock", "noop_clock")] {
             let component = guests.load(file)?.into();
@@ -140,6 +132,18 @@ impl Workload {
         );
         Ok(host)
     }
+}
+
+/// Opens a host with what its place holds already.
+pub(crate) async fn open_again(place: &Place, access: Access) -> anyhow::Result<Host> {
+    let builder = match place {
+        Place::Memory => Host::in_memory(),
+        Place::Sqlite(database) => {
+            let folder = database.parent().context("a database lies in a folder")?;
+            Host::on_sqlite(database).cache(folder.join("cache"))
+        }
+    };
+    Ok(builder.access(access).open_with(|registry| registry.register_step(Arc::new(Nothing))).await?)
 }
 
 /// Starts an instance.
