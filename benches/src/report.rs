@@ -101,8 +101,25 @@ impl Run {
             let Measurement { name, value, unit, detail, also } = measurement;
             table.add_row([name, &rounded(*value), unit, &list(also), detail]);
         }
-        let Self { machine, commit, date, load_before, load_after, .. } = self;
-        format!("{machine}; {commit}; {date}; load {load_before:.1} before, {load_after:.1} after\n{table}")
+        format!("{}\n{table}", self.around())
+    }
+
+    /// Where and when it was measured.
+    fn around(&self) -> String {
+        let Self { machine, commit, date, pace, load_before, load_after, .. } = self;
+        format!("{machine}; commit {commit}; {date}; {pace}; load {load_before:.1} before, {load_after:.1} after")
+    }
+
+    fn to_markdown(&self) -> String {
+        let mut text = format!(
+            "### {}\n\n{}\n\n| what | figure | with it | how |\n|---|---|---|---|\n",
+            self.bench,
+            self.around()
+        );
+        for Measurement { name, value, unit, detail, also } in &self.measurements {
+            text.push_str(&format!("| {name} | {} {unit} | {} | {detail} |\n", rounded(*value), list(also)));
+        }
+        text
     }
 }
 
@@ -110,16 +127,21 @@ pub(crate) fn to_json(runs: &[Run]) -> String {
     serde_json::to_string_pretty(&serde_json::json!({ "runs": runs })).expect("a report is text and numbers")
 }
 
+/// What a file of results holds, as tables in Markdown.
+pub(crate) fn tables(file: &Path) -> anyhow::Result<String> {
+    Ok(read(file)?.iter().map(Run::to_markdown).collect::<Vec<_>>().join("\n"))
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<Run>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("can not read `{}`", file.display()))?;
+    let held: Runs = serde_json::from_str(&text)
+        .with_context(|| format!("`{}` holds no results; name another file", file.display()))?;
+    Ok(held.runs)
+}
+
 /// Writes runs to a file, in place of those of the same name that it holds.
 pub(crate) fn write(runs: Vec<Run>, file: &Path) -> anyhow::Result<()> {
-    let mut kept = if file.exists() {
-        let text = std::fs::read_to_string(file)?;
-        let held: Runs = serde_json::from_str(&text)
-            .with_context(|| format!("`{}` holds no results; name another file", file.display()))?;
-        held.runs
-    } else {
-        Vec::new()
-    };
+    let mut kept = if file.exists() { read(file)? } else { Vec::new() };
     kept.retain(|run| runs.iter().all(|new| new.bench != run.bench));
     kept.extend(runs);
     std::fs::write(file, to_json(&kept) + "\n").with_context(|| format!("can not write `{}`", file.display()))
