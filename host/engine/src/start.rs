@@ -70,7 +70,7 @@ impl WorkflowEngine {
         if self.inner.is_stopping() {
             return Err(EngineError::Stopping);
         }
-        let record = self.registry().get_definition(&request.workflow, request.version.as_ref()).await?;
+        let record = self.registry().definition_to_start(&request.workflow, request.version.as_ref()).await?;
         if !record.is_active {
             return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
         }
