@@ -206,9 +206,10 @@ impl Driver {
         while let Some(transition) = self.pending.take() {
             let ended: Vec<_> =
                 transition.executions.iter().filter(|record| record.ended_order.is_some()).cloned().collect();
+            let seq = transition.seq;
             match self.inner.commit(transition).await {
-                Ok(seq) => {
-                    self.instance.committed(seq);
+                Ok(committed) => {
+                    self.instance.committed(seq, committed.chain);
                     self.causes.clear();
                     self.remember(ended);
                 }

@@ -13,7 +13,7 @@ use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::transition::{Cause, Transition, advance};
-use stepcell_store::{StoreError, WorkflowStore};
+use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
@@ -191,13 +191,13 @@ impl Inner {
         Err(stale.map_or(EngineError::Stopping, EngineError::Store))
     }
 
-    /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
-    pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
-        let (instance, seq) = (transition.identity.id, transition.seq);
+    /// Commits a transition and wakes whoever waits for it.
+    pub(crate) async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
+        let instance = transition.identity.id;
         let settled = transition.state.is_settled();
         let has_letters = !transition.letters.is_empty();
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
-        self.store.commit(transition).await?;
+        let committed = self.store.commit(transition).await?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
         }
@@ -208,7 +208,7 @@ impl Inner {
         if has_letters {
             self.letters.notify_one();
         }
-        Ok(seq)
+        Ok(committed)
     }
 
     /// Wakes whoever waits for an instance that somebody else has settled.

@@ -14,6 +14,8 @@ mod results;
 mod same;
 mod sqlite;
 mod store;
+mod text;
+mod upkeep;
 
 pub use error::StoreError;
 pub use guard::{GuardState, GuardStore};
@@ -23,3 +25,4 @@ pub use query::{
 };
 pub use sqlite::{Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;
+pub use upkeep::{KeptLink, Prunable, PruneFilter, Pruned, UpkeepStore};

@@ -19,6 +19,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod transition;
+mod upkeep;
 mod writer;
 
 #[cfg(any(test, feature = "conformance"))]
