@@ -8,6 +8,7 @@
 //! What the chain covers is the history: numbers, times and events. Inputs, outputs and the context are not in it.
 
 mod check;
+mod export;
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use self::check::{BreakKind, ChainBreak, ChainCheck, CheckedChain};
+pub use self::export::{EXPORT_FORMAT, ExportCheck, ExportHeader, MalformedExport};
 use crate::id::InstanceId;
 use crate::time::Timestamp;
 use crate::transition::Transition;

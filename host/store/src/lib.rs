@@ -4,6 +4,7 @@
 //! not at all. Reading order: [`WorkflowStore`] (what any back end promises), [`StoreError`] (what can go wrong and what to
 //! do), [`MemoryStore`] and [`SqliteStore`] (the back ends), `conformance` (each promise as a test).
 
+mod chains;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
@@ -17,6 +18,7 @@ mod store;
 mod text;
 mod upkeep;
 
+pub use chains::{BREAKS_LEN_MAX, CheckedChains, check_chain, check_chains, load_chain};
 pub use error::StoreError;
 pub use guard::{GuardState, GuardStore};
 pub use memory::MemoryStore;

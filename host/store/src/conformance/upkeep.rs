@@ -14,7 +14,7 @@ use super::fixture::{
     after, at, definition, execution, full_start, full_task, instance, key, letter, link_of, load, message, parent,
     register, running, start, start_as, tenant, workflow,
 };
-use crate::{KeptLink, PruneFilter, StoreError, WorkflowStore};
+use crate::{KeptLink, PruneFilter, StoreError, WorkflowStore, check_chains};
 
 type Outcome = Result<(), StoreError>;
 
@@ -106,6 +106,8 @@ pub async fn links_are_listed_instance_by_instance_and_page_by_page(store: Arc<d
         let all = [(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (3, 2)].map(|(number, seq)| (instance(number), seq));
         assert_eq!(found, all, "{limit}");
     }
+    let checked = check_chains(store.as_ref(), |_| {}).await?;
+    assert_eq!((checked.instances, checked.links, checked.breaks), (3, 6, Vec::new()));
     Ok(())
 }
 

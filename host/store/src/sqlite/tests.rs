@@ -5,6 +5,7 @@ mod files;
 mod migrations;
 mod plans;
 mod processes;
+mod upkeep;
 
 use std::path::Path;
 use std::sync::Arc;

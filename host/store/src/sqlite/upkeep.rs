@@ -69,7 +69,11 @@ fn links(connection: &Connection, after: Option<(InstanceId, u64)>, limit: u32) 
 
 fn link(row: &Columns<'_>) -> Result<KeptLink, StoreError> {
     let instance = InstanceId::from_uuid(row.uuid("id")?);
-    let chain = |column| Ok::<_, StoreError>(row.value::<Option<[u8; 32]>>(column)?.map(ChainHash::from_bytes));
+    // Bytes of another length are no link; that is told as a break, with whatever else is wrong.
+    let chain = |column| {
+        let bytes = row.value::<Option<Vec<u8>>>(column)?;
+        Ok::<_, StoreError>(bytes.and_then(|bytes| bytes.try_into().ok()).map(ChainHash::from_bytes))
+    };
     let head = ChainHead { instance, seq: row.count("head_seq")?, chain: chain("head")? };
     let link = match row.value::<Option<String>>("events")? {
         Some(events) => {
