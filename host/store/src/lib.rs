@@ -25,6 +25,6 @@ pub use memory::MemoryStore;
 pub use query::{
     Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,
 };
-pub use sqlite::{Role, SqliteOptions, SqliteStore};
+pub use sqlite::{BackedUp, BackupError, BackupProgress, Existing, Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;
 pub use upkeep::{KeptLink, Prunable, PruneFilter, Pruned, UpkeepStore};

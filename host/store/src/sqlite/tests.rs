@@ -1,5 +1,6 @@
 //! What SQLite promises beside the suite: durability, other processes, files that are not ours or older than we are, full disks.
 
+mod backup;
 mod durability;
 mod files;
 mod migrations;
