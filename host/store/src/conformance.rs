@@ -15,7 +15,7 @@ pub mod scheduling;
 pub mod tasks;
 pub mod upkeep;
 
-pub use crate::sqlite::mark_as_newer;
+pub use crate::sqlite::{forge_history, mark_as_newer};
 
 /// Makes every promise a test.
 ///

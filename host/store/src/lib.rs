@@ -10,6 +10,7 @@ pub mod conformance;
 mod error;
 mod guard;
 mod memory;
+mod pruning;
 mod query;
 mod results;
 mod same;
@@ -22,6 +23,7 @@ pub use chains::{BREAKS_LEN_MAX, CheckedChains, check_chain, check_chains, load_
 pub use error::StoreError;
 pub use guard::{GuardState, GuardStore};
 pub use memory::MemoryStore;
+pub use pruning::{PrunePace, prune_all};
 pub use query::{
     Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,
 };

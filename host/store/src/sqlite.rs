@@ -26,6 +26,8 @@ mod writer;
 pub use self::backup::{BackedUp, BackupError, BackupProgress, Existing};
 #[cfg(any(test, feature = "conformance"))]
 pub use self::migrate::mark_as_newer;
+#[cfg(any(test, feature = "conformance"))]
+pub use self::upkeep::forge_history;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -157,6 +157,16 @@ impl Filter {
     }
 }
 
+/// Changes a text in every history behind the engine, as somebody would who can write to the file, for tests of what is
+/// told then. Answers with how many rows were changed.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the file can not be written to.
+#[cfg(any(test, feature = "conformance"))]
+pub fn forge_history(path: impl AsRef<std::path::Path>, from: &str, to: &str) -> Result<usize, StoreError> {
+    Ok(Connection::open(path)?.execute(statements::FORGE_HISTORY, [from, to])?)
+}
+
 /// Links every row that was written before there were chains.
 pub(super) fn link_all(connection: &Connection) -> Result<(), StoreError> {
     let mut instances = connection.prepare(statements::LIST_INSTANCE_KEYS)?;

@@ -21,6 +21,10 @@ pub(in crate::sqlite) const LINK_HISTORY: &str = "UPDATE history SET chain = ?2 
 
 pub(in crate::sqlite) const LINK_INSTANCE: &str = "UPDATE instances SET chain = ?2 WHERE key = ?1";
 
+#[cfg(any(test, feature = "conformance"))]
+pub(in crate::sqlite) const FORGE_HISTORY: &str =
+    "UPDATE history SET events = replace(events, ?1, ?2) WHERE instr(events, ?1) > 0";
+
 // Pruning.
 
 /// What may go: finished as wanted, of a family that is finished, and not the last that history tells of.
