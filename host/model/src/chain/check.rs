@@ -122,7 +122,7 @@ impl ChainCheck {
 
     /// Takes the instance's next row. Goes on from the link that the row has, so that each break is told once.
     pub fn take(&mut self, link: &ChainLink) {
-        let expected_seq = self.seq + 1;
+        let expected_seq = self.seq.saturating_add(1);
         if link.seq == expected_seq {
             self.compare(link);
         } else if link.seq > expected_seq {

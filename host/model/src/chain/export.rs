@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{ChainCheck, ChainHash, ChainHead, ChainLink, CheckedChain};
 use crate::id::InstanceId;
 use crate::name::{TenantId, WorkflowName};
+use crate::problem::one_line;
 use crate::time::Timestamp;
 
 /// What the first line of an exported history calls its format.
 pub const EXPORT_FORMAT: &str = "stepcell/history/v1";
+
+/// How much is said of a line that is none. Whoever reads it need not see the line.
+const WHY_LEN_CHARS_MAX: usize = 200;
 
 /// Whose history it is and how it ends. But for the id, the chain does not cover it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +89,7 @@ impl ExportCheck {
     /// # Errors
     /// [`MalformedExport`] if the text is no exported history, or one of another format.
     pub fn new(line: &str) -> Result<Self, MalformedExport> {
-        let malformed = |why| MalformedExport { line: 1, why };
+        let malformed = |why: String| MalformedExport { line: 1, why: one_line(&why, WHY_LEN_CHARS_MAX) };
         let header: ExportHeader = serde_json::from_str(line).map_err(|error| malformed(error.to_string()))?;
         if header.format != EXPORT_FORMAT {
             return Err(malformed(format!("its format is `{}`, not `{EXPORT_FORMAT}`", header.format)));
@@ -106,7 +110,10 @@ impl ExportCheck {
     /// [`MalformedExport`] if it is no transition.
     pub fn take(&mut self, line: &str) -> Result<(), MalformedExport> {
         self.lines += 1;
-        let malformed = |error: serde_json::Error| MalformedExport { line: self.lines, why: error.to_string() };
+        let malformed = |error: serde_json::Error| MalformedExport {
+            line: self.lines,
+            why: one_line(&error.to_string(), WHY_LEN_CHARS_MAX),
+        };
         let ExportLine { seq, at_ms, events, link } = serde_json::from_str(line).map_err(malformed)?;
         let (instance, at) = (self.header.instance, Timestamp::from_unix_ms(at_ms));
         self.check.take(&ChainLink { instance, seq, at, events, chain: link });
@@ -186,7 +193,8 @@ mod tests {
 
         assert_eq!(check(&lines).unwrap_err().line, 3);
         assert_eq!(ExportCheck::new("[]").unwrap_err().line, 1);
-        let later = export()[0].replace("/v1", "/v9");
-        assert!(ExportCheck::new(&later).unwrap_err().why.contains("stepcell/history/v9"));
+        let later = export()[0].replace("/v1", "/v9\\u001b[2J");
+        let refused = ExportCheck::new(&later).unwrap_err().to_string();
+        assert!(refused.contains("stepcell/history/v9 [2J"), "{refused}");
     }
 }
