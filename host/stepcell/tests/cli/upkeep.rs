@@ -138,6 +138,40 @@ fn what_finished_long_ago_is_pruned_and_the_rest_stays() {
 }
 
 #[test]
+fn pruning_beside_a_driver_leaves_what_that_one_drives_alone() {
+    let (desk, [_, _, waiting]) = with_instances();
+    let serving = desk.serve();
+
+    let pruned = desk.json(&["prune", "--older-than", "0s"]);
+    desk.run(&["task", "complete", &desk.task(), "--user", "dana", "--data", r#"{"approved": false}"#]).exits(0);
+    let again = desk.json(&["start", "approval", "--data", r#"{"amount": 2}"#])["id"].as_str().unwrap().to_owned();
+
+    assert_eq!(pruned["total"], 2);
+    assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
+    let left = desk.json(&["instance", "list"]);
+    let left: Vec<_> = left["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(left, [&again, &waiting]);
+    desk.run(&["check"]).exits(0);
+    desk.run(&["verify"]).exits(0);
+}
+
+#[test]
+fn an_idempotency_key_is_free_once_its_instance_is_pruned() {
+    let desk = Desk::new();
+    desk.write("quick.yaml", QUICK);
+    desk.run(&["definition", "apply", "quick.yaml"]).exits(0);
+    let start =
+        || desk.json(&["start", "quick", "--idempotency-key", "once", "--wait"])["id"].as_str().unwrap().to_owned();
+    let first = start();
+    assert_eq!(start(), first);
+    desk.run(&["start", "quick", "--wait"]).exits(0);
+
+    assert_eq!(desk.json(&["prune", "--older-than", "0s"])["total"], 1);
+
+    assert_ne!(start(), first);
+}
+
+#[test]
 fn pruning_is_refused_for_what_is_no_end_and_without_an_age() {
     let (desk, _) = with_instances();
 
@@ -190,6 +224,19 @@ fn a_backup_made_beside_a_driver_is_a_sound_database_with_everything_in_it() {
     desk.run(&["instance", "show", &completed, "--db", "copy.db"]).exits(0);
     assert_eq!(desk.json(&["instance", "list", "--db", "copy.db"])["total"], 3);
     assert!(!desk.files().iter().any(|name| name.starts_with("copy.db.")), "{:?}", desk.files());
+}
+
+#[test]
+fn a_backup_that_the_disk_has_no_room_for_ends_with_4_and_leaves_nothing() {
+    let (desk, _) = with_instances();
+    let backup = format!("ulimit -f 100; exec {} backup copy.db", env!("CARGO_BIN_EXE_stepcell"));
+
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", &backup]).current_dir(desk.path("")).env_remove("STEPCELL_DB");
+
+    Desk::said(&mut shell).exits(4).tells("can not back up `stepcell.db`");
+    assert!(!desk.files().iter().any(|name| name.starts_with("copy.db")), "{:?}", desk.files());
+    desk.run(&["verify"]).exits(0);
 }
 
 #[test]
