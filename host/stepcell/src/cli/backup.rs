@@ -80,7 +80,9 @@ impl Backup {
 fn refusal(error: &BackupError, database: &str) -> anyhow::Error {
     match error {
         BackupError::Exists { .. } => Refused::state(error.to_string()).hint("`--force` replaces it").into(),
-        BackupError::InUse { .. } | BackupError::UnderWay { .. } => Refused::state(error.to_string()).into(),
+        BackupError::Itself { .. } | BackupError::InUse { .. } | BackupError::UnderWay { .. } => {
+            Refused::state(error.to_string()).into()
+        }
         _ => anyhow::Error::from(Refused::unusable(error.to_string())).context(format!("can not back up `{database}`")),
     }
 }

@@ -8,9 +8,9 @@
 //! A copy has its name only once it is complete, checked and on disk.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
@@ -22,6 +22,9 @@ use crate::error::StoreError;
 
 /// How many pages are copied between two reports of progress: 2 MiB of a file of ours.
 const STEP_PAGES: i32 = 256;
+
+/// Who may read and write a copy that is not complete: its owner.
+const MODE: u32 = 0o600;
 
 /// What becomes of a file that has the backup's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,12 @@ pub enum BackupError {
     /// There is a file of that name.
     #[error("`{}` is there already; name another file, or allow this one to be replaced", path.display())]
     Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of that name is the database that was to be copied.
+    #[error("`{}` is the database itself; name another file", path.display())]
+    Itself {
         /// The file.
         path: PathBuf,
     },
@@ -122,11 +131,14 @@ impl SqliteStore {
         on_progress: impl FnMut(BackupProgress),
     ) -> Result<BackedUp, BackupError> {
         let (from, to) = (from.as_ref(), to.as_ref());
+        if from.canonicalize().is_ok_and(|from| to.canonicalize().is_ok_and(|to| from == to)) {
+            return Err(BackupError::Itself { path: to.to_owned() });
+        }
         refuse_taken(to, existing)?;
         let source = open::for_reading(from, &SqliteOptions::default())?;
-        let partial = Partial::begin(from, to)?;
+        let partial = Partial::begin(to)?;
         let last_position = copy(&source, &partial.path, on_progress)?;
-        partial.finish(to, existing, last_position)
+        partial.finish(from, to, existing, last_position)
     }
 }
 
@@ -197,11 +209,11 @@ struct Partial {
 }
 
 impl Partial {
-    fn begin(from: &Path, to: &Path) -> Result<Self, BackupError> {
+    fn begin(to: &Path) -> Result<Self, BackupError> {
         let path = with_suffix(to, ".partial");
         let failed = |source| BackupError::Io { action: "make", path: path.clone(), source };
         let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let options = options.read(true).write(true).create(true).truncate(false).mode(MODE);
         let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) if is_named(&file, &path).map_err(failed)? => {}
@@ -210,17 +222,25 @@ impl Partial {
         }
         // What a backup left that was interrupted.
         file.set_len(0).map_err(failed)?;
-        // Whoever may not read the database may not read its copy either.
-        std::fs::metadata(from).and_then(|from| file.set_permissions(from.permissions())).map_err(failed)?;
+        file.set_permissions(Permissions::from_mode(MODE)).map_err(failed)?;
         Ok(Self { path, file, is_named: false })
     }
 
     /// Flushes the copy, and gives it its name.
-    fn finish(mut self, to: &Path, existing: Existing, last_position: u64) -> Result<BackedUp, BackupError> {
+    fn finish(
+        mut self,
+        from: &Path,
+        to: &Path,
+        existing: Existing,
+        last_position: u64,
+    ) -> Result<BackedUp, BackupError> {
         let failed = |action, path: &Path| {
             let path = path.to_owned();
             move |source| BackupError::Io { action, path, source }
         };
+        // Whoever may not read the database may not read its copy either.
+        let permissions = std::fs::metadata(from).map_err(failed("read", from))?.permissions();
+        self.file.set_permissions(permissions).map_err(failed("write", &self.path))?;
         self.file.sync_all().map_err(failed("flush", &self.path))?;
         let bytes = self.file.metadata().map_err(failed("read", &self.path))?.len();
         refuse_taken(to, existing)?;

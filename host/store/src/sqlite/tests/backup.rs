@@ -76,12 +76,17 @@ async fn a_copy_takes_the_place_of_a_file_only_where_that_is_allowed() {
 async fn a_database_in_use_is_never_replaced_not_even_by_its_own_copy() {
     let (store, folder) = registered().await;
     store.commit(fixture::start(1)).await.unwrap();
-    let path = folder.path().join("store.db");
+    let (path, other) = (folder.path().join("store.db"), folder.path().join("other.db"));
+    let in_use = open(&other);
+    let back_up = |to: &Path| SqliteStore::back_up(&path, to, Existing::Replaced, |_| {}).unwrap_err();
 
-    let refused = SqliteStore::back_up(&path, &path, Existing::Replaced, |_| {}).unwrap_err();
+    assert!(matches!(back_up(&path), BackupError::Itself { .. }));
+    assert!(matches!(back_up(&other), BackupError::InUse { .. }));
 
-    assert!(matches!(refused, BackupError::InUse { .. }), "{refused}");
-    assert!(store.find_instance(fixture::instance(1)).await.unwrap().is_some());
+    store.close().await;
+    assert!(matches!(back_up(&path), BackupError::Itself { .. }));
+    drop(in_use);
+    assert!(open(&path).find_instance(fixture::instance(1)).await.unwrap().is_some());
 }
 
 #[tokio::test]
