@@ -228,9 +228,10 @@ impl Driver {
     /// Commits what was decided. Where somebody else was first, decides again on what they left.
     async fn flush(&mut self) -> Result<(), EngineError> {
         while let Some(transition) = self.pending.take() {
+            let seq = transition.seq;
             match self.inner.commit(transition).await {
-                Ok(seq) => {
-                    self.instance.committed(seq);
+                Ok(committed) => {
+                    self.instance.committed(seq, committed.chain);
                     self.is_stored();
                     self.causes.clear();
                 }

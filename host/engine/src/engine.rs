@@ -14,7 +14,7 @@ use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::transition::{Cause, Transition, advance};
-use stepcell_store::{StoreError, WorkflowStore};
+use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
@@ -195,9 +195,10 @@ impl Inner {
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
             instance.apply(&transition);
+            let seq = transition.seq;
             match self.commit(transition).await {
-                Ok(seq) => {
-                    instance.committed(seq);
+                Ok(committed) => {
+                    instance.committed(seq, committed.chain);
                     if instance.has_its_results() {
                         self.poke_known(instance);
                     } else {
@@ -212,14 +213,14 @@ impl Inner {
         Err(stale.map_or(EngineError::Stopping, EngineError::Store))
     }
 
-    /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
-    pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
+    /// Commits a transition and wakes whoever waits for it.
+    pub(crate) async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
         let (instance, seq) = (transition.identity.id, transition.seq);
         let end = transition.state.status.is_finished().then(|| transition.state.summary(&transition.identity, seq));
         let is_settled = transition.state.is_settled();
         let has_letters = !transition.letters.is_empty();
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
-        self.store.commit(transition).await?;
+        let committed = self.store.commit(transition).await?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
         }
@@ -232,7 +233,7 @@ impl Inner {
         if has_letters {
             self.letters.notify_one();
         }
-        Ok(seq)
+        Ok(committed)
     }
 
     /// Lets everybody who waits for an instance look at it again.

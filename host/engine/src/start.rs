@@ -114,8 +114,9 @@ impl Inner {
         };
         let transition = start(&plan, Arc::new(identity), context);
         let mut instance = WorkflowInstance::created_by(&transition);
-        let seq = self.commit(transition).await?;
-        instance.committed(seq);
+        let seq = transition.seq;
+        let committed = self.commit(transition).await?;
+        instance.committed(seq, committed.chain);
         let summary = instance.summary();
         self.poke_known(instance);
         Ok(summary)

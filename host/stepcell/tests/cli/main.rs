@@ -14,3 +14,4 @@ mod operating;
 mod people;
 mod refusals;
 mod tool;
+mod upkeep;

@@ -1,10 +1,12 @@
 //! What SQLite promises beside the suite: durability, other processes, files that are not ours or older than we are, full disks.
 
+mod backup;
 mod durability;
 mod files;
 mod migrations;
 mod plans;
 mod processes;
+mod upkeep;
 
 use std::path::Path;
 use std::sync::Arc;
