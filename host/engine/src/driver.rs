@@ -149,6 +149,7 @@ impl Driver {
         let hot = Arc::clone(&self.hot);
         hot.waits_for_room.store(!self.waiting_for_room.is_empty(), Ordering::Release);
         tokio::select! {
+            biased;
             done = self.work.join_next_with_id() => if let Some(done) = done { self.take(done) },
             () = hot.nudge.notified() => {}
             _ = stopping.wait_for(|stopping| *stopping), if !self.waiting_for_room.is_empty() => self.give_up_waiting(),

@@ -20,6 +20,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
 use crate::error::EngineError;
 use crate::guard::Guard;
+use crate::ids::{IdSource, RandomIds};
 use crate::native::{HostRunner, HostSteps};
 use crate::registry::WorkflowRegistry;
 use crate::room::Room;
@@ -40,6 +41,8 @@ pub struct EngineOptions {
     pub concurrency: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
     /// What secrets are encrypted with; without it there are none.
     pub host_key: Option<HostKey>,
 }
@@ -47,7 +50,7 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { concurrency: cores * 16, clock: Arc::new(SystemClock), host_key: None }
+        Self { concurrency: cores * 16, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), host_key: None }
     }
 }
 
@@ -63,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) registry: WorkflowRegistry,
     pub(crate) guard: Arc<Guard>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) room: Arc<Room>,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     /// How many drivers there are anything left of.
@@ -93,15 +97,17 @@ impl WorkflowEngine {
     pub fn new(store: Arc<dyn WorkflowStore>, runner: Arc<dyn StepRunner>, options: EngineOptions) -> Self {
         let steps = Arc::new(HostSteps::default());
         let runner: Arc<dyn StepRunner> = Arc::new(HostRunner { steps: Arc::clone(&steps), cells: runner });
-        let clock = Arc::clone(&options.clock);
         let guard = Arc::new(Guard::new(Arc::clone(&store), options.host_key.as_ref()));
-        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock, Arc::clone(&guard));
+        let (clock, ids) = (Arc::clone(&options.clock), Arc::clone(&options.ids));
+        let registry =
+            WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock, ids, Arc::clone(&guard));
         let inner = Inner {
             store,
             runner,
             registry,
             guard,
             clock: options.clock,
+            ids: options.ids,
             room: Room::new(options.concurrency),
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),

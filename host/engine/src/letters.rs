@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use indexmap::IndexMap;
@@ -17,6 +17,7 @@ use stepcell_model::letter::{ChildOutcome, ChildStart, Letter};
 use stepcell_model::record::ParentLink;
 use stepcell_model::transition::Cause;
 use stepcell_store::{LIST_LEN_MAX, LetterKey, StoreError};
+use tokio::time::Instant;
 
 use crate::engine::Inner;
 use crate::error::EngineError;

@@ -16,6 +16,7 @@ mod events;
 mod execution;
 mod gateway;
 mod guard;
+mod ids;
 mod letters;
 mod native;
 mod operate;
@@ -40,6 +41,7 @@ pub use self::error::EngineError;
 pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
 pub use self::execution::ExecutionEngine;
 pub use self::gateway::Gateway;
+pub use self::ids::{IdSource, RandomIds};
 pub use self::operate::CancelRequest;
 pub use self::registry::{
     Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, Resolved, Versions, WorkflowRegistry,

@@ -161,6 +161,7 @@ async fn wake_due(inner: Arc<Inner>) -> Result<(), EngineError> {
         match inner.wakes.peek() {
             None => inner.wakes.changed.notified().await,
             Some(at) => tokio::select! {
+                biased;
                 () = inner.clock.sleep_until(at) => wake_those_due(&inner).await?,
                 () = inner.wakes.changed.notified() => {}
             },

@@ -240,8 +240,12 @@ impl TestHost {
         runner: Arc<ScriptedRunner>,
         clock: Arc<SimulatedClock>,
     ) -> Self {
-        let options =
-            EngineOptions { concurrency: 8, clock: Arc::clone(&clock) as Arc<dyn Clock>, host_key: Some(host_key()) };
+        let options = EngineOptions {
+            concurrency: 8,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            host_key: Some(host_key()),
+            ..EngineOptions::default()
+        };
         let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
         let driving = Some(engine.drive().await.unwrap());
         Self { engine, runner, clock, driving, store, _folder: folder }
@@ -290,8 +294,8 @@ impl TestHost {
         let path = self._folder.as_ref().expect("only a database can be visited").path().join("test.db");
         let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
         let store = Arc::new(SqliteStore::open(path, options).unwrap());
-        let options =
-            EngineOptions { concurrency: 1, clock: Arc::clone(&self.clock) as Arc<dyn Clock>, host_key: None };
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let options = EngineOptions { concurrency: 1, clock, ..EngineOptions::default() };
         WorkflowEngine::new(store, Arc::clone(&self.runner) as Arc<dyn StepRunner>, options)
     }
 
