@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use stepcell_model::host_key::HostKey;
 use stepcell_model::id::InstanceId;
@@ -43,6 +44,10 @@ pub struct EngineOptions {
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Arc<dyn IdSource>,
+    /// How long what pure steps came to may wait for what follows before it is stored, where nothing else stores it.
+    ///
+    /// Bounds what is run again after a crash, and how late it shows.
+    pub fused_for: Duration,
     /// What secrets are encrypted with; without it there are none.
     pub host_key: Option<HostKey>,
 }
@@ -50,7 +55,13 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { concurrency: cores * 16, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), host_key: None }
+        Self {
+            concurrency: cores * 16,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            fused_for: Duration::from_millis(50),
+            host_key: None,
+        }
     }
 }
 
@@ -68,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) room: Arc<Room>,
+    pub(crate) fused_for: Duration,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     /// How many drivers there are anything left of.
     pub(crate) drivers: AtomicUsize,
@@ -79,6 +91,8 @@ pub(crate) struct Inner {
     pub(crate) fault: watch::Sender<Option<StoreError>>,
     /// Whether this engine moves instances, or only changes what another one moves.
     pub(crate) drives: AtomicBool,
+    /// Whether everything that was running when the host last stopped has been taken up again.
+    pub(crate) has_recovered: AtomicBool,
     /// Wakes whoever hands over letters.
     pub(crate) letters: Notify,
     /// Changes with every commit of this process.
@@ -109,6 +123,7 @@ impl WorkflowEngine {
             clock: options.clock,
             ids: options.ids,
             room: Room::new(options.concurrency),
+            fused_for: options.fused_for,
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),
@@ -117,6 +132,7 @@ impl WorkflowEngine {
             stopping: watch::Sender::new(false),
             fault: watch::Sender::new(None),
             drives: AtomicBool::new(false),
+            has_recovered: AtomicBool::new(false),
             letters: Notify::new(),
             committed: watch::Sender::new(()),
         };
@@ -185,9 +201,15 @@ impl Inner {
             let cause = cause_for(&mut instance)?;
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
+            instance.apply(&transition);
             match self.commit(transition).await {
-                Ok(_) => {
-                    self.poke(id);
+                Ok(seq) => {
+                    instance.committed(seq);
+                    if instance.has_its_results() {
+                        self.poke_known(instance);
+                    } else {
+                        self.poke(id);
+                    }
                     return Ok(());
                 }
                 Err(error @ StoreError::Stale { .. }) => stale = Some(error),
@@ -200,7 +222,8 @@ impl Inner {
     /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
     pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
         let (instance, seq) = (transition.identity.id, transition.seq);
-        let settled = transition.state.is_settled();
+        let end = transition.state.status.is_finished().then(|| transition.state.summary(&transition.identity, seq));
+        let is_settled = transition.state.is_settled();
         let has_letters = !transition.letters.is_empty();
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
         self.store.commit(transition).await?;
@@ -208,20 +231,15 @@ impl Inner {
             self.wakes.at(wake_at);
         }
         self.committed.send_replace(());
-        if settled {
-            self.waiters.notify(instance);
+        match end {
+            Some(end) => self.waiters.tell_end(end),
+            None if is_settled => self.waiters.notify(instance),
+            None => {}
         }
         if has_letters {
             self.letters.notify_one();
         }
         Ok(seq)
-    }
-
-    /// Wakes whoever waits for an instance that somebody else has settled.
-    pub(crate) fn tell_if_settled(&self, instance: &WorkflowInstance) {
-        if instance.state.is_settled() {
-            self.waiters.notify(instance.identity.id);
-        }
     }
 
     /// Lets everybody who waits for an instance look at it again.

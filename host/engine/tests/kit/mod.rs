@@ -23,6 +23,7 @@ use stepcell_model::host_key::HostKey;
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::json::Json;
 use stepcell_model::name::{ComponentName, ContextKey, StepName, TenantId, UserId, WorkflowName};
+use stepcell_model::policy::Policy;
 use stepcell_model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
@@ -206,6 +207,7 @@ pub struct TestHost {
     pub clock: Arc<SimulatedClock>,
     driving: Option<Driving>,
     store: Arc<dyn WorkflowStore>,
+    fused_for: Duration,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -215,6 +217,16 @@ pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 impl TestHost {
     pub async fn on(backend: Backend) -> Self {
         Self::on_wrapped(backend, |store| store).await
+    }
+
+    /// A host on which nothing but what happens ends the wait of pure steps for what follows.
+    pub async fn that_fuses(
+        backend: Backend,
+        wrap: impl FnOnce(Arc<dyn WorkflowStore>) -> Arc<dyn WorkflowStore>,
+    ) -> Self {
+        let host = Self::on_wrapped(backend, wrap).await;
+        let store = Arc::clone(&host.store);
+        Self { fused_for: Duration::from_secs(3_600), ..host }.crash_and_restart_on(store, |_| {}).await
     }
 
     /// A host whose store is what `wrap` makes of the one that it would have.
@@ -231,7 +243,8 @@ impl TestHost {
             }
         };
         let clock = Arc::new(SimulatedClock::at(START));
-        Self::over(wrap(store), folder, Arc::new(ScriptedRunner::default()), clock).await
+        let fused_for = EngineOptions::default().fused_for;
+        Self::over(wrap(store), folder, Arc::new(ScriptedRunner::default()), clock, fused_for).await
     }
 
     async fn over(
@@ -239,16 +252,18 @@ impl TestHost {
         folder: Option<tempfile::TempDir>,
         runner: Arc<ScriptedRunner>,
         clock: Arc<SimulatedClock>,
+        fused_for: Duration,
     ) -> Self {
         let options = EngineOptions {
             concurrency: 8,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            fused_for,
             host_key: Some(host_key()),
             ..EngineOptions::default()
         };
         let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
         let driving = Some(engine.drive().await.unwrap());
-        Self { engine, runner, clock, driving, store, _folder: folder }
+        Self { engine, runner, clock, driving, store, fused_for, _folder: folder }
     }
 
     /// The host goes down where it stands, and a new one comes up on the same store.
@@ -271,7 +286,7 @@ impl TestHost {
         store.set_definition_active(&nobody, &version, Activity::Active).await.unwrap();
         prepare(&self.clock);
         let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
-        Self::over(store, self._folder.take(), runner, clock).await
+        Self::over(store, self._folder.take(), runner, clock, self.fused_for).await
     }
 
     /// Waits until no instance is being moved.
@@ -294,9 +309,18 @@ impl TestHost {
         let path = self._folder.as_ref().expect("only a database can be visited").path().join("test.db");
         let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
         let store = Arc::new(SqliteStore::open(path, options).unwrap());
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let options = EngineOptions { concurrency: 1, clock, ..EngineOptions::default() };
+        let options = EngineOptions {
+            concurrency: 1,
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            ..EngineOptions::default()
+        };
         WorkflowEngine::new(store, Arc::clone(&self.runner) as Arc<dyn StepRunner>, options)
+    }
+
+    /// Has every attempt on disk before it begins, pure ones too.
+    pub async fn stores_each_step(&self) {
+        let policy = Policy::from_text("{ schema: stepcell-policy/v1, default: { durability: each_step } }").unwrap();
+        self.engine.apply_policy(&policy).await.unwrap();
     }
 
     /// Registers a step that does what `script` says.

@@ -52,7 +52,7 @@ fn engine_on(world: &Arc<World>, store: Arc<dyn WorkflowStore>, concurrency: usi
         concurrency,
         clock: Arc::clone(&world.clock) as Arc<dyn Clock>,
         ids: Arc::clone(&world.ids) as Arc<dyn IdSource>,
-        host_key: None,
+        ..EngineOptions::default()
     };
     WorkflowEngine::new(store, Arc::new(Guests(Arc::clone(world))) as Arc<dyn StepRunner>, options)
 }
