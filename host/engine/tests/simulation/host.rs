@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stepcell_engine::{Clock, Driving, EngineOptions, IdSource, StepRunner, WorkflowEngine};
+use stepcell_engine::{Clock, Driving, EngineOptions, EventFilter, FeedStart, IdSource, StepRunner, WorkflowEngine};
 use stepcell_model::name::ComponentName;
 use stepcell_store::{MemoryStore, WorkflowStore};
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ const COMMITS_MAX: usize = 20_000;
 const STARTS_MAX: u64 = 8;
 
 /// What decides how the engine sees its store; tests of the simulation itself let it lie.
-pub type Wrap = fn(Arc<MemoryStore>) -> Arc<dyn WorkflowStore>;
+pub type Wrap = dyn Fn(Arc<MemoryStore>) -> Arc<dyn WorkflowStore> + Send + Sync;
 
 /// A host that lives.
 struct Host {
@@ -59,7 +59,7 @@ fn engine_on(world: &Arc<World>, store: Arc<dyn WorkflowStore>, concurrency: usi
 
 impl Play {
     /// A world in which definitions are registered and nothing has happened.
-    pub async fn set(seed: u64, wrap: Wrap) -> Self {
+    pub async fn set(seed: u64, wrap: &Wrap) -> Self {
         let world = World::new(seed);
         let store = wrap(Arc::clone(&world.store));
         let engine = engine_on(&world, Arc::clone(&store), 1);
@@ -168,6 +168,23 @@ impl Play {
         Client { world, engine, workflows: self.workflows }
     }
 
+    /// Somebody reads all that happens, and goes on where they were each time that a host comes up.
+    async fn reads(world: Arc<World>, engine: WorkflowEngine) {
+        loop {
+            let last = world.seen().told.last().map(|entry| entry.position);
+            let start = last.map_or(FeedStart::Beginning, FeedStart::After);
+            match engine.events(EventFilter::default(), start).await {
+                Ok(mut feed) => {
+                    while let Ok(Some(entry)) = feed.next().await {
+                        world.seen().told.push(entry);
+                    }
+                }
+                Err(error) => world.note(format!("the events can not be read: {error}")),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     fn submit(&mut self, host: &mut Host, deed: Deed) {
         self.deeds += 1;
         let _ = host.calls.spawn(self.client(host).does(deed, self.deeds));
@@ -192,6 +209,7 @@ impl Play {
             match driving {
                 Ok(driving) => {
                     let mut host = Host { engine, driving, faults, calls: JoinSet::new() };
+                    let _ = host.calls.spawn(Self::reads(Arc::clone(&self.world), host.engine.clone()));
                     self.ask_again(&mut host);
                     return host;
                 }

@@ -16,6 +16,7 @@ mod definitions;
 mod faults;
 mod guests;
 mod host;
+mod lies;
 #[path = "../../../model/tests/language/shapes.rs"]
 mod shapes;
 mod verdict;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex};
 use stepcell_store::{MemoryStore, WorkflowStore};
 
 use crate::host::{Play, Wrap};
+use crate::lies::{Lie, lying};
 use crate::verdict::judge;
 
 /// How many seeds are part of every test run.
@@ -36,6 +38,9 @@ const SEEDS: u64 = 1_000;
 
 /// After how many seeds that break a promise no more are played.
 const BROKEN_LEN_MAX: usize = 12;
+
+/// How many seeds it may take until a lie is found out.
+const LIES_MAX: u64 = 20;
 
 /// What came of one simulation.
 struct Outcome {
@@ -51,7 +56,7 @@ fn as_it_is(store: Arc<MemoryStore>) -> Arc<dyn WorkflowStore> {
 }
 
 /// Plays a seed from its beginning to its end.
-fn simulate(seed: u64, wrap: Wrap) -> Outcome {
+fn simulate(seed: u64, wrap: &Wrap) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut play = Play::set(seed, wrap).await;
@@ -91,7 +96,7 @@ fn number_of(variable: &str) -> Option<u64> {
 #[test]
 fn no_seed_breaks_a_promise() {
     if let Some(seed) = number_of("STEPCELL_SEED") {
-        let outcome = simulate(seed, as_it_is);
+        let outcome = simulate(seed, &as_it_is);
         println!("{}", told(seed, &outcome));
         assert_eq!(outcome.violations, Vec::<String>::new());
         return;
@@ -104,7 +109,7 @@ fn no_seed_breaks_a_promise() {
             if seed >= seeds || sum.lock().unwrap().broken.len() >= BROKEN_LEN_MAX {
                 return;
             }
-            let outcome = std::panic::catch_unwind(|| simulate(seed, as_it_is))
+            let outcome = std::panic::catch_unwind(|| simulate(seed, &as_it_is))
                 .unwrap_or_else(|_| panic!("seed {seed} panicked: STEPCELL_SEED={seed} plays it again"));
             sum.lock().unwrap().add(seed, outcome);
         }
@@ -146,10 +151,27 @@ impl Sum {
 #[test]
 fn a_seed_gives_the_same_run_each_time() {
     for seed in 0..24 {
-        let (once, again) = (simulate(seed, as_it_is), simulate(seed, as_it_is));
+        let (once, again) = (simulate(seed, &as_it_is), simulate(seed, &as_it_is));
 
         let differs = once.trace.iter().zip(&again.trace).find(|(once, again)| once != again);
         assert_eq!(differs, None, "seed {seed}");
         assert_eq!(once.trace.len(), again.trace.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_store_that_lies_is_found_out() {
+    let lies = [
+        Lie::Forgets,
+        Lie::Doubles,
+        Lie::LeavesOut,
+        Lie::LosesLetters,
+        Lie::LeadsAstray,
+        Lie::Oversleeps,
+        Lie::Miscounts,
+    ];
+    for lie in lies {
+        let is_found_out = |seed: u64| !simulate(seed, &move |store| lying(lie, store)).violations.is_empty();
+        assert!((0..LIES_MAX).any(is_found_out), "{lie:?}");
     }
 }

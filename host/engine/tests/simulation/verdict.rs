@@ -26,6 +26,29 @@ pub async fn judge(world: &World, store: &dyn WorkflowStore) {
         histories.insert(*id, history);
     }
     judge_acknowledged(world, store, &statuses, &histories).await;
+    judge_told(world, store).await;
+}
+
+/// Whoever read the events was told each once, in order, as it was kept.
+async fn judge_told(world: &World, store: &dyn WorkflowStore) {
+    let told = std::mem::take(&mut world.seen().told);
+    let mut kept: Vec<HistoryEntry> = Vec::new();
+    while let Ok(page) = store.list_history_after(kept.last().map_or(0, |entry| entry.position), LIST_LEN_MAX).await
+        && !page.is_empty()
+    {
+        kept.extend(page);
+    }
+    // One that tells nothing is passed over.
+    kept.retain(|entry| !entry.events.is_empty());
+    if told != kept {
+        let differs =
+            told.iter().zip(&kept).find(|(told, kept)| told != kept).map(|(told, kept)| (told.position, kept.position));
+        world.violated(format!(
+            "{} entries were told of {}; the first that differs: {differs:?}",
+            told.len(),
+            kept.len()
+        ));
+    }
 }
 
 fn plan_of(record: DefinitionRecord) -> Plan {

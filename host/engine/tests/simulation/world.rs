@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use stepcell_engine::{Clock, IdSource, Sleep};
+use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ExecutionId, InstanceId, TaskId};
 use stepcell_model::time::Timestamp;
 use stepcell_store::MemoryStore;
@@ -115,6 +116,8 @@ pub struct Seen {
     /// What happened, line by line.
     pub trace: Vec<String>,
     pub acknowledged: Vec<Acknowledged>,
+    /// What the feed of events told, by position.
+    pub told: Vec<HistoryEntry>,
     /// The effects that the outside accepted: execution, attempt, and which function.
     effects: BTreeSet<(ExecutionId, u32, &'static str)>,
     /// How often attempts ran at all.
