@@ -97,6 +97,8 @@ pub(crate) struct Inner {
     pub(crate) letters: Notify,
     /// Changes with every commit of this process.
     pub(crate) committed: watch::Sender<()>,
+    #[cfg(feature = "failpoints")]
+    pub(crate) fails: crate::fail::Fails,
 }
 
 impl fmt::Debug for WorkflowEngine {
@@ -135,6 +137,8 @@ impl WorkflowEngine {
             has_recovered: AtomicBool::new(false),
             letters: Notify::new(),
             committed: watch::Sender::new(()),
+            #[cfg(feature = "failpoints")]
+            fails: crate::fail::Fails::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -226,7 +230,11 @@ impl Inner {
         let is_settled = transition.state.is_settled();
         let has_letters = !transition.letters.is_empty();
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
+        #[cfg(feature = "failpoints")]
+        let kind = crate::fail::TransitionKind::of(&transition);
+        fail_point!(self, CommitBegins, kind)?;
         self.store.commit(transition).await?;
+        fail_point!(self, CommitDone, kind)?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
         }

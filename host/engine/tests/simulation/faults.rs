@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use stepcell_engine::fail::{FailAction, FailPoint, TransitionKind};
 use stepcell_engine::{CancelRequest, WorkflowEngine};
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json;
@@ -30,6 +31,8 @@ pub struct Rates {
     pub crash: u64,
     /// Another call fails.
     pub fail_read: u64,
+    /// The host dies at a fail point, or the store can not be reached there.
+    pub point: u64,
 }
 
 impl Rates {
@@ -39,11 +42,11 @@ impl Rates {
         match seed % 8 {
             0 => calm,
             1 => Self { delay: 300, ..calm },
-            2 => Self { crash: 40, ..calm },
+            2 => Self { crash: 30, point: 10, ..calm },
             3 => Self { fail: 30, lose_answer: 30, fail_read: 2, ..calm },
             4 => Self { overtake: 250, delay: 100, ..calm },
             5 => Self { lose_answer: 60, overtake: 100, ..calm },
-            _ => Self { delay: 100, fail: 15, lose_answer: 15, overtake: 80, crash: 15, fail_read: 1 },
+            _ => Self { delay: 100, fail: 15, lose_answer: 15, overtake: 80, crash: 10, fail_read: 1, point: 5 },
         }
     }
 }
@@ -91,6 +94,23 @@ impl Faults {
         self.dice.lock().unwrap().roll(sides)
     }
 
+    /// What happens at a fail point.
+    pub fn reached(&self, point: FailPoint, kind: Option<TransitionKind>) -> FailAction {
+        let aimed = self.world.reached((point, kind));
+        let action = match aimed {
+            _ if *self.dead.borrow() => return FailAction::Crash,
+            Some(action) => action,
+            None if !self.happens(|rates| rates.point) => return FailAction::Pass,
+            None if self.roll(2) == 0 => FailAction::Fail,
+            None => FailAction::Crash,
+        };
+        self.world.note(format!("{action:?} at {point:?} {kind:?}"));
+        if action == FailAction::Crash {
+            self.die();
+        }
+        action
+    }
+
     async fn dawdle(&self) {
         if self.happens(|rates| rates.delay) {
             let long = self.roll(10) == 0;
@@ -104,6 +124,16 @@ impl Faults {
         self.world.note(format!("the host dies {when} a commit"));
         self.die();
         self.alive().await;
+    }
+
+    /// Another process changed an instance, and says so.
+    pub fn nudge(&self, id: InstanceId) {
+        self.nudges.lock().unwrap().push(id);
+    }
+
+    /// How another process comes to the instances.
+    pub const fn visitor(&self) -> &WorkflowEngine {
+        &self.visitor
     }
 
     /// Another process changes an instance.
@@ -128,7 +158,7 @@ impl Faults {
         let told = done.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
         world.note(format!("{name}: another process {what} it: {told}"));
         if done.is_ok() {
-            self.nudges.lock().unwrap().push(id);
+            self.nudge(id);
             acknowledged.into_iter().for_each(|what| world.acknowledge(what));
         }
     }

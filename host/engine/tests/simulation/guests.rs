@@ -23,7 +23,16 @@ use crate::world::{Dice, World};
 pub const EFFECTFUL: &[u8] = b"fx";
 
 /// Runs guests in a world.
-pub struct Guests(pub Arc<World>);
+pub struct Guests(pub Arc<World>, pub Temper);
+
+/// What decides what a guest does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temper {
+    /// Chance.
+    ByChance,
+    /// The name of the step.
+    ByName,
+}
 
 /// How an attempt comes out.
 enum How {
@@ -38,12 +47,33 @@ impl Guests {
         Dice::of(self.0.seed, (info.execution.to_string(), info.attempt, what))
     }
 
-    async fn take_time(dice: &mut Dice) {
+    async fn take_time(&self, info: &ExecutionInfo, dice: &mut Dice) {
+        if self.1 == Temper::ByName {
+            let is_slow = info.step.as_str().starts_with("slow");
+            return tokio::time::sleep(Duration::from_millis(if is_slow { 900 } else { 3 })).await;
+        }
         match dice.roll(8) {
             0..4 => {}
             4 => tokio::task::yield_now().await,
             5..7 => tokio::time::sleep(Duration::from_millis(dice.roll(50))).await,
             _ => tokio::time::sleep(Duration::from_millis(dice.roll(3_000))).await,
+        }
+    }
+
+    fn how(&self, info: &ExecutionInfo, dice: &mut Dice) -> How {
+        if self.1 == Temper::ByName {
+            return match info.step.as_str() {
+                step if step.starts_with("bad") => How::FailsForGood,
+                step if step.starts_with("flaky") && info.attempt == 1 => How::FailsForNow,
+                step if step.starts_with("skip") => How::Skips,
+                _ => How::Well,
+            };
+        }
+        match dice.roll(100) {
+            0..80 => How::Well,
+            80..90 => How::FailsForNow,
+            90..95 => How::FailsForGood,
+            _ => How::Skips,
         }
     }
 
@@ -96,13 +126,8 @@ impl StepRunner for Guests {
             self.expect_durable(info).await;
             self.0.accept(info.execution, info.attempt, "execute");
         }
-        Self::take_time(&mut dice).await;
-        let how = match dice.roll(100) {
-            0..80 => How::Well,
-            80..90 => How::FailsForNow,
-            90..95 => How::FailsForGood,
-            _ => How::Skips,
-        };
+        self.take_time(info, &mut dice).await;
+        let how = self.how(info, &mut dice);
         let mut writes = ContextWrites::new();
         let outcome = match how {
             How::Well => {
@@ -129,7 +154,7 @@ impl StepRunner for Guests {
             self.expect_hook_durable(info).await;
             self.0.accept(info.execution, info.attempt, "on-failure");
         }
-        Self::take_time(&mut dice).await;
+        self.take_time(info, &mut dice).await;
         let failure = dice.happens(200).then(|| Failure::from_guest("sorry", "the hook broke".into(), false));
         HookReport { writes: ContextWrites::new(), failure, trace: AttemptTrace::default() }
     }

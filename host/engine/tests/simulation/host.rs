@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepcell_engine::{Clock, Driving, EngineOptions, EventFilter, FeedStart, IdSource, StepRunner, WorkflowEngine};
+use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::name::ComponentName;
 use stepcell_store::{MemoryStore, WorkflowStore};
 use tokio::task::JoinSet;
@@ -12,7 +13,7 @@ use crate::between::Between;
 use crate::clients::{Client, Deed};
 use crate::definitions::definitions;
 use crate::faults::{Faults, Rates};
-use crate::guests::Guests;
+use crate::guests::{Guests, Temper};
 use crate::world::{Acknowledged, Dice, World};
 
 /// How long everything may take once nothing goes wrong any more.
@@ -28,10 +29,10 @@ const STARTS_MAX: u64 = 8;
 pub type Wrap = dyn Fn(Arc<MemoryStore>) -> Arc<dyn WorkflowStore> + Send + Sync;
 
 /// A host that lives.
-struct Host {
-    engine: WorkflowEngine,
+pub struct Host {
+    pub engine: WorkflowEngine,
     driving: Driving,
-    faults: Arc<Faults>,
+    pub faults: Arc<Faults>,
     /// Calls that are under way; they go down with the host.
     calls: JoinSet<()>,
 }
@@ -40,6 +41,7 @@ struct Host {
 pub struct Play {
     world: Arc<World>,
     store: Arc<dyn WorkflowStore>,
+    temper: Temper,
     rates: Rates,
     workflows: u64,
     lives: usize,
@@ -47,33 +49,43 @@ pub struct Play {
     deeds: u64,
 }
 
-fn engine_on(world: &Arc<World>, store: Arc<dyn WorkflowStore>, concurrency: usize) -> WorkflowEngine {
+fn engine_on(world: &Arc<World>, store: Arc<dyn WorkflowStore>, temper: Temper, concurrency: usize) -> WorkflowEngine {
     let options = EngineOptions {
         concurrency,
         clock: Arc::clone(&world.clock) as Arc<dyn Clock>,
         ids: Arc::clone(&world.ids) as Arc<dyn IdSource>,
         ..EngineOptions::default()
     };
-    WorkflowEngine::new(store, Arc::new(Guests(Arc::clone(world))) as Arc<dyn StepRunner>, options)
+    WorkflowEngine::new(store, Arc::new(Guests(Arc::clone(world), temper)) as Arc<dyn StepRunner>, options)
 }
 
 impl Play {
     /// A world in which definitions are registered and nothing has happened.
     pub async fn set(seed: u64, wrap: &Wrap) -> Self {
+        Self::of(seed, wrap, definitions(seed), Temper::ByChance, Rates::of(seed)).await
+    }
+
+    /// A world in which these definitions are registered.
+    pub async fn of(
+        seed: u64,
+        wrap: &Wrap,
+        definitions: Vec<WorkflowDefinition>,
+        temper: Temper,
+        rates: Rates,
+    ) -> Self {
         let world = World::new(seed);
         let store = wrap(Arc::clone(&world.store));
-        let engine = engine_on(&world, Arc::clone(&store), 1);
+        let engine = engine_on(&world, Arc::clone(&store), temper, 1);
         for name in ["a", "undo", "fx"] {
             let (name, bytes) = (ComponentName::new(name).unwrap(), name.as_bytes().into());
             engine.registry().register_component(name, semver::Version::new(1, 0, 0), bytes).await.unwrap();
         }
-        let definitions = definitions(seed);
         let workflows = definitions.len() as u64 - 1;
         for definition in definitions {
             world.note(format!("definition {}", definition.to_json().text()));
             engine.registry().register_definition(definition).await.unwrap();
         }
-        Self { world, store, rates: Rates::of(seed), workflows, lives: 0, starts: 0, deeds: 0 }
+        Self { world, store, temper, rates, workflows, lives: 0, starts: 0, deeds: 0 }
     }
 
     pub fn world(&self) -> &Arc<World> {
@@ -97,7 +109,7 @@ impl Play {
             match deed {
                 Deed::Stop => {
                     self.world.note("the host stops");
-                    host.stop().await;
+                    let _ = host.stop().await;
                     host = self.boot().await;
                 }
                 Deed::Kill => {
@@ -190,16 +202,22 @@ impl Play {
         let _ = host.calls.spawn(self.client(host).does(deed, self.deeds));
     }
 
-    async fn boot(&mut self) -> Host {
+    pub async fn boot(&mut self) -> Host {
         loop {
             self.lives += 1;
             let mut dice = Dice::of(self.world.seed, ("life", self.lives));
-            let visitor = engine_on(&self.world, Arc::clone(&self.store), 1);
+            let visitor = engine_on(&self.world, Arc::clone(&self.store), self.temper, 1);
             // A host that dies again and again is no news after some time.
             let rates = if self.lives > 40 { Rates::default() } else { self.rates };
             let faults = Faults::new(Arc::clone(&self.world), visitor, rates, self.lives);
             let between = Between { store: Arc::clone(&self.store), way: Arc::clone(&faults) };
-            let engine = engine_on(&self.world, Arc::new(between), 1 + usize::try_from(dice.roll(6)).unwrap());
+            let concurrency = match self.temper {
+                Temper::ByChance => 1 + usize::try_from(dice.roll(6)).unwrap(),
+                Temper::ByName => 1,
+            };
+            let engine = engine_on(&self.world, Arc::new(between), self.temper, concurrency);
+            let plan = Arc::clone(&faults);
+            engine.set_fail_plan(Arc::new(move |point, kind| plan.reached(point, kind)));
             self.world.note(format!("host {} comes up", self.lives));
             let driving = tokio::select! {
                 biased;
@@ -235,7 +253,7 @@ impl Play {
         }
     }
 
-    async fn reboot(&mut self, host: Host) -> Host {
+    pub async fn reboot(&mut self, host: Host) -> Host {
         self.world.seen().crashes += 1;
         host.down().await;
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -245,7 +263,7 @@ impl Play {
 
 impl Host {
     /// Whether the host lives until something has happened.
-    async fn lives_until(&self, what: impl Future<Output = ()>) -> bool {
+    pub async fn lives_until(&self, what: impl Future<Output = ()>) -> bool {
         tokio::select! {
             biased;
             () = self.faults.died() => false,
@@ -255,22 +273,23 @@ impl Host {
     }
 
     /// The host goes down where it stands.
-    async fn down(mut self) {
+    pub async fn down(mut self) {
         self.faults.die();
         self.calls.shutdown().await;
         self.driving.abandon().await;
     }
 
-    /// The host lets its attempts end.
-    async fn stop(mut self) {
+    /// The host lets its attempts end; says whether it lived until then.
+    pub async fn stop(mut self) -> bool {
         self.calls.shutdown().await;
-        tokio::select! {
+        let lived = tokio::select! {
             biased;
-            () = self.driving.stop() => {}
-            () = self.faults.died() => {}
-        }
+            () = self.driving.stop() => true,
+            () = self.faults.died() => false,
+        };
         self.faults.die();
         self.engine.abandon();
+        lived
     }
 }
 

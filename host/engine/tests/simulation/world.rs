@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use stepcell_engine::fail::{FailAction, FailPoint, TransitionKind};
 use stepcell_engine::{Clock, IdSource, Sleep};
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ExecutionId, InstanceId, TaskId};
@@ -110,6 +111,17 @@ pub enum Acknowledged {
     Delivered { instance: InstanceId, id: String },
 }
 
+/// A fail point, with what is committed there.
+pub type Place = (FailPoint, Option<TransitionKind>);
+
+/// A place at which something goes wrong once: when it is reached for the `nth` time.
+#[derive(Clone, Copy, Debug)]
+pub struct Aim {
+    pub place: Place,
+    pub nth: usize,
+    pub action: FailAction,
+}
+
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -124,6 +136,10 @@ pub struct Seen {
     pub attempts: usize,
     pub commits: usize,
     pub crashes: usize,
+    /// How often each fail point was reached; at those of commits, with what was committed.
+    pub reached: BTreeMap<Place, usize>,
+    /// Where something is to go wrong, in tests that choose the place.
+    pub aim: Option<Aim>,
     pub violations: Vec<String>,
     /// Short names of instances, in the order in which they were seen.
     names: BTreeMap<InstanceId, usize>,
@@ -163,6 +179,15 @@ impl World {
     pub fn violated(&self, what: String) {
         self.note(format!("VIOLATION: {what}"));
         self.seen().violations.push(what);
+    }
+
+    /// Counts that a fail point was reached; says what was chosen to happen there, if this is the time.
+    pub fn reached(&self, place: Place) -> Option<FailAction> {
+        let mut seen = self.seen();
+        let count = seen.reached.entry(place).or_default();
+        *count += 1;
+        let count = *count;
+        seen.aim.filter(|aim| aim.place == place && aim.nth == count).map(|aim| aim.action)
     }
 
     pub fn acknowledge(&self, what: Acknowledged) {
