@@ -117,6 +117,7 @@ impl Driver {
                 inner.load(id).await?
             }
         };
+        fail_point!(inner, DriverBegins)?;
         let plan = inner.registry.plan(instance.identity.definition).await?;
         let history = load_history(&inner, &instance).await?;
         let policy = inner.guard.decided().of(instance.identity.tenant.as_ref()).durability;
@@ -161,6 +162,7 @@ impl Driver {
                 if let Some(wake_at) = self.instance.state.wake_at {
                     self.inner.wakes.at(wake_at);
                 }
+                fail_point!(self.inner, DriverRetires)?;
                 if self.inner.retire(self.instance.identity.id, &self.hot) {
                     return Ok(());
                 }
@@ -178,6 +180,7 @@ impl Driver {
         let due_at = self.fuse.due_at();
         hot.waits_for_room.store(!self.waiting_for_room.is_empty(), Ordering::Release);
         tokio::select! {
+            biased;
             done = self.work.join_next_with_id() => if let Some(done) = done { self.take(done) },
             () = hot.nudge.notified() => {}
             () = sleep_until(due_at) => {}
@@ -247,6 +250,7 @@ impl Driver {
     /// What the others were numbered may be something else by now. Only pure attempts begin before the store knows of
     /// their execution: they are given up, and begin anew.
     async fn decide_again(&mut self) -> Result<(), EngineError> {
+        fail_point!(self.inner, DecidesAgain)?;
         self.running.retain(|number, work| {
             let is_known = self.fuse.is_known(*number);
             if !is_known {

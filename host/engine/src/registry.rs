@@ -18,6 +18,7 @@ use stepcell_store::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
 use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::guard::Guard;
+use crate::ids::IdSource;
 use crate::native::HostSteps;
 use crate::runner::StepRunner;
 
@@ -48,6 +49,7 @@ pub struct WorkflowRegistry {
     runner: Arc<dyn StepRunner>,
     steps: Arc<HostSteps>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
     guard: Arc<Guard>,
     plans: RwLock<HashMap<DefinitionId, Arc<Plan>>>,
     known: Known,
@@ -94,6 +96,7 @@ impl WorkflowRegistry {
         runner: Arc<dyn StepRunner>,
         steps: Arc<HostSteps>,
         clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
         guard: Arc<Guard>,
     ) -> Self {
         Self {
@@ -101,6 +104,7 @@ impl WorkflowRegistry {
             runner,
             steps,
             clock,
+            ids,
             guard,
             plans: RwLock::default(),
             known: Known::default(),
@@ -131,7 +135,7 @@ impl WorkflowRegistry {
             return Ok(RegisteredDefinition { record: known.clone(), inserted: Inserted::AlreadyThere });
         }
         let record = DefinitionRecord {
-            id: new_definition_id(),
+            id: DefinitionId::from_uuid(self.ids.next_id()),
             name: definition.name.clone(),
             version: definition.version.clone(),
             description: definition.description.clone(),
@@ -378,10 +382,6 @@ impl WorkflowRegistry {
         let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(plans.entry(plan.id).or_insert_with(|| Arc::new(plan)))
     }
-}
-
-fn new_definition_id() -> DefinitionId {
-    DefinitionId::from_uuid(uuid::Uuid::now_v7())
 }
 
 fn pick_or_tell(

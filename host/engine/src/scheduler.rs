@@ -94,6 +94,8 @@ impl Driving {
     pub async fn stop(mut self) {
         let inner = Arc::clone(&self.engine.inner);
         inner.stopping.send_replace(true);
+        // Nobody is told of a store that fails now.
+        let _ = fail_point!(inner, StopBegins);
         self.loops.abort_all();
         loop {
             let gone = inner.drivers_gone.notified();
@@ -154,6 +156,7 @@ async fn guarded(inner: Arc<Inner>, work: impl Future<Output = Result<(), Engine
 
 /// Goes on with everything that was running when the host last stopped.
 async fn recover(inner: Arc<Inner>) -> Result<(), EngineError> {
+    fail_point!(inner, RecoveryBegins)?;
     inner.look_at_running().await?;
     inner.has_recovered.store(true, Ordering::Release);
     Ok(())
@@ -165,6 +168,7 @@ async fn wake_due(inner: Arc<Inner>) -> Result<(), EngineError> {
         match inner.wakes.peek() {
             None => inner.wakes.changed.notified().await,
             Some(at) => tokio::select! {
+                biased;
                 () = inner.clock.sleep_until(at) => wake_those_due(&inner).await?,
                 () = inner.wakes.changed.notified() => {}
             },
@@ -176,6 +180,7 @@ async fn wake_those_due(inner: &Arc<Inner>) -> Result<(), EngineError> {
     inner.wakes.take();
     let due = inner.store.list_due(inner.clock.now(), LOOK_LEN_MAX).await?;
     if !due.is_empty() {
+        fail_point!(inner, TimeComes)?;
         let ready: Vec<_> = due.into_iter().filter(|id| !inner.waits_for_room(*id)).collect();
         let pause = if ready.is_empty() { ROOM_AGAIN_INTERVAL } else { DUE_AGAIN_INTERVAL };
         for id in ready {
@@ -196,7 +201,11 @@ async fn take_nudges(inner: Arc<Inner>) -> Result<(), EngineError> {
     loop {
         interval.tick().await;
         inner.refresh_guard().await?;
-        for id in inner.store.take_nudges().await? {
+        let nudges = inner.store.take_nudges().await?;
+        if !nudges.is_empty() {
+            fail_point!(inner, NudgesTaken)?;
+        }
+        for id in nudges {
             inner.poke(id);
         }
     }

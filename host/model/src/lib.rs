@@ -6,6 +6,7 @@
 //! the wall to a step and back).
 
 pub mod attempt;
+pub mod audit;
 pub mod chain;
 pub mod component;
 pub mod definition;

@@ -23,6 +23,7 @@ pub use self::draft::{HISTORY_BYTES_MAX, HISTORY_EVENTS_MAX};
 pub use self::flow::JOINED_LEN_BYTES_MAX;
 pub use self::join::ACTIVE_MAX;
 use self::join::Activation;
+pub(crate) use self::machine::PURE_REPEATS_MAX;
 pub use self::machine::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX};
 pub use self::parts::ITEMS_MAX;
 pub use self::undo::Compensation;

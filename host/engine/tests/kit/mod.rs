@@ -259,6 +259,7 @@ impl TestHost {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             fused_for,
             host_key: Some(host_key()),
+            ..EngineOptions::default()
         };
         let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
         let driving = Some(engine.drive().await.unwrap());
