@@ -77,6 +77,19 @@ pub enum StoreError {
         #[source]
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// Writing failed in a way that leaves open how much of it reached the disk. The store takes no more work: whoever
+    /// opens it anew reads what is on disk. Whatever was acknowledged is kept; what was refused is there whole, or not.
+    #[error(
+        "the store takes no more work, because it could not {action}: {source}; how much of that reached the disk is not \
+         known, so check the disk and start this process again: what was acknowledged is kept, and is read anew"
+    )]
+    Stopped {
+        /// What was tried.
+        action: String,
+        /// What stood in the way.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// The file is no database of this engine. It was left untouched.
     #[error("`{}` is not a stepcell database ({reason}); the file was left untouched, name another one", path.display())]
     NotADatabase {

@@ -7,6 +7,7 @@
 mod catalog;
 mod checkpoint;
 mod failure;
+mod fate;
 mod guard;
 mod instances;
 mod letters;
@@ -40,6 +41,7 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord,
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
+use self::fate::Fate;
 use self::readers::Readers;
 use self::transition::EncodedTransition;
 use self::writer::Writer;
@@ -56,6 +58,10 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Whether this process moves the instances of the file.
     pub role: Role,
+    /// The SQLite VFS that stands between the store and its files, for tests; the usual one without it.
+    #[doc(hidden)]
+    #[cfg(any(test, feature = "conformance"))]
+    pub vfs: Option<&'static str>,
 }
 
 /// What a process is to a database.
@@ -69,7 +75,27 @@ pub enum Role {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers_max: 4, busy_timeout: Duration::from_secs(5), role: Role::Driver }
+        Self {
+            readers_max: 4,
+            busy_timeout: Duration::from_secs(5),
+            role: Role::Driver,
+            #[cfg(any(test, feature = "conformance"))]
+            vfs: None,
+        }
+    }
+}
+
+impl SqliteOptions {
+    /// The VFS under test, if there is one.
+    #[cfg(any(test, feature = "conformance"))]
+    const fn vfs(&self) -> Option<&'static str> {
+        self.vfs
+    }
+
+    /// The usual one.
+    #[cfg(not(any(test, feature = "conformance")))]
+    const fn vfs(&self) -> Option<&'static str> {
+        None
     }
 }
 
@@ -94,9 +120,10 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let connection = open::for_writing(path, &options)?;
-        let checkpoints = open::for_checkpoints(path)?;
-        let readers = open_readers(path, &options)?;
-        Ok(Self { writer: Some(Writer::start(connection, checkpoints)?), readers, role: options.role })
+        let checkpoints = open::for_checkpoints(path, &options)?;
+        let fate = Fate::default();
+        let readers = open_readers(path, &options, fate.clone())?;
+        Ok(Self { writer: Some(Writer::start(connection, checkpoints, fate)?), readers, role: options.role })
     }
 
     /// Opens the database at `path` for reading, beside a process that drives it. Blocks on I/O.
@@ -104,7 +131,7 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`], and [`StoreError::Older`] if its schema is not up to date.
     pub fn open_read_only(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        let readers = open_readers(path.as_ref(), &options)?;
+        let readers = open_readers(path.as_ref(), &options, Fate::default())?;
         Ok(Self { writer: None, readers, role: Role::Visitor })
     }
 
@@ -138,9 +165,9 @@ impl Drop for SqliteStore {
 }
 
 /// The readers, once one of them has checked the schema.
-fn open_readers(path: &Path, options: &SqliteOptions) -> Result<Arc<Readers>, StoreError> {
+fn open_readers(path: &Path, options: &SqliteOptions, fate: Fate) -> Result<Arc<Readers>, StoreError> {
     migrate::check(&open::for_reading(path, options)?)?;
-    Ok(Arc::new(Readers::new(path, options)))
+    Ok(Arc::new(Readers::new(path, options, fate)))
 }
 
 #[async_trait]

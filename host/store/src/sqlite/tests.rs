@@ -1,6 +1,7 @@
 //! What SQLite promises beside the suite: durability, other processes, files that are not ours or older than we are, full disks.
 
 mod durability;
+mod faults;
 mod files;
 mod migrations;
 mod plans;
@@ -29,7 +30,7 @@ mod suite {
 
 /// Short enough that a test may wait for it.
 const OPTIONS: SqliteOptions =
-    SqliteOptions { readers_max: 4, busy_timeout: Duration::from_millis(500), role: Role::Driver };
+    SqliteOptions { readers_max: 4, busy_timeout: Duration::from_millis(500), role: Role::Driver, vfs: None };
 
 fn open(path: &Path) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(path, OPTIONS).unwrap())
