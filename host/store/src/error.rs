@@ -90,6 +90,18 @@ pub enum StoreError {
         #[source]
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// Something that was acknowledged is not in the database's log any more. Nothing was touched.
+    #[error(
+        "`{}` has lost what was acknowledged: {what}; nothing was touched: restore a backup, or open it in a way that \
+         accepts the loss",
+        path.display()
+    )]
+    Lost {
+        /// The database.
+        path: PathBuf,
+        /// How that is known.
+        what: String,
+    },
     /// The file is no database of this engine. It was left untouched.
     #[error("`{}` is not a stepcell database ({reason}); the file was left untouched, name another one", path.display())]
     NotADatabase {

@@ -21,5 +21,5 @@ pub use memory::MemoryStore;
 pub use query::{
     Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,
 };
-pub use sqlite::{Role, SqliteOptions, SqliteStore};
+pub use sqlite::{Losses, Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
+use stepcell::store::Losses;
 use stepcell::{Access, Host};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,6 +29,10 @@ pub(crate) struct Serve {
     #[arg(long, env = "STEPCELL_CONCURRENCY", hide_env_values = true, value_name = "N",
         value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: Option<u16>,
+    /// Go on where the database has lost something that was acknowledged, as a damaged disk or a removed file makes it. What
+    /// came before the loss is kept, and the damaged log beside the database, with `-wal.lost` at its end.
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 impl Serve {
@@ -39,6 +44,9 @@ impl Serve {
             None => None,
         };
         let mut builder = settings.with_settings(Host::on_sqlite(&database))?.access(Access::Drive);
+        if self.accept_loss {
+            builder = builder.losses(Losses::Accept);
+        }
         if let Some(attempts) = self.concurrency {
             builder = builder.concurrency(attempts.into());
         }

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::fate::Fate;
+use super::loss::Opened;
 use super::{SqliteOptions, open};
 use crate::error::StoreError;
 
@@ -19,12 +20,14 @@ pub(super) struct Readers {
     permits: Semaphore,
     idle: Mutex<Vec<Connection>>,
     fate: Fate,
+    /// Dropped last, after every connection that is idle.
+    _opened: Arc<Opened>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path, options: &SqliteOptions, fate: Fate) -> Self {
+    pub(super) fn new(path: &Path, options: &SqliteOptions, fate: Fate, opened: Arc<Opened>) -> Self {
         let permits = Semaphore::new(options.readers_max.max(1));
-        Self { path: path.to_owned(), options: *options, permits, idle: Mutex::default(), fate }
+        Self { path: path.to_owned(), options: *options, permits, idle: Mutex::default(), fate, _opened: opened }
     }
 
     /// Runs `read` on a thread that may block, in one transaction: all that it sees is of one moment.
