@@ -1,10 +1,11 @@
 //! Drives one instance: begins what is ready, takes in what ends, commits what follows.
 //!
 //! There is at most one driver an instance and process. A driver lives while something of its instance runs or is
-//! ready; an instance that only waits is rows. Several decisions may share one commit, and no attempt begins before
-//! the commit that says so.
+//! ready; an instance that only waits is rows. Several decisions may share one commit. No attempt begins before the commit
+//! that says so, unless it is a pure one: `fuse` has the rules.
 
 mod call;
+mod fuse;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use stepcell_model::attempt::STEP_HISTORY_LEN_MAX;
+use stepcell_model::definition::Durability;
 use stepcell_model::id::{ExecutionNumber, InstanceId};
 use stepcell_model::instance::{Phase, WorkflowInstance};
 use stepcell_model::json::Json;
@@ -21,7 +23,9 @@ use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::StoreError;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
+use self::fuse::Fuse;
 use self::work::Done;
 pub(crate) use self::work::host_failure;
 use crate::engine::Inner;
@@ -33,6 +37,8 @@ use crate::room::Permit;
 pub(crate) struct Hot {
     /// Whether somebody else changed the instance since the driver last looked.
     pub(crate) changed: AtomicBool,
+    /// Whether the instance was settled when it was last committed or read.
+    pub(crate) is_settled: AtomicBool,
     /// Whether the driver waits for room for an attempt; it looks by itself once there is some.
     pub(crate) waits_for_room: AtomicBool,
     /// Wakes the driver to look.
@@ -69,15 +75,25 @@ pub(crate) struct Driver {
     waiting_for_room: HashSet<ExecutionNumber>,
     room: HashMap<ExecutionNumber, Permit>,
     pending: Option<Transition>,
+    fuse: Fuse,
     /// What led to the pending transition; decided again when somebody else was first.
     causes: Vec<Cause>,
 }
 
+/// Where a driver has its instance from.
+pub(crate) struct Origin {
+    /// As it was committed a moment ago; read from the store where it is not known.
+    pub(crate) known: Option<Box<WorkflowInstance>>,
+    /// `EachStep` where a host may have gone down in the middle of it: whatever took that host down shall use up its
+    /// attempts.
+    pub(crate) durability: Durability,
+}
+
 impl Driver {
     /// Drives an instance until nothing of it can move any more.
-    pub(crate) async fn run(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId) {
+    pub(crate) async fn run(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId, origin: Origin) {
         let _leaving = Leaving { inner: Arc::clone(&inner), hot: Arc::clone(&hot), id };
-        let outcome = match Self::load(Arc::clone(&inner), Arc::clone(&hot), id).await {
+        let outcome = match Self::load(Arc::clone(&inner), Arc::clone(&hot), id, origin).await {
             Ok(driver) => driver.drive().await,
             Err(error) => Err(error),
         };
@@ -93,12 +109,21 @@ impl Driver {
         }
     }
 
-    async fn load(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId) -> Result<Self, EngineError> {
-        hot.changed.store(false, Ordering::Release);
-        let instance = inner.load(id).await?;
+    async fn load(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId, origin: Origin) -> Result<Self, EngineError> {
+        let instance = match origin.known {
+            Some(known) => *known,
+            None => {
+                hot.changed.store(false, Ordering::Release);
+                inner.load(id).await?
+            }
+        };
         let plan = inner.registry.plan(instance.identity.definition).await?;
         let history = load_history(&inner, &instance).await?;
-        Ok(Self {
+        let policy = inner.guard.decided().of(instance.identity.tenant.as_ref()).durability;
+        let asked = [origin.durability, plan.definition.durability, policy];
+        let durability = if asked.contains(&Durability::EachStep) { Durability::EachStep } else { Durability::Fused };
+        let mut driver = Self {
+            fuse: Fuse::new(durability, &instance),
             inner,
             hot,
             plan,
@@ -111,7 +136,9 @@ impl Driver {
             room: HashMap::new(),
             pending: None,
             causes: Vec::new(),
-        })
+        };
+        driver.is_stored();
+        Ok(driver)
     }
 
     async fn drive(mut self) -> Result<(), EngineError> {
@@ -123,13 +150,14 @@ impl Driver {
                 self.decide(Cause::TimeCame);
             }
             let begun = self.begin_ready();
-            self.flush().await?;
+            let is_idle = begun.is_empty() && self.running.is_empty();
+            if is_idle || self.fuse.is_due(&self.instance) {
+                self.flush().await?;
+            }
             self.launch(begun);
             self.drop_moot_work();
-            if self.work.is_empty() {
-                // Another process may have settled it; then no commit of this one has told those who wait.
-                self.inner.tell_if_settled(&self.instance);
-                // Nor has any told when to look again.
+            if self.work.is_empty() && self.pending.is_none() {
+                // Another process may have moved it; then no commit of this one has any told when to look again.
                 if let Some(wake_at) = self.instance.state.wake_at {
                     self.inner.wakes.at(wake_at);
                 }
@@ -147,10 +175,12 @@ impl Driver {
     async fn wait(&mut self) -> Result<(), EngineError> {
         let mut stopping = self.inner.stopping.subscribe();
         let hot = Arc::clone(&self.hot);
+        let due_at = self.fuse.due_at();
         hot.waits_for_room.store(!self.waiting_for_room.is_empty(), Ordering::Release);
         tokio::select! {
             done = self.work.join_next_with_id() => if let Some(done) = done { self.take(done) },
             () = hot.nudge.notified() => {}
+            () = sleep_until(due_at) => {}
             _ = stopping.wait_for(|stopping| *stopping), if !self.waiting_for_room.is_empty() => self.give_up_waiting(),
         }
         hot.waits_for_room.store(false, Ordering::Release);
@@ -166,17 +196,8 @@ impl Driver {
 
     /// Whether an attempt was under way that nobody runs any more: the host went down in it.
     fn was_interrupted(&self) -> bool {
-        self.instance.state.control.active.iter().any(|active| match active.phase {
-            Phase::Running | Phase::FailureHook { begun: true, .. } => !self.running.contains_key(&active.number),
-            Phase::Joining
-            | Phase::Scheduled { .. }
-            | Phase::FailureHook { begun: false, .. }
-            | Phase::AwaitingTask { .. }
-            | Phase::AwaitingTime { .. }
-            | Phase::AwaitingMessage { .. }
-            | Phase::AwaitingChild { .. }
-            | Phase::RunningParts(_) => false,
-        })
+        let mut active = self.instance.state.control.active.iter();
+        active.any(|active| has_begun(&active.phase) && !self.running.contains_key(&active.number))
     }
 
     /// Whether a time has come that something waits for; retries begin by themselves.
@@ -190,7 +211,10 @@ impl Driver {
     fn decide(&mut self, cause: Cause) {
         match advance(&self.plan, &self.instance, cause.clone(), self.inner.clock.now()) {
             Ok(transition) => {
+                let active = execution_of(&cause).and_then(|number| self.instance.state.control.find_active(number));
+                self.fuse.decided(&transition, || Fuse::concerns_pure_attempt(&self.plan, &cause, active));
                 self.instance.apply(&transition);
+                self.remember(&transition);
                 match &mut self.pending {
                     Some(pending) => pending.merge(transition),
                     None => self.pending = Some(transition),
@@ -204,27 +228,60 @@ impl Driver {
     /// Commits what was decided. Where somebody else was first, decides again on what they left.
     async fn flush(&mut self) -> Result<(), EngineError> {
         while let Some(transition) = self.pending.take() {
-            let ended: Vec<_> =
-                transition.executions.iter().filter(|record| record.ended_order.is_some()).cloned().collect();
             match self.inner.commit(transition).await {
                 Ok(seq) => {
                     self.instance.committed(seq);
+                    self.is_stored();
                     self.causes.clear();
-                    self.remember(ended);
                 }
-                Err(StoreError::Stale { .. }) => {
-                    self.load_again().await?;
-                    for cause in std::mem::take(&mut self.causes) {
-                        self.decide(cause);
-                    }
-                }
+                Err(StoreError::Stale { .. }) => self.decide_again().await?,
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
-    fn remember(&mut self, ended: Vec<ExecutionRecord>) {
+    /// Decides again on what somebody else left, as far as that is about executions that the store knows.
+    ///
+    /// What the others were numbered may be something else by now. Only pure attempts begin before the store knows of
+    /// their execution: they are given up, and begin anew.
+    async fn decide_again(&mut self) -> Result<(), EngineError> {
+        self.running.retain(|number, work| {
+            let is_known = self.fuse.is_known(*number);
+            if !is_known {
+                work.abort();
+            }
+            is_known
+        });
+        self.inputs.retain(|number, _| self.fuse.is_known(*number));
+        self.waiting_for_room.retain(|number| self.fuse.is_known(*number));
+        self.room.retain(|number, _| self.fuse.is_known(*number));
+        let mut causes = std::mem::take(&mut self.causes);
+        causes.retain(|cause| execution_of(cause).is_none_or(|number| self.fuse.is_known(number)));
+        // Whoever is disturbed often must get on all the same.
+        self.fuse.store_each_step();
+        self.history = Arc::default();
+        self.load_again().await?;
+        for cause in causes {
+            self.decide(cause);
+        }
+        Ok(())
+    }
+
+    /// Notes that the instance is what the store says, and tells those who wait for it to settle if it has.
+    fn is_stored(&mut self) {
+        self.fuse.committed(&self.instance);
+        let is_settled = self.instance.state.is_settled();
+        self.hot.is_settled.store(is_settled, Ordering::Release);
+        if is_settled {
+            self.inner.waiters.notify(self.instance.identity.id);
+        }
+    }
+
+    /// Keeps the executions that ended for steps that look back.
+    fn remember(&mut self, transition: &Transition) {
+        let ended = transition.executions.iter().filter(|record| record.ended_order.is_some());
+        let ended: Vec<_> = ended.cloned().collect();
         if !ended.is_empty() {
             let history = Arc::make_mut(&mut self.history);
             history.extend(ended);
@@ -242,6 +299,7 @@ impl Driver {
     /// Loads the instance, and what ended since the driver last looked.
     async fn load_again(&mut self) -> Result<(), EngineError> {
         self.instance = self.inner.load(self.instance.identity.id).await?;
+        self.is_stored();
         let last_known = self.history.iter().filter_map(|record| record.ended_order).max();
         if last_known.unwrap_or(0) != self.instance.state.control.ended {
             self.history = Arc::new(load_history(&self.inner, &self.instance).await?);
@@ -254,10 +312,12 @@ impl Driver {
         let control = &self.instance.state.control;
         let is_moot = |number: &ExecutionNumber| control.find_active(*number).is_none();
         self.running.retain(|number, work| {
-            if is_moot(number) {
+            // One that somebody else held before the store knew that it began has not begun.
+            let has_begun = control.find_active(*number).is_some_and(|active| has_begun(&active.phase));
+            if !has_begun {
                 work.abort();
             }
-            !is_moot(number)
+            has_begun
         });
         self.inputs.retain(|number, _| !is_moot(number));
         self.waiting_for_room.retain(|number| !is_moot(number));
@@ -266,6 +326,41 @@ impl Driver {
             self.work.abort_all();
             self.work.detach_all();
         }
+    }
+}
+
+/// The execution that a cause is about, where the driver itself brings it about.
+const fn execution_of(cause: &Cause) -> Option<ExecutionNumber> {
+    match cause {
+        Cause::AttemptStarted { execution }
+        | Cause::AttemptParked { execution, .. }
+        | Cause::AttemptEnded { execution, .. }
+        | Cause::FailureHookStarted { execution }
+        | Cause::FailureHookEnded { execution, .. } => Some(*execution),
+        _ => None,
+    }
+}
+
+/// Whether something runs for an execution that is this far.
+const fn has_begun(phase: &Phase) -> bool {
+    match phase {
+        Phase::Running | Phase::FailureHook { begun: true, .. } => true,
+        Phase::Joining
+        | Phase::Scheduled { .. }
+        | Phase::FailureHook { begun: false, .. }
+        | Phase::AwaitingTask { .. }
+        | Phase::AwaitingTime { .. }
+        | Phase::AwaitingMessage { .. }
+        | Phase::AwaitingChild { .. }
+        | Phase::RunningParts(_) => false,
+    }
+}
+
+/// Ends at `at`, or never.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -75,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) fault: watch::Sender<Option<StoreError>>,
     /// Whether this engine moves instances, or only changes what another one moves.
     pub(crate) drives: AtomicBool,
+    /// Whether everything that was running when the host last stopped has been taken up again.
+    pub(crate) has_recovered: AtomicBool,
     /// Wakes whoever hands over letters.
     pub(crate) letters: Notify,
     /// Changes with every commit of this process.
@@ -111,6 +113,7 @@ impl WorkflowEngine {
             stopping: watch::Sender::new(false),
             fault: watch::Sender::new(None),
             drives: AtomicBool::new(false),
+            has_recovered: AtomicBool::new(false),
             letters: Notify::new(),
             committed: watch::Sender::new(()),
         };
@@ -179,9 +182,15 @@ impl Inner {
             let cause = cause_for(&mut instance)?;
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
+            instance.apply(&transition);
             match self.commit(transition).await {
-                Ok(_) => {
-                    self.poke(id);
+                Ok(seq) => {
+                    instance.committed(seq);
+                    if instance.has_its_results() {
+                        self.poke_known(instance);
+                    } else {
+                        self.poke(id);
+                    }
                     return Ok(());
                 }
                 Err(error @ StoreError::Stale { .. }) => stale = Some(error),
@@ -194,7 +203,8 @@ impl Inner {
     /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
     pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
         let (instance, seq) = (transition.identity.id, transition.seq);
-        let settled = transition.state.is_settled();
+        let end = transition.state.status.is_finished().then(|| transition.state.summary(&transition.identity, seq));
+        let is_settled = transition.state.is_settled();
         let has_letters = !transition.letters.is_empty();
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
         self.store.commit(transition).await?;
@@ -202,20 +212,15 @@ impl Inner {
             self.wakes.at(wake_at);
         }
         self.committed.send_replace(());
-        if settled {
-            self.waiters.notify(instance);
+        match end {
+            Some(end) => self.waiters.tell_end(end),
+            None if is_settled => self.waiters.notify(instance),
+            None => {}
         }
         if has_letters {
             self.letters.notify_one();
         }
         Ok(seq)
-    }
-
-    /// Wakes whoever waits for an instance that somebody else has settled.
-    pub(crate) fn tell_if_settled(&self, instance: &WorkflowInstance) {
-        if instance.state.is_settled() {
-            self.waiters.notify(instance.identity.id);
-        }
     }
 
     /// Lets everybody who waits for an instance look at it again.

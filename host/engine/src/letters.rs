@@ -119,7 +119,7 @@ impl Inner {
         let ChildStart { child, parent, .. } = start;
         match self.try_start_child(start).await {
             // It was started in between.
-            Ok(()) | Err(EngineError::Store(StoreError::Stale { .. })) => Ok(()),
+            Ok(_) | Err(EngineError::Store(StoreError::Stale { .. })) => Ok(()),
             Err(error @ EngineError::Store(StoreError::UnknownDefinition { .. })) => {
                 self.refuse_child(parent, child, &error).await
             }
@@ -151,7 +151,7 @@ impl Inner {
             correlation_id: identity.correlation_id.clone(),
             ..StartRequest::new(start.workflow)
         };
-        self.start(start.child, Some(start.parent), record, request).await
+        self.start(start.child, Some(start.parent), record, request).await.map(drop)
     }
 
     /// Tells the step that a child could not be started.

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stepcell_model::definition::Durability;
 use stepcell_model::id::InstanceId;
+use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::time::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::driver::{Driver, Hot};
+use crate::driver::{Driver, Hot, Origin};
 use crate::engine::{Inner, WorkflowEngine};
 use crate::error::EngineError;
 use crate::letters::hand_over;
@@ -152,7 +154,9 @@ async fn guarded(inner: Arc<Inner>, work: impl Future<Output = Result<(), Engine
 
 /// Goes on with everything that was running when the host last stopped.
 async fn recover(inner: Arc<Inner>) -> Result<(), EngineError> {
-    inner.look_at_running().await
+    inner.look_at_running().await?;
+    inner.has_recovered.store(true, Ordering::Release);
+    Ok(())
 }
 
 /// Wakes instances when their time has come.
@@ -231,15 +235,21 @@ impl Inner {
 
     /// Sees to it that an instance is driven by what the store says of it now.
     pub(crate) fn poke(self: &Arc<Self>, id: InstanceId) {
-        self.rouse(id, |hot| hot.changed.store(true, Ordering::Release));
+        self.rouse(id, None, |hot| hot.changed.store(true, Ordering::Release));
+    }
+
+    /// As [`Self::poke`], where it is known how the instance was committed a moment ago.
+    pub(crate) fn poke_known(self: &Arc<Self>, instance: WorkflowInstance) {
+        let id = instance.identity.id;
+        self.rouse(id, Some(Box::new(instance)), |hot| hot.changed.store(true, Ordering::Release));
     }
 
     /// Sees to it that an instance is driven whose time has come; its driver, if it has one, knows how it stands.
     fn wake(self: &Arc<Self>, id: InstanceId) {
-        self.rouse(id, |_| {});
+        self.rouse(id, None, |_| {});
     }
 
-    fn rouse(self: &Arc<Self>, id: InstanceId, tell: impl FnOnce(&Hot)) {
+    fn rouse(self: &Arc<Self>, id: InstanceId, known: Option<Box<WorkflowInstance>>, tell: impl FnOnce(&Hot)) {
         if !self.is_driving() || self.is_stopping() {
             return;
         }
@@ -253,7 +263,12 @@ impl Inner {
                 place.insert(Arc::clone(&hot));
                 self.drivers.fetch_add(1, Ordering::AcqRel);
                 let alive = Alive(Arc::clone(self));
-                let driver = Driver::run(Arc::clone(self), Arc::clone(&hot), id);
+                let is_new = known.as_ref().is_some_and(|instance| instance.seq == 1);
+                let durability = match is_new || self.has_recovered.load(Ordering::Acquire) {
+                    true => Durability::Fused,
+                    false => Durability::EachStep,
+                };
+                let driver = Driver::run(Arc::clone(self), Arc::clone(&hot), id, Origin { known, durability });
                 let driver = tokio::spawn(async move {
                     let _alive = alive;
                     driver.await;
@@ -261,6 +276,12 @@ impl Inner {
                 let _ = hot.task.set(driver.abort_handle());
             }
         }
+    }
+
+    /// Whether an instance is driven here and was not settled when it was last stored. Whoever waits for it is told when
+    /// that changes.
+    pub(crate) fn is_moving(&self, id: InstanceId) -> bool {
+        lock(&self.hot).get(&id).is_some_and(|hot| !hot.is_settled.load(Ordering::Acquire))
     }
 
     /// Whether an instance's driver waits for room already, and so will look at all that is due once it has some.
@@ -285,7 +306,9 @@ impl Inner {
             return false;
         }
         all.remove(&id);
+        drop(all);
         self.drivers_gone.notify_waiters();
+        self.waiters.notify(id);
         true
     }
 
@@ -295,7 +318,9 @@ impl Inner {
         if all.get(&id).is_some_and(|known| Arc::ptr_eq(known, hot)) {
             all.remove(&id);
         }
+        drop(all);
         self.drivers_gone.notify_waiters();
+        self.waiters.notify(id);
     }
 }
 

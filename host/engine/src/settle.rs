@@ -21,7 +21,7 @@ impl WorkflowEngine {
         let mut fault = self.inner.fault.subscribe();
         let mut stopping = self.inner.stopping.subscribe();
         loop {
-            let (_waiters, moving) = match self.look(id).await? {
+            let (waiters, moving) = match self.look(id).await? {
                 Look::Settled(summary) => return Ok(*summary),
                 Look::Moving(moving, waiters) => (waiters, moving),
             };
@@ -35,6 +35,9 @@ impl WorkflowEngine {
                 _ = select_all(moving.into_iter().map(Box::pin)) => {}
                 _ = fault.changed() => {}
                 _ = stopping.changed() => {}
+            }
+            if let Some(end) = waiters.first().and_then(Waiter::end) {
+                return Ok(end);
             }
         }
     }
@@ -51,6 +54,9 @@ impl WorkflowEngine {
     async fn look(&self, id: InstanceId) -> Result<Look<'_>, EngineError> {
         let mut waiters = vec![self.inner.waiters.register(id)];
         let mut moving = vec![waiters[0].notified()];
+        if self.inner.is_moving(id) {
+            return Ok(Look::Moving(moving, waiters));
+        }
         let instance = self.inner.load(id).await?;
         if !instance.state.is_settled() {
             // An instance whose definition can not be read is driven by nobody: whoever waits is told why.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use semver::Version;
 use stepcell_model::attempt::ContextData;
 use stepcell_model::id::InstanceId;
+use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
 use stepcell_model::name::{ContextKey, KEY_LEN_BYTES_MAX, TenantId, UserId, WorkflowName};
 use stepcell_model::record::{CallbackSecret, DefinitionRecord, InstanceIdentity, InstanceSummary, ParentLink};
@@ -75,7 +76,7 @@ impl WorkflowEngine {
         }
         let id = InstanceId::from_uuid(uuid::Uuid::now_v7());
         match self.inner.start(id, None, record, request).await {
-            Ok(()) => self.get_instance(id).await,
+            Ok(summary) => Ok(summary),
             Err(EngineError::Store(StoreError::DuplicateStart { existing })) => self.get_instance(existing).await,
             Err(error) => Err(error),
         }
@@ -90,7 +91,7 @@ impl Inner {
         parent: Option<ParentLink>,
         record: DefinitionRecord,
         request: StartRequest,
-    ) -> Result<(), EngineError> {
+    ) -> Result<InstanceSummary, EngineError> {
         let plan = self.registry.plan(record.id).await?;
         if let Some(schema) = &plan.input_schema {
             refuse_if_any("the initial data", schema.check(&request.data))?;
@@ -111,9 +112,13 @@ impl Inner {
             callback_secret: new_callback_secret(),
             started_at: self.clock.now(),
         };
-        self.commit(start(&plan, Arc::new(identity), context)).await?;
-        self.poke(id);
-        Ok(())
+        let transition = start(&plan, Arc::new(identity), context);
+        let mut instance = WorkflowInstance::created_by(&transition);
+        let seq = self.commit(transition).await?;
+        instance.committed(seq);
+        let summary = instance.summary();
+        self.poke_known(instance);
+        Ok(summary)
     }
 }
 

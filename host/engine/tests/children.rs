@@ -414,6 +414,7 @@ on_every_store! {
     }
 
     async fn a_child_that_a_cancel_reaches_with_undoing_undoes_what_it_did_too(host: TestHost) {
+        host.stores_each_step().await;
         host.named(&["a"]).await;
         host.step("c", |_| Answer::Never).await;
         host.step("undo", |_| kit::done()).await;

@@ -129,6 +129,7 @@ on_every_store! {
     }
 
     async fn a_gateway_component_that_the_host_went_down_in_is_asked_again(host: TestHost) {
+        host.stores_each_step().await;
         host.gateway("way", |call| if call.info.attempt == 1 { Answer::Never } else { returns(json!(["b"])) }).await;
         host.named(&["b", "c"]).await;
         host.register_yaml(

@@ -108,6 +108,7 @@ impl Notes {
 
 on_every_store! {
     async fn a_feed_tells_every_entry_once_in_the_order_of_the_commits(host: TestHost) {
+        host.stores_each_step().await;
         two_workflows(&host).await;
         let mut live = opened(&host, all(), FeedStart::Now).await;
 

@@ -269,6 +269,7 @@ edges: [{ source: q, target: n }, { source: n, target: s }]
     }
 
     async fn a_crash_costs_a_pure_step_no_attempt_and_an_effectful_one_its_attempt(host: TestHost) {
+        host.stores_each_step().await;
         for name in ["pure", "loud"] {
             host.runner.capabilities.lock().unwrap().insert(digest(name), vec![Capability::Http]);
             host.step(name, |call| if call.info.attempt == 1 { Answer::Never } else { done() }).await;

@@ -92,6 +92,7 @@ on_every_store! {
 
     /// Case 81.
     async fn between_pause_and_resume_no_step_starts_and_paused_is_visible(host: TestHost) {
+        host.stores_each_step().await;
         let (hold, release) = { let hold = Arc::new(Notify::new()); (Arc::clone(&hold), hold) };
         host.step("a", move |_| Answer::Hold(Arc::clone(&hold))).await;
         host.named(&["b"]).await;
@@ -210,6 +211,7 @@ on_every_store! {
 
     /// Case 86.
     async fn a_retry_from_the_first_step_is_given_the_initial_data_again(host: TestHost) {
+        host.stores_each_step().await;
         host.named(&["a"]).await;
         let mended = broken(&host, "b").await;
         row(&host, &[("a", ""), ("b", "")]).await;
@@ -347,6 +349,7 @@ on_every_store! {
 
     /// Case 82.
     async fn a_cancel_undoes_only_when_asked_to(host: TestHost) {
+        host.stores_each_step().await;
         host.named(&["reserve"]).await;
         host.step("charge", |_| Answer::Never).await;
         host.step("undo", |_| done()).await;
@@ -371,6 +374,7 @@ on_every_store! {
 
     /// Case 90.
     async fn a_crash_in_the_middle_of_undoing_goes_on_with_it_and_undoes_nothing_twice(host: TestHost) {
+        host.stores_each_step().await;
         host.named(&["a", "b", "c"]).await;
         host.step("d", |_| fails("broken", "it broke")).await;
         host.step("undo", |_| done()).await;
@@ -394,6 +398,7 @@ on_every_store! {
     }
 
     async fn a_canceled_instance_that_is_being_undone_goes_on_with_it_after_a_crash(host: TestHost) {
+        host.stores_each_step().await;
         host.named(&["a"]).await;
         host.step("b", |_| Answer::Never).await;
         host.step("slow", |call| if call.info.attempt == 1 { Answer::Never } else { done() }).await;

@@ -57,6 +57,7 @@ on_every_store! {
 
     /// Case 90.
     async fn a_crash_during_a_step_counts_as_an_attempt_and_the_run_goes_on(host: TestHost) {
+        host.stores_each_step().await;
         host.step("a", |_| writes("a", 1)).await;
         host.step("b", |call| if call.info.attempt == 1 { Answer::Never } else { returns("done") }).await;
         host.step("c", |_| done()).await;
@@ -76,6 +77,7 @@ on_every_store! {
     }
 
     async fn a_step_that_takes_the_host_down_each_time_uses_up_its_attempts(host: TestHost) {
+        host.stores_each_step().await;
         host.step("a", |_| done()).await;
         host.step("b", |_| Answer::Never).await;
         host.step("c", |_| done()).await;
@@ -262,6 +264,7 @@ on_every_store! {
 
     /// Cases 82 and 84.
     async fn cancelling_interrupts_the_step_in_progress_and_nothing_starts_after(host: TestHost) {
+        host.stores_each_step().await;
         host.step("a", |_| done()).await;
         host.step("b", |_| Answer::Never).await;
         host.step("c", |_| done()).await;

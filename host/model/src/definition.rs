@@ -97,6 +97,9 @@ pub struct WorkflowDefinition {
     /// How much one instance may do.
     #[serde(default)]
     pub limits: WorkflowLimits,
+    /// When what its instances did is on disk.
+    #[serde(default, skip_serializing_if = "Durability::is_default")]
+    pub durability: Durability,
     /// The steps by name, in the order in which diagrams show them.
     #[schemars(with = "std::collections::BTreeMap<String, StepDefinition>")]
     pub steps: IndexMap<StepName, StepDefinition>,
@@ -121,6 +124,23 @@ const fn default_iterations() -> u32 {
 impl Default for WorkflowLimits {
     fn default() -> Self {
         Self { iterations: default_iterations() }
+    }
+}
+
+/// When what an instance did is on disk. Whatever is shown to anybody is on disk before, either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Pure steps run one after another and are stored together; everything is on disk before an effectful one begins.
+    #[default]
+    Fused,
+    /// Each attempt is on disk before it begins.
+    EachStep,
+}
+
+impl Durability {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

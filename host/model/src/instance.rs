@@ -446,6 +446,12 @@ impl WorkflowInstance {
         self.state.summary(&self.identity, self.seq)
     }
 
+    /// Whether it has every result that it refers to, so that it can go on without being read again.
+    #[must_use]
+    pub fn has_its_results(&self) -> bool {
+        self.state.control.referenced_results().iter().all(|number| self.results.contains_key(number))
+    }
+
     /// What comes to `active`: what the step before returned, at the start the instance's initial data.
     #[must_use]
     pub fn incoming(&self, active: &Active) -> Option<Json> {

@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::definition::Finding;
 use crate::definition::document::Document;
 use crate::definition::read::read_all;
+use crate::definition::{Durability, Finding};
 use crate::grants::{ClockGrant, ContextGrants, HttpGrant, KeyPattern, RandomnessGrant};
 use crate::limits::StepLimits;
 use crate::name::TenantId;
@@ -74,6 +74,9 @@ pub struct TenantPolicy {
     /// How many of its attempts run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// When what its instances did is on disk; `each_step` holds whatever a definition says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
     /// Whether its components must be signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signatures: Option<SignaturePolicy>,
@@ -131,6 +134,8 @@ pub struct EffectivePolicy {
     pub limits: StepLimits,
     /// How many attempts run at once; the host's own limit without it.
     pub concurrency: Option<u32>,
+    /// When what instances did is on disk, at the latest.
+    pub durability: Durability,
     /// Whether components must be signed.
     pub signatures: SignaturePolicy,
     /// The keys whose signatures count.
@@ -182,6 +187,7 @@ impl Policy {
             grants: own.and_then(|own| own.grants.clone()).or_else(|| default.grants.clone()).unwrap_or_default(),
             limits: own.and_then(|own| own.limits).or(default.limits).unwrap_or_default(),
             concurrency: own.and_then(|own| own.concurrency).or(default.concurrency),
+            durability: own.and_then(|own| own.durability).or(default.durability).unwrap_or_default(),
             signatures: own.and_then(|own| own.signatures).or(default.signatures).unwrap_or_default(),
             trusted_keys: own
                 .and_then(|own| own.trusted_keys.clone())

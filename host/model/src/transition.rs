@@ -458,6 +458,9 @@ impl WorkflowInstance {
             }
         }
         let referenced = self.state.control.referenced_results();
+        if referenced.contains(&ExecutionNumber::INPUT) {
+            self.results.entry(ExecutionNumber::INPUT).or_insert_with(|| self.identity.input.clone());
+        }
         self.results.retain(|number, _| referenced.contains(number) || *number == ExecutionNumber::INPUT);
         for task in &transition.tasks {
             match task.status {

@@ -163,11 +163,17 @@ impl Driver {
                     self.room.insert(number, room);
                 }
             }
+            // Whose work was given up may be another's number by now.
+            Ok((id, Done::Attempt(number, _) | Done::Hook(number, _))) if !self.is_running(number, id) => {}
             Ok((_, Done::Attempt(number, report))) => self.attempt_ended(number, report),
             Ok((_, Done::Hook(number, report))) => self.hook_ended(number, report),
             Err(error) if error.is_panic() => self.work_panicked(error.id()),
             Err(_) => {}
         }
+    }
+
+    fn is_running(&self, number: ExecutionNumber, id: Id) -> bool {
+        self.running.get(&number).is_some_and(|work| work.id() == id)
     }
 
     fn attempt_ended(&mut self, number: ExecutionNumber, report: AttemptReport) {

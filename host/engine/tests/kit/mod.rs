@@ -23,6 +23,7 @@ use stepcell_model::host_key::HostKey;
 use stepcell_model::id::{ComponentDigest, InstanceId};
 use stepcell_model::json::Json;
 use stepcell_model::name::{ComponentName, ContextKey, StepName, TenantId, UserId, WorkflowName};
+use stepcell_model::policy::Policy;
 use stepcell_model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
@@ -293,6 +294,12 @@ impl TestHost {
         let options =
             EngineOptions { concurrency: 1, clock: Arc::clone(&self.clock) as Arc<dyn Clock>, host_key: None };
         WorkflowEngine::new(store, Arc::clone(&self.runner) as Arc<dyn StepRunner>, options)
+    }
+
+    /// Has every attempt on disk before it begins, pure ones too.
+    pub async fn stores_each_step(&self) {
+        let policy = Policy::from_text("{ schema: stepcell-policy/v1, default: { durability: each_step } }").unwrap();
+        self.engine.apply_policy(&policy).await.unwrap();
     }
 
     /// Registers a step that does what `script` says.

@@ -3,8 +3,8 @@
 use semver::Version;
 
 use super::{
-    DefinitionFormat, Edge, GatewayMode, GatewayStep, HumanStep, MachineStep, StepDefinition, WorkflowDefinition,
-    WorkflowLimits,
+    DefinitionFormat, Durability, Edge, GatewayMode, GatewayStep, HumanStep, MachineStep, StepDefinition,
+    WorkflowDefinition, WorkflowLimits,
 };
 use crate::json::Json;
 use crate::name::{MalformedName, StepName, WorkflowName};
@@ -54,6 +54,7 @@ impl WorkflowDefinition {
             initial_step: StepName::new("_").expect("an underscore is a name"),
             terminal_steps: None,
             limits: WorkflowLimits::default(),
+            durability: Durability::default(),
             steps: indexmap::IndexMap::new(),
             edges: Vec::new(),
         };
@@ -164,6 +165,13 @@ impl DefinitionBuilder {
     #[must_use]
     pub const fn iterations(mut self, max: u32) -> Self {
         self.definition.limits.iterations = max;
+        self
+    }
+
+    /// Sets when what an instance did is on disk.
+    #[must_use]
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.definition.durability = durability;
         self
     }
 

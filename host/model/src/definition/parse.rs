@@ -10,8 +10,9 @@ use super::document::Document;
 use super::read::{Finding, read_all};
 use super::validate::Extent;
 use super::{
-    ConditionalGroup, DefinitionFormat, Edge, GatewayStep, HumanStep, MachineStep, ParallelGroup, SequentialGroup,
-    SignalStep, StepDefinition, TimerStep, WebhookStep, WorkflowDefinition, WorkflowLimits, WorkflowStep,
+    ConditionalGroup, DefinitionFormat, Durability, Edge, GatewayStep, HumanStep, MachineStep, ParallelGroup,
+    SequentialGroup, SignalStep, StepDefinition, TimerStep, WebhookStep, WorkflowDefinition, WorkflowLimits,
+    WorkflowStep,
 };
 use crate::json::Json;
 use crate::name::{StepName, WorkflowName};
@@ -80,6 +81,7 @@ struct Header {
     initial_step: Option<StepName>,
     terminal_steps: Option<IndexSet<StepName>>,
     limits: Option<WorkflowLimits>,
+    durability: Option<Durability>,
     #[serde(rename = "steps")]
     _steps: Option<IgnoredAny>,
     #[serde(rename = "edges")]
@@ -132,6 +134,7 @@ impl Reader {
             initial_step,
             terminal_steps: header.terminal_steps,
             limits: header.limits.unwrap_or_default(),
+            durability: header.durability.unwrap_or_default(),
             steps,
             edges,
         })

@@ -87,6 +87,7 @@ impl Show {
             "grants": *of.grants,
             "limits": of.limits,
             "concurrency": of.concurrency,
+            "durability": of.durability,
             "signatures": of.signatures,
             "trusted_keys": of.trusted_keys,
         }))
