@@ -320,8 +320,13 @@ impl WorkflowStore for SqliteStore {
         self.readers.run(move |connection| lists::running(connection, after, limit)).await
     }
 
-    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError> {
-        self.readers.run(move |connection| lists::due(connection, now, limit)).await
+    async fn list_due(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, InstanceId)>,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, InstanceId)>, StoreError> {
+        self.readers.run(move |connection| lists::due(connection, now, after, limit)).await
     }
 
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
