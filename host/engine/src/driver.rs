@@ -143,7 +143,7 @@ impl Driver {
         let asked = [origin.durability, plan.definition.durability, policy];
         let durability = if asked.contains(&Durability::EachStep) { Durability::EachStep } else { Durability::Fused };
         let mut driver = Self {
-            fuse: Fuse::new(durability, &instance),
+            fuse: Fuse::new(durability, inner.fused_for, &instance),
             inner,
             hot,
             plan,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use stepcell_model::host_key::HostKey;
 use stepcell_model::id::InstanceId;
@@ -40,6 +41,10 @@ pub struct EngineOptions {
     pub concurrency: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// How long what pure steps came to may wait for what follows before it is stored, where nothing else stores it.
+    ///
+    /// Bounds what is run again after a crash, and how late it shows.
+    pub fused_for: Duration,
     /// What secrets are encrypted with; without it there are none.
     pub host_key: Option<HostKey>,
 }
@@ -47,7 +52,12 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { concurrency: cores * 16, clock: Arc::new(SystemClock), host_key: None }
+        Self {
+            concurrency: cores * 16,
+            clock: Arc::new(SystemClock),
+            fused_for: Duration::from_millis(50),
+            host_key: None,
+        }
     }
 }
 
@@ -64,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) guard: Arc<Guard>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) room: Arc<Room>,
+    pub(crate) fused_for: Duration,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     /// How many drivers there are anything left of.
     pub(crate) drivers: AtomicUsize,
@@ -107,6 +118,7 @@ impl WorkflowEngine {
             guard,
             clock: options.clock,
             room: Room::new(options.concurrency),
+            fused_for: options.fused_for,
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),

@@ -178,7 +178,8 @@ impl StepRunner for Obedient {
 
 /// An engine with room for one attempt, in memory.
 async fn engine_on(clock: &Arc<WatchedClock>) -> WorkflowEngine {
-    let options = EngineOptions { concurrency: 1, clock: Arc::clone(clock) as Arc<dyn Clock>, host_key: None };
+    let options =
+        EngineOptions { concurrency: 1, clock: Arc::clone(clock) as Arc<dyn Clock>, ..EngineOptions::default() };
     let engine = WorkflowEngine::new(Arc::new(MemoryStore::new()), Arc::new(Obedient(Arc::clone(clock))), options);
     let (name, version) = (ComponentName::new("a").unwrap(), semver::Version::new(1, 0, 0));
     engine.registry().register_component(name, version, b"a".as_slice().into()).await.unwrap();

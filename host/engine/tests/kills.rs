@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stepcell_engine::{Delivery, EngineError};
+use stepcell_model::definition::Durability;
 use stepcell_model::id::InstanceId;
 use stepcell_model::instance::Phase;
 use stepcell_model::json::Json;
@@ -45,7 +46,10 @@ struct Story {
     data: Value,
 }
 
-async fn register(host: &TestHost, story: &Story) {
+async fn register(host: &TestHost, story: &Story, durability: Durability) {
+    if durability == Durability::EachStep {
+        host.stores_each_step().await;
+    }
     host.step("echo", |call| returns(json!([call.info.step.as_str(), call.input.tree()]))).await;
     host.step("note", |call| {
         let key = if call.info.step.as_str().contains("compensate") { "undone" } else { "noted" };
@@ -184,14 +188,14 @@ async fn start(host: &TestHost, story: &Story) -> InstanceId {
 
 async fn undisturbed(backend: Backend, story: &Story) -> Vec<End> {
     let host = TestHost::on(backend).await;
-    register(&host, story).await;
+    register(&host, story, Durability::Fused).await;
     let id = start(&host, story).await;
     finishes("the undisturbed run", world(&host, id)).await;
     ends(&host).await
 }
 
 /// Runs a story on a host that dies at its `nth` commit, and on another one afterwards. Says whether it died at all.
-async fn killed(backend: Backend, story: &Story, nth: usize, death: Death) -> (bool, Vec<End>) {
+async fn killed(backend: Backend, story: &Story, durability: Durability, nth: usize, death: Death) -> (bool, Vec<End>) {
     let (mut seen, mut ways) = (0, None);
     let host = TestHost::on_wrapped(backend, |store| {
         let choose = move |_: &_| {
@@ -204,7 +208,7 @@ async fn killed(backend: Backend, story: &Story, nth: usize, death: Death) -> (b
     })
     .await;
     let (store, stopping) = ways.unwrap();
-    register(&host, story).await;
+    register(&host, story, durability).await;
     let what = format!("the run that dies {death:?} commit {nth}");
     let plays = async {
         let id = start(&host, story).await;
@@ -231,10 +235,13 @@ async fn killed(backend: Backend, story: &Story, nth: usize, death: Death) -> (b
 /// Kills the host at every `step`th commit of a story.
 async fn killed_everywhere(backend: Backend, story: Story, step: usize) {
     let expected = undisturbed(backend, &story).await;
-    for death in [Death::Before, Death::After] {
+    let (fused, each_step) = (Durability::Fused, Durability::EachStep);
+    for (durability, death) in
+        [(each_step, Death::Before), (each_step, Death::After), (fused, Death::Before), (fused, Death::After)]
+    {
         for nth in (1..).step_by(step) {
-            let (died, came_to) = killed(backend, &story, nth, death).await;
-            assert_eq!(came_to, expected, "{death:?} commit {nth}");
+            let (died, came_to) = killed(backend, &story, durability, nth, death).await;
+            assert_eq!(came_to, expected, "{durability:?}: {death:?} commit {nth}");
             if !died {
                 assert!(nth > 3, "there was nothing to be killed in");
                 break;

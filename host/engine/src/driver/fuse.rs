@@ -14,9 +14,6 @@ use stepcell_model::plan::Plan;
 use stepcell_model::transition::{Cause, Transition};
 use tokio::time::Instant;
 
-/// How long a decision waits for those that follow. Bounds how much is run again after a crash, and how late it shows.
-const FUSED_FOR_MAX: Duration = Duration::from_millis(50);
-
 /// How many events are committed together at most. Bounds a row of history.
 const FUSED_EVENTS_MAX: u32 = 1_000;
 
@@ -27,6 +24,8 @@ const FUSED_BYTES_MAX: u64 = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Fuse {
     durability: Durability,
+    /// How long a decision waits for those that follow.
+    fused_for: Duration,
     is_urgent: bool,
     /// When the first of them was decided.
     since: Option<Instant>,
@@ -50,8 +49,8 @@ impl Extent {
 
 impl Fuse {
     /// For an instance of which everything is committed.
-    pub(super) fn new(durability: Durability, instance: &WorkflowInstance) -> Self {
-        Self { durability, is_urgent: false, since: None, committed: Extent::of(instance) }
+    pub(super) fn new(durability: Durability, fused_for: Duration, instance: &WorkflowInstance) -> Self {
+        Self { durability, fused_for, is_urgent: false, since: None, committed: Extent::of(instance) }
     }
 
     /// Whether a cause concerns nothing but a pure attempt, the first of its execution. `active` is its execution.
@@ -82,19 +81,19 @@ impl Fuse {
         let Some(since) = self.since else { return false };
         let now = Extent::of(instance);
         self.is_urgent
-            || since.elapsed() >= FUSED_FOR_MAX
+            || since.elapsed() >= self.fused_for
             || now.events.saturating_sub(self.committed.events) >= FUSED_EVENTS_MAX
             || now.history_bytes.saturating_sub(self.committed.history_bytes) >= FUSED_BYTES_MAX
     }
 
     /// When what was decided must be committed at the latest; none where nothing waits for that.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        self.since.map(|since| since + FUSED_FOR_MAX)
+        self.since.map(|since| since + self.fused_for)
     }
 
     /// Notes that all of the instance is committed.
     pub(super) fn committed(&mut self, instance: &WorkflowInstance) {
-        *self = Self::new(self.durability, instance);
+        *self = Self::new(self.durability, self.fused_for, instance);
     }
 
     /// Lets nothing wait any more.

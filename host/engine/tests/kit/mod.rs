@@ -207,6 +207,7 @@ pub struct TestHost {
     pub clock: Arc<SimulatedClock>,
     driving: Option<Driving>,
     store: Arc<dyn WorkflowStore>,
+    fused_for: Duration,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -216,6 +217,16 @@ pub const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 impl TestHost {
     pub async fn on(backend: Backend) -> Self {
         Self::on_wrapped(backend, |store| store).await
+    }
+
+    /// A host on which nothing but what happens ends the wait of pure steps for what follows.
+    pub async fn that_fuses(
+        backend: Backend,
+        wrap: impl FnOnce(Arc<dyn WorkflowStore>) -> Arc<dyn WorkflowStore>,
+    ) -> Self {
+        let host = Self::on_wrapped(backend, wrap).await;
+        let store = Arc::clone(&host.store);
+        Self { fused_for: Duration::from_secs(3_600), ..host }.crash_and_restart_on(store, |_| {}).await
     }
 
     /// A host whose store is what `wrap` makes of the one that it would have.
@@ -232,7 +243,8 @@ impl TestHost {
             }
         };
         let clock = Arc::new(SimulatedClock::at(START));
-        Self::over(wrap(store), folder, Arc::new(ScriptedRunner::default()), clock).await
+        let fused_for = EngineOptions::default().fused_for;
+        Self::over(wrap(store), folder, Arc::new(ScriptedRunner::default()), clock, fused_for).await
     }
 
     async fn over(
@@ -240,12 +252,17 @@ impl TestHost {
         folder: Option<tempfile::TempDir>,
         runner: Arc<ScriptedRunner>,
         clock: Arc<SimulatedClock>,
+        fused_for: Duration,
     ) -> Self {
-        let options =
-            EngineOptions { concurrency: 8, clock: Arc::clone(&clock) as Arc<dyn Clock>, host_key: Some(host_key()) };
+        let options = EngineOptions {
+            concurrency: 8,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            fused_for,
+            host_key: Some(host_key()),
+        };
         let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
         let driving = Some(engine.drive().await.unwrap());
-        Self { engine, runner, clock, driving, store, _folder: folder }
+        Self { engine, runner, clock, driving, store, fused_for, _folder: folder }
     }
 
     /// The host goes down where it stands, and a new one comes up on the same store.
@@ -268,7 +285,7 @@ impl TestHost {
         store.set_definition_active(&nobody, &version, Activity::Active).await.unwrap();
         prepare(&self.clock);
         let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
-        Self::over(store, self._folder.take(), runner, clock).await
+        Self::over(store, self._folder.take(), runner, clock, self.fused_for).await
     }
 
     /// How many instances are being moved.
@@ -301,8 +318,11 @@ impl TestHost {
         let path = self._folder.as_ref().expect("only a database can be visited").path().join("test.db");
         let options = SqliteOptions { role: Role::Visitor, ..SqliteOptions::default() };
         let store = Arc::new(SqliteStore::open(path, options).unwrap());
-        let options =
-            EngineOptions { concurrency: 1, clock: Arc::clone(&self.clock) as Arc<dyn Clock>, host_key: None };
+        let options = EngineOptions {
+            concurrency: 1,
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            ..EngineOptions::default()
+        };
         WorkflowEngine::new(store, Arc::clone(&self.runner) as Arc<dyn StepRunner>, options)
     }
 
