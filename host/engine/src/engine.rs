@@ -84,6 +84,8 @@ pub(crate) struct Inner {
     /// How many drivers there are anything left of.
     pub(crate) drivers: AtomicUsize,
     pub(crate) drivers_gone: Notify,
+    /// How many drivers wait for room, and for nothing else.
+    pub(crate) drivers_waiting_for_room: AtomicUsize,
     pub(crate) wakes: Wakes,
     pub(crate) waiters: Waiters,
     pub(crate) stopping: watch::Sender<bool>,
@@ -129,6 +131,7 @@ impl WorkflowEngine {
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),
+            drivers_waiting_for_room: AtomicUsize::new(0),
             wakes: Wakes::default(),
             waiters: Waiters::default(),
             stopping: watch::Sender::new(false),

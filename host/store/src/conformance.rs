@@ -3,6 +3,8 @@
 //! [`conformance_suite!`](crate::conformance_suite) makes them tests of the module that it is called in.
 
 pub mod catalog;
+#[cfg(unix)]
+pub mod disk;
 pub mod fixture;
 pub mod guard;
 pub mod history;

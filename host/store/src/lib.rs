@@ -27,6 +27,6 @@ pub use pruning::{PrunePace, prune_all};
 pub use query::{
     Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,
 };
-pub use sqlite::{BackedUp, BackupError, BackupProgress, Existing, Role, SqliteOptions, SqliteStore};
+pub use sqlite::{BackedUp, BackupError, BackupProgress, Existing, Losses, Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;
 pub use upkeep::{KeptLink, Prunable, PruneFilter, Pruned, UpkeepStore};

@@ -190,8 +190,13 @@ impl WorkflowStore for MemoryStore {
         Ok(self.state().instances.running(after, limit))
     }
 
-    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError> {
-        Ok(self.state().instances.due(now, limit))
+    async fn list_due(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, InstanceId)>,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, InstanceId)>, StoreError> {
+        Ok(self.state().instances.due(now, after, limit))
     }
 
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {

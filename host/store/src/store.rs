@@ -140,8 +140,14 @@ pub trait WorkflowStore: GuardStore + UpkeepStore {
     /// Instances whose status is running, with the number of their last transition, by id after `after`.
     async fn list_running(&self, after: Option<InstanceId>, limit: u32) -> Result<Vec<(InstanceId, u64)>, StoreError>;
 
-    /// Instances, neither finished nor paused, whose time to be looked at has come, the longest waiting first.
-    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError>;
+    /// Instances, neither finished nor paused, whose time to be looked at has come, with that time, after `after` in the
+    /// order of time and id: the longest waiting first.
+    async fn list_due(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, InstanceId)>,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, InstanceId)>, StoreError>;
 
     /// The earliest time at which an instance that is neither finished nor paused wants to be looked at.
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;

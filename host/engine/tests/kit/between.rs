@@ -83,7 +83,7 @@ passes_on! { WorkflowStore {
     fn find_task(id: TaskId) -> Option<TaskRecord>;
     fn list_tasks(filter: &TaskFilter) -> Page<TaskRecord>;
     fn list_running(after: Option<InstanceId>, limit: u32) -> Vec<(InstanceId, u64)>;
-    fn list_due(now: Timestamp, limit: u32) -> Vec<InstanceId>;
+    fn list_due(now: Timestamp, after: Option<(Timestamp, InstanceId)>, limit: u32) -> Vec<(Timestamp, InstanceId)>;
     fn next_wake() -> Option<Timestamp>;
     fn list_letters(limit: u32) -> Vec<(LetterKey, Letter)>;
     fn remove_letters(keys: &[LetterKey]) -> ();

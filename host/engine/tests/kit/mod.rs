@@ -289,6 +289,16 @@ impl TestHost {
         Self::over(store, self._folder.take(), runner, clock, self.fused_for).await
     }
 
+    /// How many instances are being moved.
+    pub fn hot_len(&self) -> usize {
+        self.driving.as_ref().expect("it drives").hot_len()
+    }
+
+    /// How many instances anything is held of.
+    pub fn held_len(&self) -> usize {
+        self.driving.as_ref().expect("it drives").held_len()
+    }
+
     /// Waits until no instance is being moved.
     pub async fn cools(&self) {
         let cool = async {

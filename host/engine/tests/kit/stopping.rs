@@ -204,8 +204,13 @@ impl WorkflowStore for StoppingStore {
         self.inner.list_running(after, limit).await
     }
 
-    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError> {
-        self.inner.list_due(now, limit).await
+    async fn list_due(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, InstanceId)>,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, InstanceId)>, StoreError> {
+        self.inner.list_due(now, after, limit).await
     }
 
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {

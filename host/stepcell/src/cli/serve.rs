@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Args;
 use stepcell::model::time::Span;
+use stepcell::store::Losses;
 use stepcell::{Access, Host};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,6 +34,10 @@ pub(crate) struct Serve {
     /// Delete instances that finished that long ago, such as `30d`, little by little in the background: see `prune`.
     #[arg(long, env = "STEPCELL_RETENTION", hide_env_values = true, value_name = "AGE")]
     retention: Option<Span>,
+    /// Go on where the database has lost something that was acknowledged, as a damaged disk or a removed file makes it. What
+    /// came before the loss is kept, and the damaged log beside the database, with `-wal.lost` at its end.
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 impl Serve {
@@ -44,6 +49,9 @@ impl Serve {
             None => None,
         };
         let mut builder = settings.with_settings(Host::on_sqlite(&database))?.access(Access::Drive);
+        if self.accept_loss {
+            builder = builder.losses(Losses::Accept);
+        }
         if let Some(attempts) = self.concurrency {
             builder = builder.concurrency(attempts.into());
         }

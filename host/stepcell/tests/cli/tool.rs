@@ -160,12 +160,17 @@ impl Desk {
         self.serve_with(&[])
     }
 
-    /// The same, with more flags.
+    /// As [`Self::serve`], with these flags.
     pub(crate) fn serve_with(&self, flags: &[&str]) -> Serving {
         let mut child = self.command(&[&["serve"], flags].concat()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut first = String::new();
         stderr.read_line(&mut first).unwrap();
+        // What is told of a loss that is accepted stands before it.
+        if first.contains("going on without what is lost") {
+            first.clear();
+            stderr.read_line(&mut first).unwrap();
+        }
         assert_eq!(first, "driving stepcell.db; stop with Ctrl-C\n");
         Serving { child, stderr }
     }

@@ -192,9 +192,15 @@ impl Instances {
         ids.filter_map(|id| self.rows.get(id).map(|row| (*id, row.seq))).collect()
     }
 
-    pub(super) fn due(&self, now: Timestamp, limit: u32) -> Vec<InstanceId> {
-        let due = self.wakes.iter().take_while(|(wake_at, _)| *wake_at <= now);
-        due.take(limit.min(LIST_LEN_MAX) as usize).map(|(_, id)| *id).collect()
+    pub(super) fn due(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, InstanceId)>,
+        limit: u32,
+    ) -> Vec<(Timestamp, InstanceId)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let due = self.wakes.range((from, Bound::Unbounded)).take_while(|(wake_at, _)| *wake_at <= now);
+        due.take(limit.min(LIST_LEN_MAX) as usize).copied().collect()
     }
 
     pub(super) fn next_wake(&self) -> Option<Timestamp> {

@@ -175,7 +175,7 @@ pub(super) const LIST_RUNNING: &str =
     "SELECT id, seq FROM instances WHERE status = 'running' AND id > ?1 ORDER BY id LIMIT ?2";
 
 pub(super) const LIST_DUE: &str = "
-SELECT id FROM instances WHERE wake_at IS NOT NULL AND wake_at <= ?1
+SELECT wake_at, id FROM instances WHERE wake_at IS NOT NULL AND wake_at <= ?1 AND (wake_at, id) > (?3, ?4)
     AND status NOT IN ('completed', 'failed', 'canceled', 'paused')
 ORDER BY wake_at, id LIMIT ?2";
 
