@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use self::heavy::HeavyLane;
 use self::pace::Paces;
 use crate::epoch::TICK;
-use crate::meter::measured;
+use crate::meter::thread_cpu;
 
 /// How long an attempt may compute where it was called. Protects everybody else who works there.
 const LIGHT_CPU_MAX: Duration = TICK;
@@ -56,8 +56,9 @@ impl Lanes {
         let mut cpu = Duration::ZERO;
         if !self.paces.is_slow(&component) {
             let light = poll_fn(|waker| {
-                let (polled, took) = measured(|| attempt.as_mut().poll(waker));
-                cpu += took;
+                let began = thread_cpu();
+                let polled = attempt.as_mut().poll(waker);
+                cpu += thread_cpu().saturating_sub(began);
                 match polled {
                     Poll::Ready(output) => Poll::Ready(Some(output)),
                     Poll::Pending if cpu > LIGHT_CPU_MAX => Poll::Ready(None),

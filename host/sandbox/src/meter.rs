@@ -2,10 +2,6 @@
 //!
 //! An attempt moves between threads, so each poll is measured by the clock of the thread that it runs on. Other
 //! threads and other attempts that have the processor meanwhile do not count.
-//!
-//! A look at that clock is a call of the system: six of them were a fifth of a short attempt. So whoever
-//! measures within [`measured`] goes on from the last look that was taken there, instead of taking another one: what the
-//! host does between the two counts as the attempt's.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -15,9 +11,15 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// How long what the kernel said of a thread's CPU time is carried on by the clock on the wall.
+///
+/// Asking costs a system call, and an attempt that computes little is over by then. Bounds by how much each answer can be
+/// too much: by as long as others had the processor meanwhile.
+const CARRIED_ON_FOR: Duration = Duration::from_micros(20);
+
 thread_local! {
-    /// The last look at the clock, within work that is being measured on this thread.
-    static LATEST_NS: Cell<Option<u64>> = const { Cell::new(None) };
+    /// When the kernel was asked last on this thread, and what it said.
+    static ASKED: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
 }
 
 /// The CPU time of one attempt. Shared between the attempt's future and the check at each epoch.
@@ -33,15 +35,12 @@ impl Meter {
     pub(crate) async fn measure<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|waker| {
-            let looked_ns = LATEST_NS.get().unwrap_or_else(thread_cpu_ns);
-            self.poll_began_ns.store(looked_ns, Ordering::Relaxed);
+            self.poll_began_ns.store(thread_cpu_ns(), Ordering::Relaxed);
             let began = Instant::now();
             let polled = future.as_mut().poll(waker);
             let wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.wall_ns.fetch_add(wall_ns, Ordering::Relaxed);
-            let now_ns = thread_cpu_ns();
-            LATEST_NS.set(LATEST_NS.get().map(|_| now_ns));
-            self.used_ns.fetch_add(now_ns.saturating_sub(looked_ns), Ordering::Relaxed);
+            self.used_ns.fetch_add(self.poll_ns(), Ordering::Relaxed);
             polled
         })
         .await
@@ -67,33 +66,25 @@ impl Meter {
     }
 }
 
-/// Does some work of an attempt on this thread, and says how long that computed.
-pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let began_ns = thread_cpu_ns();
-    LATEST_NS.set(Some(began_ns));
-    let until_then = Forget;
-    let done = work();
-    let ended_ns = LATEST_NS.get().filter(|latest| *latest > began_ns).unwrap_or_else(thread_cpu_ns);
-    drop(until_then);
-    (done, Duration::from_nanos(ended_ns.saturating_sub(began_ns)))
-}
-
-/// Forgets the last look when it goes, also where the work panics.
-struct Forget;
-
-impl Drop for Forget {
-    fn drop(&mut self) {
-        LATEST_NS.set(None);
-    }
-}
-
 /// How long this thread has computed since it began.
-#[cfg(test)]
 pub(crate) fn thread_cpu() -> Duration {
     Duration::from_nanos(thread_cpu_ns())
 }
 
 fn thread_cpu_ns() -> u64 {
+    let now = Instant::now();
+    if let Some((at, ns)) = ASKED.get() {
+        let since = now.saturating_duration_since(at);
+        if since < CARRIED_ON_FOR {
+            return ns.saturating_add(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+    let ns = kernels_thread_cpu_ns();
+    ASKED.set(Some((now, ns)));
+    ns
+}
+
+fn kernels_thread_cpu_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, ns) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
     seconds.saturating_mul(1_000_000_000).saturating_add(ns)
@@ -120,28 +111,5 @@ mod tests {
 
         assert!(meter.used() >= Duration::from_millis(5));
         assert!(meter.used() + Duration::from_millis(40) < began.elapsed());
-    }
-
-    #[test]
-    fn what_is_measured_within_counts_for_both_and_is_forgotten_afterwards() {
-        let meter = Meter::default();
-        let compute = |length: Duration| {
-            let began = thread_cpu();
-            while thread_cpu().saturating_sub(began) < length {
-                std::hint::spin_loop();
-            }
-        };
-        let inner = || {
-            let mut future = pin!(meter.measure(async { compute(Duration::from_millis(2)) }));
-            future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
-        };
-
-        let (polled, took) = measured(inner);
-        let ((), alone) = measured(|| compute(Duration::from_millis(1)));
-
-        assert!(polled.is_ready());
-        assert_eq!(took, meter.used(), "both end with the same look");
-        assert!(took >= Duration::from_millis(2) && alone >= Duration::from_millis(1));
-        assert_eq!(LATEST_NS.get(), None);
     }
 }

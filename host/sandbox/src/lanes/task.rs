@@ -12,7 +12,7 @@ use stepcell_model::name::TenantId;
 use tokio::runtime::Handle;
 
 use super::heavy::Shared;
-use crate::meter::measured;
+use crate::meter::thread_cpu;
 
 /// What an attempt does; its outcome it tells by itself.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -64,17 +64,18 @@ impl Task {
 
     /// Gives it its turn, and says how long that took. It puts itself in line again where it can go on.
     pub(crate) fn take_turn(self: &Arc<Self>) -> Duration {
+        let began = thread_cpu();
         let going = match std::mem::replace(&mut *self.lock(), Place::Going(Woken::No)) {
             Place::Ready(work) => Some(work),
             // It was stopped while it stood in line.
             Place::Waiting(_) | Place::Going(_) | Place::Over => None,
         };
-        let (left, took) = measured(|| going.and_then(|work| self.poll(work)));
-        self.cpu_ns.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        match left {
+        match going.and_then(|work| self.poll(work)) {
             Some(work) => self.put_back(work),
             None => *self.lock() = Place::Over,
         }
+        let took = thread_cpu().saturating_sub(began);
+        self.cpu_ns.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         took
     }
 

@@ -8,7 +8,6 @@ use futures::future::{join_all, pending};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::meter::thread_cpu;
 
 fn component(name: &str) -> ComponentDigest {
     ComponentDigest::of(name.as_bytes())
