@@ -9,6 +9,7 @@ mod child;
 mod closed;
 mod cold;
 mod durable;
+mod goals;
 mod growth;
 mod in_memory;
 mod latency;

@@ -9,6 +9,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use serde::{Deserialize, Serialize};
 
+use crate::goals;
 use crate::setup::Pace;
 
 /// The measurements of one benchmark while it runs.
@@ -104,6 +105,16 @@ impl Run {
         format!("{}\n{table}", self.around())
     }
 
+    pub(crate) fn is(&self, bench: &str) -> bool {
+        self.bench == bench
+    }
+
+    /// A figure by its name; one of those that came with it, if `also` names one.
+    pub(crate) fn find(&self, name: &str, also: &str) -> Option<f64> {
+        let measurement = self.measurements.iter().find(|measurement| measurement.name == name)?;
+        if also.is_empty() { Some(measurement.value) } else { measurement.also.get(also).copied() }
+    }
+
     /// Where and when it was measured.
     fn around(&self) -> String {
         let Self { machine, commit, date, pace, load_before, load_after, .. } = self;
@@ -129,7 +140,9 @@ pub(crate) fn to_json(runs: &[Run]) -> String {
 
 /// What a file of results holds, as tables in Markdown.
 pub(crate) fn tables(file: &Path) -> anyhow::Result<String> {
-    Ok(read(file)?.iter().map(Run::to_markdown).collect::<Vec<_>>().join("\n"))
+    let runs = read(file)?;
+    let tables = runs.iter().map(Run::to_markdown);
+    Ok(std::iter::once(goals::table(&runs)).chain(tables).collect::<Vec<_>>().join("\n"))
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<Run>> {
@@ -151,7 +164,7 @@ fn list(also: &BTreeMap<String, f64>) -> String {
     also.iter().map(|(name, value)| format!("{} {name}", rounded(*value))).collect::<Vec<_>>().join(", ")
 }
 
-fn rounded(value: f64) -> String {
+pub(crate) fn rounded(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
         1.0.. => format!("{value:.2}"),
