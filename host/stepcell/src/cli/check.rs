@@ -162,7 +162,8 @@ async fn check_instance(
     for _ in 0..LOOKS_MAX {
         let instance = match store.load_instance(id).await {
             Ok(Some(instance)) => instance,
-            Ok(None) => return Ok(vec![unreadable("it is listed and can not be loaded".to_owned())]),
+            // It was pruned since it was listed.
+            Ok(None) => return Ok(Vec::new()),
             Err(StoreError::Damaged { what }) => return Ok(vec![unreadable(format!("it is damaged: {what}"))]),
             Err(error) => return Err(error.into()),
         };
