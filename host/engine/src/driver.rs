@@ -60,6 +60,26 @@ impl Drop for Leaving {
     }
 }
 
+/// A driver that waits for room, until this is dropped.
+struct WaitsForRoom<'a>(&'a Inner, &'a Hot);
+
+impl<'a> WaitsForRoom<'a> {
+    fn begin(inner: &'a Inner, hot: &'a Hot) -> Self {
+        hot.waits_for_room.store(true, Ordering::Release);
+        inner.drivers_waiting_for_room.fetch_add(1, Ordering::AcqRel);
+        // Recovery may go on with others.
+        inner.drivers_gone.notify_waiters();
+        Self(inner, hot)
+    }
+}
+
+impl Drop for WaitsForRoom<'_> {
+    fn drop(&mut self) {
+        self.1.waits_for_room.store(false, Ordering::Release);
+        self.0.drivers_waiting_for_room.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 pub(crate) struct Driver {
     inner: Arc<Inner>,
     hot: Arc<Hot>,
@@ -176,9 +196,9 @@ impl Driver {
     /// Waits for the next thing to happen, and takes in whatever else has happened by then.
     async fn wait(&mut self) -> Result<(), EngineError> {
         let mut stopping = self.inner.stopping.subscribe();
-        let hot = Arc::clone(&self.hot);
+        let (inner, hot) = (Arc::clone(&self.inner), Arc::clone(&self.hot));
         let due_at = self.fuse.due_at();
-        hot.waits_for_room.store(!self.waiting_for_room.is_empty(), Ordering::Release);
+        let waits = (!self.waiting_for_room.is_empty()).then(|| WaitsForRoom::begin(&inner, &hot));
         tokio::select! {
             biased;
             done = self.work.join_next_with_id() => if let Some(done) = done { self.take(done) },
@@ -186,7 +206,7 @@ impl Driver {
             () = sleep_until(due_at) => {}
             _ = stopping.wait_for(|stopping| *stopping), if !self.waiting_for_room.is_empty() => self.give_up_waiting(),
         }
-        hot.waits_for_room.store(false, Ordering::Release);
+        drop(waits);
         while let Some(done) = self.work.try_join_next_with_id() {
             self.take(done);
         }
@@ -231,9 +251,10 @@ impl Driver {
     /// Commits what was decided. Where somebody else was first, decides again on what they left.
     async fn flush(&mut self) -> Result<(), EngineError> {
         while let Some(transition) = self.pending.take() {
+            let seq = transition.seq;
             match self.inner.commit(transition).await {
-                Ok(seq) => {
-                    self.instance.committed(seq);
+                Ok(committed) => {
+                    self.instance.committed(seq, committed.chain);
                     self.is_stored();
                     self.causes.clear();
                 }

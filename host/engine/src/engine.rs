@@ -14,7 +14,7 @@ use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::transition::{Cause, Transition, advance};
-use stepcell_store::{StoreError, WorkflowStore};
+use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
@@ -84,6 +84,8 @@ pub(crate) struct Inner {
     /// How many drivers there are anything left of.
     pub(crate) drivers: AtomicUsize,
     pub(crate) drivers_gone: Notify,
+    /// How many drivers wait for room, and for nothing else.
+    pub(crate) drivers_waiting_for_room: AtomicUsize,
     pub(crate) wakes: Wakes,
     pub(crate) waiters: Waiters,
     pub(crate) stopping: watch::Sender<bool>,
@@ -129,6 +131,7 @@ impl WorkflowEngine {
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),
+            drivers_waiting_for_room: AtomicUsize::new(0),
             wakes: Wakes::default(),
             waiters: Waiters::default(),
             stopping: watch::Sender::new(false),
@@ -206,9 +209,10 @@ impl Inner {
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
             instance.apply(&transition);
+            let seq = transition.seq;
             match self.commit(transition).await {
-                Ok(seq) => {
-                    instance.committed(seq);
+                Ok(committed) => {
+                    instance.committed(seq, committed.chain);
                     if instance.has_its_results() {
                         self.poke_known(instance);
                     } else {
@@ -223,8 +227,8 @@ impl Inner {
         Err(stale.map_or(EngineError::Stopping, EngineError::Store))
     }
 
-    /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
-    pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
+    /// Commits a transition and wakes whoever waits for it.
+    pub(crate) async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
         let (instance, seq) = (transition.identity.id, transition.seq);
         let end = transition.state.status.is_finished().then(|| transition.state.summary(&transition.identity, seq));
         let is_settled = transition.state.is_settled();
@@ -233,7 +237,7 @@ impl Inner {
         #[cfg(feature = "failpoints")]
         let kind = crate::fail::TransitionKind::of(&transition);
         fail_point!(self, CommitBegins, kind)?;
-        self.store.commit(transition).await?;
+        let committed = self.store.commit(transition).await?;
         fail_point!(self, CommitDone, kind)?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
@@ -247,7 +251,7 @@ impl Inner {
         if has_letters {
             self.letters.notify_one();
         }
-        Ok(seq)
+        Ok(committed)
     }
 
     /// Lets everybody who waits for an instance look at it again.

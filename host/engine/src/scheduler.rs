@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stepcell_model::definition::Durability;
 use stepcell_model::id::InstanceId;
@@ -20,10 +20,17 @@ use crate::letters::hand_over;
 /// How many instances one look at the store brings.
 const LOOK_LEN_MAX: u32 = 500;
 
-/// How many instances may be driven at once before recovery waits.
+/// How many instances may be driven at once before recovery waits, not counting those that wait for room.
 ///
-/// Protects memory after a restart with very many open instances.
+/// Protects the store after a restart with very many open instances.
 const HOT_LEN_MAX: usize = 2_000;
+
+/// How many instances may be driven at once, or wait for room, before recovery waits and nobody is woken whose time has
+/// come.
+///
+/// Protects memory where very many wait for room. It is far above the other: those of one tenant shall not stand before
+/// everybody else.
+const KEPT_LEN_MAX: usize = 20_000;
 
 /// How often the engine looks for changes that other processes made.
 const NUDGE_INTERVAL: Duration = Duration::from_millis(100);
@@ -126,7 +133,13 @@ impl Driving {
     /// How many instances are being moved right now.
     #[must_use]
     pub fn hot_len(&self) -> usize {
-        lock(&self.engine.inner.hot).len()
+        self.engine.inner.hot_len()
+    }
+
+    /// Of how many instances anything is held in memory: those that are being moved, and those that somebody waits for.
+    #[must_use]
+    pub fn held_len(&self) -> usize {
+        self.hot_len() + self.engine.inner.waiters.len()
     }
 }
 
@@ -178,15 +191,22 @@ async fn wake_due(inner: Arc<Inner>) -> Result<(), EngineError> {
 
 async fn wake_those_due(inner: &Arc<Inner>) -> Result<(), EngineError> {
     inner.wakes.take();
-    let due = inner.store.list_due(inner.clock.now(), LOOK_LEN_MAX).await?;
-    if !due.is_empty() {
+    let (began, now) = (Instant::now(), inner.clock.now());
+    let (mut after, mut woken) = (None, 0);
+    // Behind those that wait for room already stand others, who may need none.
+    while woken < LOOK_LEN_MAX && inner.hot_len() < KEPT_LEN_MAX {
+        let due = inner.store.list_due(now, after, LOOK_LEN_MAX).await?;
+        let Some(last) = due.last() else { break };
         fail_point!(inner, TimeComes)?;
-        let ready: Vec<_> = due.into_iter().filter(|id| !inner.waits_for_room(*id)).collect();
-        let pause = if ready.is_empty() { ROOM_AGAIN_INTERVAL } else { DUE_AGAIN_INTERVAL };
-        for id in ready {
+        after = Some(*last);
+        for (_, id) in due.into_iter().filter(|(_, id)| !inner.waits_for_room(*id)) {
             inner.wake(id);
+            woken += 1;
         }
-        tokio::time::sleep(pause).await;
+    }
+    if after.is_some() || inner.hot_len() >= KEPT_LEN_MAX {
+        let pause = if woken == 0 { ROOM_AGAIN_INTERVAL } else { DUE_AGAIN_INTERVAL };
+        tokio::time::sleep(pause.max(began.elapsed())).await;
     }
     if let Some(next) = inner.store.next_wake().await? {
         inner.wakes.at(next);
@@ -223,7 +243,8 @@ impl Inner {
                 loop {
                     // Made before the look: a driver that ends in between is not missed.
                     let gone = self.drivers_gone.notified();
-                    if lock(&self.hot).len() < HOT_LEN_MAX {
+                    let kept = self.hot_len();
+                    if kept - self.waiting_for_room_len().min(kept) < HOT_LEN_MAX && kept < KEPT_LEN_MAX {
                         break;
                     }
                     gone.await;
@@ -296,6 +317,15 @@ impl Inner {
     /// Whether an instance's driver waits for room already, and so will look at all that is due once it has some.
     fn waits_for_room(&self, id: InstanceId) -> bool {
         lock(&self.hot).get(&id).is_some_and(|hot| hot.waits_for_room.load(Ordering::Acquire))
+    }
+
+    /// How many instances are driven.
+    fn hot_len(&self) -> usize {
+        lock(&self.hot).len()
+    }
+
+    fn waiting_for_room_len(&self) -> usize {
+        self.drivers_waiting_for_room.load(Ordering::Acquire)
     }
 
     /// Ends every driver where it stands.

@@ -70,7 +70,7 @@ impl WorkflowEngine {
         if self.inner.is_stopping() {
             return Err(EngineError::Stopping);
         }
-        let record = self.registry().get_definition(&request.workflow, request.version.as_ref()).await?;
+        let record = self.registry().definition_to_start(&request.workflow, request.version.as_ref()).await?;
         if !record.is_active {
             return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
         }
@@ -114,8 +114,9 @@ impl Inner {
         };
         let transition = start(&plan, Arc::new(identity), context);
         let mut instance = WorkflowInstance::created_by(&transition);
-        let seq = self.commit(transition).await?;
-        instance.committed(seq);
+        let seq = transition.seq;
+        let committed = self.commit(transition).await?;
+        instance.committed(seq, committed.chain);
         let summary = instance.summary();
         self.poke_known(instance);
         Ok(summary)

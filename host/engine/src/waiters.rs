@@ -54,6 +54,11 @@ impl Waiters {
         }
     }
 
+    /// How many instances somebody waits for.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<InstanceId, Arc<Place>>> {
         lock(&self.0)
     }

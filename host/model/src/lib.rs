@@ -7,6 +7,7 @@
 
 pub mod attempt;
 pub mod audit;
+pub mod chain;
 pub mod component;
 pub mod definition;
 mod dot;

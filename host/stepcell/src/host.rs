@@ -8,7 +8,7 @@ use std::sync::Arc;
 use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
 use stepcell_model::host_key::HostKey;
 use stepcell_sandbox::{CompileLimits, Compiler, Isolation, Sandbox, SandboxConfig, SandboxError};
-use stepcell_store::{MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
+use stepcell_store::{Losses, MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
 
 use crate::host_key::{HostKeyError, host_key_made_in};
 use crate::lock::{DriverLock, LockError};
@@ -73,6 +73,7 @@ pub struct Host {
 pub struct HostBuilder {
     database: Option<PathBuf>,
     access: Access,
+    losses: Losses,
     cache: Option<PathBuf>,
     compiler: Compiler,
     compile_limits: CompileLimits,
@@ -87,6 +88,7 @@ impl Host {
         HostBuilder {
             database: None,
             access: Access::Drive,
+            losses: Losses::Refuse,
             cache: None,
             compiler: Compiler::default(),
             compile_limits: CompileLimits::default(),
@@ -150,6 +152,13 @@ impl HostBuilder {
     #[must_use]
     pub const fn access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// Sets what happens where the database has lost something that was acknowledged; without this it is refused.
+    #[must_use]
+    pub const fn losses(mut self, losses: Losses) -> Self {
+        self.losses = losses;
         self
     }
 
@@ -261,7 +270,7 @@ impl HostBuilder {
     fn open_store(&self) -> Result<OpenStore, StoreError> {
         let Some(database) = &self.database else { return Ok((Arc::new(MemoryStore::new()), None)) };
         let role = if self.access == Access::Drive { Role::Driver } else { Role::Visitor };
-        let options = SqliteOptions { role, ..SqliteOptions::default() };
+        let options = SqliteOptions { role, losses: self.losses, ..SqliteOptions::default() };
         let sqlite = Arc::new(match self.access {
             Access::Drive | Access::Visit => SqliteStore::open(database, options)?,
             Access::Read => SqliteStore::open_read_only(database, options)?,

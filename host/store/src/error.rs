@@ -77,6 +77,31 @@ pub enum StoreError {
         #[source]
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// Writing failed in a way that leaves open how much of it reached the disk. The store takes no more work: whoever
+    /// opens it anew reads what is on disk. Whatever was acknowledged is kept; what was refused is there whole, or not.
+    #[error(
+        "the store takes no more work, because it could not {action}: {source}; how much of that reached the disk is not \
+         known, so check the disk and start this process again: what was acknowledged is kept, and is read anew"
+    )]
+    Stopped {
+        /// What was tried.
+        action: String,
+        /// What stood in the way.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// Something that was acknowledged is not in the database's log any more. Nothing was touched.
+    #[error(
+        "`{}` has lost what was acknowledged: {what}; nothing was touched: restore a backup, or open it in a way that \
+         accepts the loss",
+        path.display()
+    )]
+    Lost {
+        /// The database.
+        path: PathBuf,
+        /// How that is known.
+        what: String,
+    },
     /// The file is no database of this engine. It was left untouched.
     #[error("`{}` is not a stepcell database ({reason}); the file was left untouched, name another one", path.display())]
     NotADatabase {

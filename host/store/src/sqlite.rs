@@ -4,13 +4,16 @@
 //! (`synchronous=FULL`); other processes may work on the same file, and the sequence numbers keep them apart.
 //! What a row means is read in `rows`, and nowhere else; the SQL stands in `statements`.
 
+mod backup;
 mod catalog;
 mod checkpoint;
 mod failure;
+mod fate;
 mod guard;
 mod instances;
 mod letters;
 mod lists;
+mod loss;
 mod migrate;
 mod open;
 mod readers;
@@ -19,10 +22,14 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod transition;
+mod upkeep;
 mod writer;
 
+pub use self::backup::{BackedUp, BackupError, BackupProgress, Existing};
 #[cfg(any(test, feature = "conformance"))]
 pub use self::migrate::mark_as_newer;
+#[cfg(any(test, feature = "conformance"))]
+pub use self::upkeep::forge_history;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +47,8 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord,
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
+use self::fate::Fate;
+use self::loss::Opened;
 use self::readers::Readers;
 use self::transition::EncodedTransition;
 use self::writer::Writer;
@@ -56,6 +65,12 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Whether this process moves the instances of the file.
     pub role: Role,
+    /// What to do where something that was acknowledged is lost.
+    pub losses: Losses,
+    /// The SQLite VFS that stands between the store and its files, for tests; the usual one without it.
+    #[doc(hidden)]
+    #[cfg(any(test, feature = "conformance"))]
+    pub vfs: Option<&'static str>,
 }
 
 /// What a process is to a database.
@@ -67,9 +82,40 @@ pub enum Role {
     Visitor,
 }
 
+/// What to do with a database that has lost something that was acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Losses {
+    /// Open it not.
+    #[default]
+    Refuse,
+    /// Go on with what came before. The log is kept beside the database as `<database>-wal.lost`.
+    Accept,
+}
+
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers_max: 4, busy_timeout: Duration::from_secs(5), role: Role::Driver }
+        Self {
+            readers_max: 4,
+            busy_timeout: Duration::from_secs(5),
+            role: Role::Driver,
+            losses: Losses::Refuse,
+            #[cfg(any(test, feature = "conformance"))]
+            vfs: None,
+        }
+    }
+}
+
+impl SqliteOptions {
+    /// The VFS under test, if there is one.
+    #[cfg(any(test, feature = "conformance"))]
+    const fn vfs(&self) -> Option<&'static str> {
+        self.vfs
+    }
+
+    /// The usual one.
+    #[cfg(not(any(test, feature = "conformance")))]
+    const fn vfs(&self) -> Option<&'static str> {
+        None
     }
 }
 
@@ -89,14 +135,17 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::NotADatabase`] for any other file, which is left untouched; [`StoreError::Newer`] if a newer
-    /// version wrote it; [`StoreError::Damaged`] if its migrations are not the ones that this version knows;
+    /// version wrote it; [`StoreError::Damaged`] if its migrations are not the ones that this version knows, or pages of
+    /// it are missing; [`StoreError::Lost`] if its log does not hold any more what was acknowledged, unless that is accepted;
     /// [`StoreError::Unavailable`] or [`StoreError::Full`] if it can not be opened or brought up to date.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
+        let opened = Opened::at(path, options.losses)?;
         let connection = open::for_writing(path, &options)?;
-        let checkpoints = open::for_checkpoints(path)?;
-        let readers = open_readers(path, &options)?;
-        Ok(Self { writer: Some(Writer::start(connection, checkpoints)?), readers, role: options.role })
+        let checkpoints = open::for_checkpoints(path, &options)?;
+        let fate = Fate::default();
+        let readers = open_readers(path, &options, fate.clone(), opened)?;
+        Ok(Self { writer: Some(Writer::start(connection, checkpoints, fate)?), readers, role: options.role })
     }
 
     /// Opens the database at `path` for reading, beside a process that drives it. Blocks on I/O.
@@ -104,7 +153,8 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`], and [`StoreError::Older`] if its schema is not up to date.
     pub fn open_read_only(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        let readers = open_readers(path.as_ref(), &options)?;
+        let opened = Opened::at(path.as_ref(), options.losses)?;
+        let readers = open_readers(path.as_ref(), &options, Fate::default(), opened)?;
         Ok(Self { writer: None, readers, role: Role::Visitor })
     }
 
@@ -138,9 +188,14 @@ impl Drop for SqliteStore {
 }
 
 /// The readers, once one of them has checked the schema.
-fn open_readers(path: &Path, options: &SqliteOptions) -> Result<Arc<Readers>, StoreError> {
+fn open_readers(
+    path: &Path,
+    options: &SqliteOptions,
+    fate: Fate,
+    opened: Arc<Opened>,
+) -> Result<Arc<Readers>, StoreError> {
     migrate::check(&open::for_reading(path, options)?)?;
-    Ok(Arc::new(Readers::new(path, options)))
+    Ok(Arc::new(Readers::new(path, options, fate, opened)))
 }
 
 #[async_trait]
@@ -270,8 +325,13 @@ impl WorkflowStore for SqliteStore {
         self.readers.run(move |connection| lists::running(connection, after, limit)).await
     }
 
-    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError> {
-        self.readers.run(move |connection| lists::due(connection, now, limit)).await
+    async fn list_due(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, InstanceId)>,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, InstanceId)>, StoreError> {
+        self.readers.run(move |connection| lists::due(connection, now, after, limit)).await
     }
 
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -19,6 +19,7 @@ use stepcell_model::transition::Transition;
 use crate::error::StoreError;
 use crate::guard::GuardStore;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
+use crate::upkeep::UpkeepStore;
 
 /// Keeps components, definitions, instances, tasks and history.
 ///
@@ -26,7 +27,7 @@ use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Lett
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait WorkflowStore: GuardStore {
+pub trait WorkflowStore: GuardStore + UpkeepStore {
     /// Keeps a component under its name and version; its bytes are kept once for each digest.
     ///
     /// # Errors
@@ -139,8 +140,14 @@ pub trait WorkflowStore: GuardStore {
     /// Instances whose status is running, with the number of their last transition, by id after `after`.
     async fn list_running(&self, after: Option<InstanceId>, limit: u32) -> Result<Vec<(InstanceId, u64)>, StoreError>;
 
-    /// Instances, neither finished nor paused, whose time to be looked at has come, the longest waiting first.
-    async fn list_due(&self, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError>;
+    /// Instances, neither finished nor paused, whose time to be looked at has come, with that time, after `after` in the
+    /// order of time and id: the longest waiting first.
+    async fn list_due(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, InstanceId)>,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, InstanceId)>, StoreError>;
 
     /// The earliest time at which an instance that is neither finished nor paused wants to be looked at.
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;

@@ -18,8 +18,8 @@ use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use stepcell_store::{
-    Activity, Committed, Deletion, GuardState, GuardStore, Inserted, InstanceFilter, LetterKey, Page, StoreError,
-    TaskFilter, WorkflowStore,
+    Activity, Committed, Deletion, GuardState, GuardStore, Inserted, InstanceFilter, KeptLink, LetterKey, Page,
+    Prunable, PruneFilter, Pruned, StoreError, TaskFilter, UpkeepStore, WorkflowStore,
 };
 
 /// What a call meets on its way to the store and back.
@@ -83,7 +83,7 @@ passes_on! { WorkflowStore {
     fn find_task(id: TaskId) -> Option<TaskRecord>;
     fn list_tasks(filter: &TaskFilter) -> Page<TaskRecord>;
     fn list_running(after: Option<InstanceId>, limit: u32) -> Vec<(InstanceId, u64)>;
-    fn list_due(now: Timestamp, limit: u32) -> Vec<InstanceId>;
+    fn list_due(now: Timestamp, after: Option<(Timestamp, InstanceId)>, limit: u32) -> Vec<(Timestamp, InstanceId)>;
     fn next_wake() -> Option<Timestamp>;
     fn list_letters(limit: u32) -> Vec<(LetterKey, Letter)>;
     fn remove_letters(keys: &[LetterKey]) -> ();
@@ -113,4 +113,11 @@ passes_on! { GuardStore {
     fn find_secret(tenant: Option<&TenantId>, name: &SecretName) -> Option<SealedSecret>;
     fn list_secrets() -> Vec<SecretRecord>;
     fn list_usage(since_day: i64) -> Vec<TenantUsage>;
+}}
+
+passes_on! { UpkeepStore {
+    fn list_links_of(id: InstanceId, after_seq: u64, limit: u32) -> Vec<KeptLink>;
+    fn list_links(after: Option<(InstanceId, u64)>, limit: u32) -> Vec<KeptLink>;
+    fn list_prunable(filter: &PruneFilter, after: Option<InstanceId>, limit: u32) -> Vec<Prunable>;
+    fn prune(filter: &PruneFilter, instances: &[InstanceId]) -> Pruned;
 }}

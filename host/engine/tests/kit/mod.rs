@@ -29,7 +29,7 @@ use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Actor;
 use stepcell_store::{
-    Activity, InstanceFilter, MemoryStore, Role, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore,
+    Activity, InstanceFilter, MemoryStore, Role, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore, check_chain,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -289,6 +289,16 @@ impl TestHost {
         Self::over(store, self._folder.take(), runner, clock, self.fused_for).await
     }
 
+    /// How many instances are being moved.
+    pub fn hot_len(&self) -> usize {
+        self.driving.as_ref().expect("it drives").hot_len()
+    }
+
+    /// How many instances anything is held of.
+    pub fn held_len(&self) -> usize {
+        self.driving.as_ref().expect("it drives").held_len()
+    }
+
     /// Waits until no instance is being moved.
     pub async fn cools(&self) {
         let cool = async {
@@ -383,7 +393,10 @@ impl TestHost {
 
     pub async fn settled(&self, id: InstanceId) -> InstanceSummary {
         let settled = self.engine.wait_until_settled(id);
-        tokio::time::timeout(Duration::from_secs(20), settled).await.expect("it settles").unwrap()
+        let settled = tokio::time::timeout(Duration::from_secs(20), settled).await.expect("it settles").unwrap();
+        let chain = check_chain(self.store.as_ref(), id, None).await.unwrap().unwrap();
+        assert_eq!(chain.breaks, [], "whoever moved it went on from the last link");
+        settled
     }
 
     /// Waits until an instance waits or is finished, whatever it waits for.

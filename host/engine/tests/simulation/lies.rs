@@ -75,7 +75,9 @@ impl Way for Liar {
         let lies = self.commits.fetch_add(1, Ordering::Relaxed) % EVERY == EVERY / 2;
         match lies {
             false => store.commit(transition).await,
-            true if self.lie == Lie::Forgets => Ok(Committed { position: store.last_position().await? + 1 }),
+            true if self.lie == Lie::Forgets => {
+                Ok(Committed { position: store.last_position().await? + 1, chain: transition.chain })
+            }
             true => store.commit(twisted(self.lie, transition)).await,
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextData, ContextWrites, HookReport};
 use stepcell_model::audit::{Kept, Violation, audit};
+use stepcell_model::chain::ChainHash;
 use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
 use stepcell_model::failure::Failure;
 use stepcell_model::history::{Event, HistoryEntry};
@@ -122,7 +123,7 @@ impl Run {
             now: START,
             ledger: Ledger::default(),
         };
-        run.instance.committed(transition.seq);
+        run.instance.committed(transition.seq, ChainHash::START);
         run.keep(&transition);
         run.check();
         run
@@ -135,7 +136,7 @@ impl Run {
         assert_eq!(transition.seq, self.instance.seq + 1);
         let context_before = Arc::clone(&self.instance.context);
         self.instance.apply(&transition);
-        self.instance.committed(transition.seq);
+        self.instance.committed(transition.seq, ChainHash::START);
         self.keep(&transition);
         self.check_applied(&transition, &context_before);
         self.check();

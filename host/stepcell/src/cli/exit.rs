@@ -194,6 +194,15 @@ fn of_store(error: &StoreError) -> Exit {
 }
 
 fn hint_for(cause: &(dyn Error + 'static)) -> Option<String> {
+    let of_store = || match cause.downcast_ref::<HostError>() {
+        Some(HostError::Store(error)) => Some(error),
+        Some(_) | None => cause.downcast_ref::<StoreError>(),
+    };
+    if let Some(StoreError::Lost { .. }) = of_store() {
+        return Some(
+            "`stepcell serve --accept-loss` goes on without what is lost, and keeps the damaged log".to_owned(),
+        );
+    }
     let hint = match cause.downcast_ref::<EngineError>()? {
         EngineError::WorkflowInactive { name, .. } => {
             format!("`stepcell definition list --all` shows the versions of `{name}` that are active")

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
+use stepcell::model::time::Span;
+use stepcell::store::Losses;
 use stepcell::{Access, Host};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -13,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::exit::{Exit, Refused};
 use super::open::{Settings, cannot_open};
 use super::print::note;
+use super::prune::Retention;
 use super::stops::Stops;
 
 /// Drive everything in the database until stopped.
@@ -28,6 +31,13 @@ pub(crate) struct Serve {
     #[arg(long, env = "STEPCELL_CONCURRENCY", hide_env_values = true, value_name = "N",
         value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: Option<u16>,
+    /// Delete instances that finished that long ago, such as `30d`, little by little in the background: see `prune`.
+    #[arg(long, env = "STEPCELL_RETENTION", hide_env_values = true, value_name = "AGE")]
+    retention: Option<Span>,
+    /// Go on where the database has lost something that was acknowledged, as a damaged disk or a removed file makes it. What
+    /// came before the loss is kept, and the damaged log beside the database, with `-wal.lost` at its end.
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 impl Serve {
@@ -39,12 +49,16 @@ impl Serve {
             None => None,
         };
         let mut builder = settings.with_settings(Host::on_sqlite(&database))?.access(Access::Drive);
+        if self.accept_loss {
+            builder = builder.losses(Losses::Accept);
+        }
         if let Some(attempts) = self.concurrency {
             builder = builder.concurrency(attempts.into());
         }
         let host = builder.open().await.with_context(|| cannot_open(&database))?;
         let server = Server::start(listener)?;
         note(format!("driving {}; stop with Ctrl-C", database.display()));
+        let retention = self.retention.map(|age| Retention::of(host.store(), age));
         let fault = tokio::select! {
             () = stops.next() => None,
             fault = host.engine().faulted() => Some(fault),
@@ -55,6 +69,7 @@ impl Serve {
             note("stopped at once; what was under way is run again by the next one that drives");
             std::process::exit(Exit::BadInput as i32);
         });
+        drop(retention);
         server.stop().await;
         host.close().await;
         match fault {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its fixtures too")]
 
 mod callbacks;
+mod damaged;
 mod database;
 mod definitions;
 mod driving;
@@ -14,3 +15,4 @@ mod operating;
 mod people;
 mod refusals;
 mod tool;
+mod upkeep;

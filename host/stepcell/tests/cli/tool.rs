@@ -157,10 +157,20 @@ impl Desk {
 
     /// Starts `serve`, and comes back once it says that it drives.
     pub(crate) fn serve(&self) -> Serving {
-        let mut child = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        self.serve_with(&[])
+    }
+
+    /// As [`Self::serve`], with these flags.
+    pub(crate) fn serve_with(&self, flags: &[&str]) -> Serving {
+        let mut child = self.command(&[&["serve"], flags].concat()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut first = String::new();
         stderr.read_line(&mut first).unwrap();
+        // What is told of a loss that is accepted stands before it.
+        if first.contains("going on without what is lost") {
+            first.clear();
+            stderr.read_line(&mut first).unwrap();
+        }
         assert_eq!(first, "driving stepcell.db; stop with Ctrl-C\n");
         Serving { child, stderr }
     }
@@ -222,6 +232,13 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Waits for the next line that it says.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -78,7 +78,7 @@ pub async fn what_is_not_there_is_none_or_empty(store: Arc<dyn WorkflowStore>) -
     assert_eq!(store.list_instances(&InstanceFilter::default()).await?.total, 0);
     assert_eq!(store.list_tasks(&TaskFilter::default()).await?.total, 0);
     assert!(store.list_running(None, 10).await?.is_empty());
-    assert!(store.list_due(at(0), 10).await?.is_empty());
+    assert!(store.list_due(at(0), None, 10).await?.is_empty());
     assert_eq!(store.next_wake().await?, None);
     assert!(store.list_letters(10).await?.is_empty());
     Ok(())

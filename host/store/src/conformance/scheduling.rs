@@ -45,15 +45,19 @@ pub async fn due_instances_are_listed_the_longest_waiting_first(store: Arc<dyn W
     }
     assert_eq!(store.next_wake().await?, Some(at(10)));
 
-    assert!(store.list_due(at(9), 10).await?.is_empty());
-    assert_eq!(store.list_due(at(20), 10).await?, [2, 5, 4].map(instance));
-    assert_eq!(store.list_due(at(99), 2).await?, [2, 5].map(instance));
+    let all = [(at(10), instance(2)), (at(10), instance(5)), (at(20), instance(4)), (at(30), instance(1))];
+    assert!(store.list_due(at(9), None, 10).await?.is_empty());
+    assert_eq!(store.list_due(at(20), None, 10).await?, all[..3]);
+    assert_eq!(store.list_due(at(99), None, 2).await?, all[..2]);
+    for (index, last) in all.into_iter().enumerate() {
+        assert_eq!(store.list_due(at(99), Some(last), 10).await?, all[index + 1..]);
+    }
 
     for number in [2, 5] {
         let awake = waking(number, WorkflowStatus::Running, None);
         store.commit(Transition { state: awake.state.clone(), ..after(&awake) }).await?;
     }
-    assert_eq!(store.list_due(at(20), 10).await?, [instance(4)]);
+    assert_eq!(store.list_due(at(20), None, 10).await?, [(at(20), instance(4))]);
     assert_eq!(store.next_wake().await?, Some(at(20)));
     Ok(())
 }
@@ -69,18 +73,18 @@ pub async fn an_instance_that_is_finished_or_paused_is_never_due(store: Arc<dyn 
         store.commit(second).await?;
     }
 
-    let due = store.list_due(at(10), 10).await?;
+    let due = store.list_due(at(10), None, 10).await?;
 
     let may_move = numbered().filter(|(_, status)| !status.is_finished() && **status != WorkflowStatus::Paused);
     let may_move = may_move.map(|(number, _)| number).collect::<Vec<_>>();
-    assert_eq!(due, may_move.iter().copied().map(instance).collect::<Vec<_>>());
+    assert_eq!(due, may_move.iter().map(|number| (at(10), instance(*number))).collect::<Vec<_>>());
     assert_eq!(store.next_wake().await?, Some(at(10)));
 
     for number in may_move {
         let paused = waking(number, WorkflowStatus::Paused, Some(10));
         store.commit(Transition { seq: 3, ..paused }).await?;
     }
-    assert!(store.list_due(at(10), 10).await?.is_empty());
+    assert!(store.list_due(at(10), None, 10).await?.is_empty());
     assert_eq!(store.next_wake().await?, None);
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
+use super::fate::Fate;
 use super::writer::spawn;
 use crate::error::StoreError;
 
@@ -30,16 +31,17 @@ pub(super) struct Checkpoints {
     signals: SyncSender<Signal>,
     /// Set by the thread when only the writer can have the log started over.
     is_rest_due: Arc<AtomicBool>,
+    fate: Fate,
 }
 
 impl Checkpoints {
     /// Starts the thread on a connection of its own.
-    pub(super) fn start(connection: Connection) -> Result<(Self, JoinHandle<()>), StoreError> {
+    pub(super) fn start(connection: Connection, fate: Fate) -> Result<(Self, JoinHandle<()>), StoreError> {
         let (signals, receiver) = sync_channel(1);
         let is_rest_due = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&is_rest_due);
-        let thread = spawn("stepcell-checkpoints", move || run(&connection, &receiver, &told))?;
-        Ok((Self { signals, is_rest_due }, thread))
+        let (told, ended) = (Arc::clone(&is_rest_due), fate.clone());
+        let thread = spawn("stepcell-checkpoints", move || run(&connection, &receiver, &told, &ended))?;
+        Ok((Self { signals, is_rest_due, fate }, thread))
     }
 
     /// What the writer's connection calls after each commit, with the length of the log.
@@ -61,7 +63,7 @@ impl Checkpoints {
     /// Moves the rest of a log that got long. The writer calls it between two transactions.
     pub(super) fn move_rest(&self, writer: &Connection) {
         if self.is_rest_due.swap(false, Ordering::Relaxed) {
-            report(checkpoint(writer, "PASSIVE"));
+            report(checkpoint(writer, "PASSIVE"), &self.fate);
         }
     }
 
@@ -72,20 +74,25 @@ impl Checkpoints {
     }
 }
 
-fn run(connection: &Connection, signals: &Receiver<Signal>, is_rest_due: &AtomicBool) {
+fn run(connection: &Connection, signals: &Receiver<Signal>, is_rest_due: &AtomicBool, fate: &Fate) {
     while let Ok(Signal::Grown) = signals.recv() {
-        let log_pages = report(checkpoint(connection, "PASSIVE"));
+        let log_pages = match fate.check() {
+            Ok(()) => report(checkpoint(connection, "PASSIVE"), fate),
+            Err(_) => None,
+        };
         if log_pages.is_some_and(|pages| pages > LOG_PAGES_MAX) {
             is_rest_due.store(true, Ordering::Relaxed);
         }
     }
-    report(checkpoint(connection, "TRUNCATE"));
+    if fate.check().is_ok() {
+        report(checkpoint(connection, "TRUNCATE"), fate);
+    }
+    fate.settle(connection);
 }
 
-fn report(outcome: rusqlite::Result<i64>) -> Option<i64> {
-    outcome
-        .inspect_err(|error| tracing::warn!(%error, "the write-ahead log could not be moved; it is tried again later"))
-        .ok()
+fn report(outcome: rusqlite::Result<i64>, fate: &Fate) -> Option<i64> {
+    let told = outcome.map_err(|error| fate.during("move the write-ahead log", error));
+    told.inspect_err(|error| tracing::warn!(%error, "the write-ahead log could not be moved")).ok()
 }
 
 /// Moves what it can; returns the length of the log in pages.

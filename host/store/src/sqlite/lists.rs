@@ -79,9 +79,19 @@ pub(super) fn running(
     rows::list(connection, statements::LIST_RUNNING, params![after, limit.min(LIST_LEN_MAX)], read)
 }
 
-pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<InstanceId>, StoreError> {
-    let read = |row: &Columns<'_>| Ok(InstanceId::from_uuid(row.uuid("id")?));
-    rows::list(connection, statements::LIST_DUE, params![now.unix_ms(), limit.min(LIST_LEN_MAX)], read)
+pub(super) fn due(
+    connection: &Connection,
+    now: Timestamp,
+    after: Option<(Timestamp, InstanceId)>,
+    limit: u32,
+) -> Result<Vec<(Timestamp, InstanceId)>, StoreError> {
+    let read = |row: &Columns<'_>| Ok((row.time("wake_at")?, InstanceId::from_uuid(row.uuid("id")?)));
+    let (after_ms, after_id) = match &after {
+        Some((at, id)) => (at.unix_ms(), id.as_uuid().as_bytes().as_slice()),
+        None => (i64::MIN, [].as_slice()),
+    };
+    let given = params![now.unix_ms(), limit.min(LIST_LEN_MAX), after_ms, after_id];
+    rows::list(connection, statements::LIST_DUE, given, read)
 }
 
 pub(super) fn next_wake(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {

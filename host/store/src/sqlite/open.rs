@@ -25,7 +25,7 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 /// Opens the connection that writes; makes or migrates the database.
 pub(super) fn for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = open(path, flags, options.busy_timeout)?;
+    let mut connection = open(path, flags, options.vfs(), options.busy_timeout)?;
     if first_look(&connection, path)? == Kind::Empty {
         connection.pragma_update(None, "page_size", PAGE_SIZE_BYTES)?;
     }
@@ -39,9 +39,9 @@ pub(super) fn for_writing(path: &Path, options: &SqliteOptions) -> Result<Connec
 }
 
 /// Opens the connection that moves the write-ahead log into the database.
-pub(super) fn for_checkpoints(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn for_checkpoints(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = open(path, flags, CHECKPOINT_WAIT)?;
+    let connection = open(path, flags, options.vfs(), CHECKPOINT_WAIT)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
 }
@@ -49,7 +49,7 @@ pub(super) fn for_checkpoints(path: &Path) -> Result<Connection, StoreError> {
 /// Opens a connection that never writes.
 pub(super) fn for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = open(path, flags, options.busy_timeout)?;
+    let connection = open(path, flags, options.vfs(), options.busy_timeout)?;
     connection.pragma_update(None, "query_only", true).map_err(|error| at_first_look(path, error))?;
     match first_look(&connection, path)? {
         Kind::Ours => Ok(connection),
@@ -57,8 +57,12 @@ pub(super) fn for_reading(path: &Path, options: &SqliteOptions) -> Result<Connec
     }
 }
 
-fn open(path: &Path, flags: OpenFlags, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| at_first_look(path, error))?;
+fn open(path: &Path, flags: OpenFlags, vfs: Option<&str>, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let connection = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    };
+    let connection = connection.map_err(|error| at_first_look(path, error))?;
     connection.busy_timeout(busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::fate::Fate;
+use super::loss::Opened;
 use super::{SqliteOptions, open};
 use crate::error::StoreError;
 
@@ -17,12 +19,15 @@ pub(super) struct Readers {
     options: SqliteOptions,
     permits: Semaphore,
     idle: Mutex<Vec<Connection>>,
+    fate: Fate,
+    /// Dropped last, after every connection that is idle.
+    _opened: Arc<Opened>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path, options: &SqliteOptions) -> Self {
+    pub(super) fn new(path: &Path, options: &SqliteOptions, fate: Fate, opened: Arc<Opened>) -> Self {
         let permits = Semaphore::new(options.readers_max.max(1));
-        Self { path: path.to_owned(), options: *options, permits, idle: Mutex::default() }
+        Self { path: path.to_owned(), options: *options, permits, idle: Mutex::default(), fate, _opened: opened }
     }
 
     /// Runs `read` on a thread that may block, in one transaction: all that it sees is of one moment.
@@ -40,7 +45,9 @@ impl Readers {
     /// Ends the pool: idle connections are closed, later calls find the store closed.
     pub(super) fn close(&self) {
         self.permits.close();
-        self.idle().clear();
+        for connection in self.idle().drain(..) {
+            self.fate.settle(&connection);
+        }
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -49,7 +56,9 @@ impl Readers {
         let transaction = connection.unchecked_transaction()?;
         let outcome = read(&transaction);
         drop(transaction);
-        if !self.permits.is_closed() {
+        if self.permits.is_closed() {
+            self.fate.settle(&connection);
+        } else {
             self.idle().push(connection);
         }
         outcome

@@ -1,10 +1,14 @@
 //! What SQLite promises beside the suite: durability, other processes, files that are not ours or older than we are, full disks.
 
+mod backup;
 mod durability;
+mod faults;
 mod files;
+mod losses;
 mod migrations;
 mod plans;
 mod processes;
+mod upkeep;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +16,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Role, SqliteOptions, SqliteStore};
+use super::{Losses, Role, SqliteOptions, SqliteStore};
 use crate::conformance::fixture;
 use crate::{StoreError, WorkflowStore};
 
@@ -28,8 +32,13 @@ mod suite {
 }
 
 /// Short enough that a test may wait for it.
-const OPTIONS: SqliteOptions =
-    SqliteOptions { readers_max: 4, busy_timeout: Duration::from_millis(500), role: Role::Driver };
+const OPTIONS: SqliteOptions = SqliteOptions {
+    readers_max: 4,
+    busy_timeout: Duration::from_millis(500),
+    role: Role::Driver,
+    losses: Losses::Refuse,
+    vfs: None,
+};
 
 fn open(path: &Path) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(path, OPTIONS).unwrap())

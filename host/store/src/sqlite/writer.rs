@@ -1,7 +1,8 @@
 //! The one thread that writes: it takes whatever waits, and commits it in one flush.
 //!
 //! Group commit without a timer: alone, a request is flushed at once; under load, those that come during a flush
-//! share the next. Nobody is answered before the flush that holds their rows.
+//! share the next. Nobody is answered before the flush that holds their rows. After one that failed in a way that leaves
+//! open what reached the disk there is no next one: every later call is told so.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoints;
-use super::failure::during;
+use super::fate::Fate;
 use crate::error::StoreError;
 
 /// How many requests wait for the writer; more wait at their caller. Bounds memory.
@@ -26,6 +27,7 @@ pub(super) struct Writer {
     /// None once it was stopped.
     running: Mutex<Option<Running>>,
     physical_commits: Arc<AtomicU64>,
+    fate: Fate,
 }
 
 #[derive(Debug)]
@@ -54,16 +56,21 @@ impl Threads {
 
 impl Writer {
     /// Starts the writing thread and the one that does its checkpoints.
-    pub(super) fn start(connection: Connection, checkpoints: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, checkpoints: Connection, fate: Fate) -> Result<Self, StoreError> {
         let physical_commits = Arc::new(AtomicU64::new(0));
         let (queue, jobs) = mpsc::channel(QUEUE_LEN_MAX);
-        let (checkpoints, checkpoint_thread) = Checkpoints::start(checkpoints)?;
-        let mut thread =
-            WriterThread { connection, checkpoints, jobs, physical_commits: Arc::clone(&physical_commits) };
+        let (checkpoints, checkpoint_thread) = Checkpoints::start(checkpoints, fate.clone())?;
+        let mut thread = WriterThread {
+            connection,
+            checkpoints,
+            jobs,
+            physical_commits: Arc::clone(&physical_commits),
+            fate: fate.clone(),
+        };
         thread.connection.wal_hook(Some(thread.checkpoints.hook()))?;
         let writer = spawn("stepcell-writer", move || thread.run())?;
         let threads = Threads { writer, checkpoints: checkpoint_thread };
-        Ok(Self { running: Mutex::new(Some(Running { queue, threads })), physical_commits })
+        Ok(Self { running: Mutex::new(Some(Running { queue, threads })), physical_commits, fate })
     }
 
     /// Runs `work` in a transaction of the writing thread and answers once that is flushed.
@@ -90,6 +97,7 @@ impl Writer {
     }
 
     async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        self.fate.check()?;
         let queue = {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             running.as_ref().map(|running| running.queue.clone()).ok_or(StoreError::Closed)?
@@ -141,6 +149,7 @@ struct WriterThread {
     checkpoints: Checkpoints,
     jobs: mpsc::Receiver<Box<dyn Job>>,
     physical_commits: Arc<AtomicU64>,
+    fate: Fate,
 }
 
 /// Where a transaction went wrong. Only trouble in one job's work leaves hope for its neighbours.
@@ -154,9 +163,12 @@ impl WriterThread {
         let mut batch = Vec::new();
         while self.jobs.blocking_recv_many(&mut batch, BATCH_LEN_MAX) > 0 {
             self.store(std::mem::take(&mut batch));
-            self.checkpoints.move_rest(&self.connection);
+            if self.fate.check().is_ok() {
+                self.checkpoints.move_rest(&self.connection);
+            }
         }
         self.checkpoints.finish();
+        self.fate.settle(&self.connection);
     }
 
     fn store(&self, mut batch: Vec<Box<dyn Job>>) {
@@ -188,11 +200,12 @@ impl WriterThread {
 
     /// Stores a batch in one transaction; dropping it on an error rolls everything back.
     fn store_together(&self, batch: &mut [Box<dyn Job>]) -> Result<(), Trouble> {
-        let at_the_ends = |action| move |error| Trouble::AtTheEnds(during(action, error));
+        self.fate.check().map_err(Trouble::AtTheEnds)?;
+        let at_the_ends = |action| move |error| Trouble::AtTheEnds(self.fate.during(action, error));
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
             .map_err(at_the_ends("begin to write (another process may be writing)"))?;
         for job in batch {
-            job.apply(&transaction).map_err(Trouble::InAJob)?;
+            job.apply(&transaction).map_err(|error| Trouble::InAJob(self.fate.take(error)))?;
         }
         transaction.commit().map_err(at_the_ends("flush to disk"))?;
         self.physical_commits.fetch_add(1, Ordering::Relaxed);
