@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stepcell_model::definition::Durability;
 use stepcell_model::id::InstanceId;
@@ -11,6 +11,7 @@ use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::time::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::driver::{Driver, Hot, Origin};
 use crate::engine::{Inner, WorkflowEngine};
