@@ -17,7 +17,7 @@ use crate::guests::{Guests, Temper};
 use crate::world::{Acknowledged, Dice, World};
 
 /// How long everything may take once nothing goes wrong any more.
-const DRAIN_MAX: Duration = Duration::from_secs(1_800);
+const DRAIN_MAX: Duration = Duration::from_secs(600);
 
 /// How many commits are far more than any simulation needs.
 const COMMITS_MAX: usize = 20_000;
@@ -307,7 +307,7 @@ impl Host {
 }
 
 fn deed(dice: &mut Dice) -> Deed {
-    match dice.roll(40) {
+    match dice.roll(44) {
         0..2 => Deed::Cancel,
         2..6 => Deed::Pause,
         6..11 => Deed::Resume,
@@ -317,6 +317,7 @@ fn deed(dice: &mut Dice) -> Deed {
         24..27 => Deed::Claim,
         27..36 => Deed::Complete,
         36..38 => Deed::Stop,
-        _ => Deed::Kill,
+        38..40 => Deed::Kill,
+        _ => Deed::Wait,
     }
 }

@@ -88,6 +88,12 @@ async fn judge_instance(
     for broken in chain_of(store, id).await.breaks {
         world.violated(format!("{name}: {broken:?}"));
     }
+    for record in executions.iter().filter(|record| record.step_type == StepType::Machine) {
+        let told = record.output.as_ref().and_then(|output| output.tree()["step"].as_str().map(str::to_owned));
+        if told.is_some_and(|told| told != record.step.as_str()) {
+            world.violated(format!("{name}: `{}` has the output of another step: {:?}", record.step, record.output));
+        }
+    }
     for record in executions.iter().filter(|record| record.step_type == StepType::Timer) {
         let took = record.completed_at.map(|at| at.unix_ms() - record.started_at.unix_ms());
         if record.status == StepStatus::Succeeded && took.is_none_or(|took| took < TIMER_MS_MIN) {
