@@ -24,6 +24,9 @@ use crate::binary::{serve, stepcell};
 /// How many rounds there are, unless told otherwise.
 const ROUNDS: u64 = 100;
 
+/// How much work a server is given in one life: what it can just about do.
+const ACTS_MAX: usize = 6;
+
 /// How long a server lives at most.
 const LIFE_MS_MAX: u64 = 250;
 
@@ -85,9 +88,13 @@ async fn play(database: &Path, random: &mut Random, told: &mut Told) {
     let mut server = serve(database);
     let until = Instant::now() + life;
     let visitor = Visitor::on(database);
-    while Instant::now() < until {
+    for _ in 0..ACTS_MAX {
+        if Instant::now() >= until {
+            break;
+        }
         visitor.act(random, told).await;
     }
+    tokio::time::sleep_until(until.into()).await;
     // Whoever has the file open decides whether the next one who opens it finds a log to be read.
     if random.below(2) == 0 {
         server.kill();
