@@ -1,50 +1,82 @@
-//! Isolated attempts a second on one core: a fresh cell for each, with can-execute, execute and on-success.
+//! Isolated attempts a second on one core beside the bare runtime, turn and turn about, so that what else the machine does
+//! slows down both.
+//!
+//! An attempt is a fresh cell with can-execute, execute and on-success, its limits, its receipt and its report. Bare is a
+//! store, an instance, two calls and the drop, with the same safety settings.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use stepcell::model::attempt::{AttemptOutcome, CellLimits, ExecutionInfo, StepCall};
 use stepcell::model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId};
 use stepcell::model::json::Json;
 use stepcell::model::name::{StepName, WorkflowName};
 use stepcell::model::time::Timestamp;
+use stepcell_sandbox::bare::BareStep;
 use stepcell_sandbox::{Sandbox, SandboxConfig};
 
-use crate::Guests;
 use crate::report::Report;
+use crate::setup::Setup;
 
-/// How long to measure.
-const MEASURED: Duration = Duration::from_secs(3);
+/// How often each side has its turn; the medians count.
+const ROUNDS: u64 = 25;
 
-/// How many attempts warm things up before.
-const WARM_UP: usize = 1_000;
+/// How long a turn is.
+const TURN: Duration = Duration::from_millis(200);
 
-pub(crate) fn run(guests: &Guests, report: &mut Report) -> anyhow::Result<()> {
+/// How many attempts warm each side up before.
+const WARM_UP: usize = 2_000;
+
+/// How many cells there may be.
+const CELLS: u32 = 4;
+
+pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let bytes = guests.load("noop")?;
+    let bytes = setup.guests.load("noop")?;
     let digest = ComponentDigest::of(&bytes);
     runtime.block_on(async {
-        let sandbox = Sandbox::new(&SandboxConfig { cells: 4, ..SandboxConfig::default() })?;
+        let bare = BareStep::compile(&bytes, CELLS).map_err(|error| anyhow!("bare: {error}"))?;
+        let sandbox = Sandbox::new(&SandboxConfig { cells: CELLS as usize, ..SandboxConfig::default() })?;
         sandbox.prepare(None, digest, bytes).await?;
         let call = call_of(digest);
         for _ in 0..WARM_UP {
             let outcome = sandbox.run(call.clone()).await.outcome;
             anyhow::ensure!(matches!(outcome, AttemptOutcome::Succeeded(_)), "the no-op failed: {outcome:?}");
+            bare.enter("null").await.map_err(|error| anyhow!("bare: {error}"))?;
         }
-        let (began, mut attempts) = (Instant::now(), 0_u32);
-        while began.elapsed() < MEASURED {
-            sandbox.run(call.clone()).await;
-            attempts += 1;
+        let (mut attempts, mut bares, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..setup.pace.count(ROUNDS) {
+            let attempt = rate(async || drop(sandbox.run(call.clone()).await)).await;
+            let floor = rate(async || drop(bare.enter("null").await)).await;
+            attempts.push(attempt);
+            bares.push(floor);
+            ratios.push(attempt / floor);
         }
-        let rate = f64::from(attempts) / began.elapsed().as_secs_f64();
-        report.add(
-            "isolated attempts",
-            rate,
-            "per second and core",
-            "fresh cell, three calls, no-op in Rust".to_owned(),
-        );
+        let (attempts, bares) = (median(attempts), median(bares));
+        let us = |rate: f64| [("us each", 1e6 / rate)];
+        let detail = "fresh cell, three calls, no-op in Rust";
+        report.add_with("isolated attempts", attempts, "per second and core", detail, us(attempts));
+        let detail = "store, instance, two calls, drop; same component, same settings";
+        report.add_with("bare wasmtime", bares, "per second and core", detail, us(bares));
+        report.add("attempts by bare", median(ratios), "of 1", "median of the rounds");
         Ok(())
     })
+}
+
+/// How often something can be done in a second, of what one turn shows.
+async fn rate(work: impl AsyncFn()) -> f64 {
+    let (began, mut times) = (Instant::now(), 0_u32);
+    while began.elapsed() < TURN {
+        work().await;
+        times += 1;
+    }
+    f64::from(times) / began.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A call without anything in it.

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::Guests;
 use crate::report::Report;
+use crate::setup::Setup;
 
 /// How often to start; the median counts.
 const STARTS: usize = 21;
 
-pub(crate) fn run(guests: &Guests, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
+    let guests = &setup.guests;
     let folder = tempfile::tempdir()?;
     let definition = folder.path().join("one.yaml");
     let component = std::path::absolute(guests.path("noop"))?;

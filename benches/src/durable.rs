@@ -1,78 +1,65 @@
-//! Durable instances and steps a second: a linear workflow of 10 no-op steps on SQLite, each step committed.
+//! Durable instances and steps a second on SQLite: by steps an instance, by callers, by whether steps have effects, and by
+//! whether runs of pure steps share a commit.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
-use stepcell::engine::StartRequest;
-use stepcell::model::definition::WorkflowDefinition;
-use stepcell::model::name::{ComponentName, WorkflowName};
-use stepcell::{Host, Version, WorkflowEngine, WorkflowStatus};
-
-use crate::Guests;
+use crate::child;
+use crate::closed::{Closed, Observed};
 use crate::report::Report;
+use crate::setup::{Pace, Setup};
+use crate::workload::{Durability, Kind, Place, Workload};
 
 /// How many steps an instance has.
-const STEPS: usize = 10;
+const STEPS: [u32; 3] = [10, 1, 100];
 
-/// How long to start new instances.
-const MEASURED: Duration = Duration::from_secs(5);
+/// How many callers there are.
+const AT_ONCE: [u64; 4] = [1, 8, 64, 256];
 
-pub(crate) fn run(guests: &Guests, report: &mut Report) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    for at_once in [1, 64] {
-        let (instances, took) = runtime.block_on(measure(guests, at_once))?;
-        let rate = instances as f64 / took.as_secs_f64();
-        let detail = format!("{STEPS} no-op steps each, {at_once} at once, SQLite, a commit after each step");
-        report.add(
-            if at_once == 1 { "durable instances, alone" } else { "durable instances" },
-            rate,
-            "per second",
-            detail,
-        );
-        let detail = format!("the same, {at_once} at once");
-        report.add(
-            if at_once == 1 { "durable steps, alone" } else { "durable steps" },
-            rate * STEPS as f64,
-            "per second",
-            detail,
-        );
+/// How many there are where only an impression is wanted.
+const AT_ONCE_QUICK: [u64; 2] = [1, 64];
+
+/// How long each is measured.
+const LENGTH: Duration = Duration::from_secs(3);
+
+pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
+    let (steps, at_once) = match setup.pace {
+        Pace::Full => (STEPS.as_slice(), AT_ONCE.as_slice()),
+        Pace::Quick => (&STEPS[..1], AT_ONCE_QUICK.as_slice()),
+    };
+    for steps in steps {
+        for kind in [Kind::Pure, Kind::Effectful] {
+            for durability in [Durability::Fused, Durability::EachStep] {
+                let workload = Workload { steps: *steps, kind, durability };
+                for at_once in at_once {
+                    add(setup, report, workload, *at_once)?;
+                }
+            }
+        }
     }
     Ok(())
 }
 
-async fn measure(guests: &Guests, at_once: usize) -> anyhow::Result<(usize, Duration)> {
+fn add(setup: &Setup, report: &mut Report, workload: Workload, at_once: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let host = Host::on_sqlite(folder.path().join("bench.db")).open().await?;
-    let engine = host.engine();
-    let name = ComponentName::new("noop")?;
-    engine.registry().register_component(name, Version::new(1, 0, 0), guests.load("noop")?.into()).await?;
-    engine.registry().register_definition(linear()?).await?;
-    run_one(engine).await?;
-    let began = Instant::now();
-    let runs = stream::repeat_with(|| run_one(engine)).take_while(|_| std::future::ready(began.elapsed() < MEASURED));
-    let outcomes: Vec<_> = runs.buffer_unordered(at_once).collect().await;
-    let took = began.elapsed();
-    let instances = outcomes.len();
-    outcomes.into_iter().collect::<anyhow::Result<Vec<()>>>()?;
-    host.close().await;
-    Ok((instances, took))
-}
-
-fn linear() -> anyhow::Result<WorkflowDefinition> {
-    let mut builder = WorkflowDefinition::builder("linear", "1.0.0");
-    for step in 0..STEPS {
-        builder = builder.machine(&format!("s{step}"), "noop@1");
-    }
-    for step in 1..STEPS {
-        builder = builder.edge(&format!("s{}", step - 1), &format!("s{step}"));
-    }
-    Ok(builder.build()?)
-}
-
-async fn run_one(engine: &WorkflowEngine) -> anyhow::Result<()> {
-    let request = StartRequest::new(WorkflowName::new("linear")?).with_data(serde_json::json!({"n": 1}));
-    let id = engine.start_workflow(request).await?.identity.id;
-    let instance = engine.wait_until_settled(id).await?;
-    anyhow::ensure!(instance.status == WorkflowStatus::Completed, "the instance is {}", instance.status);
+    let place = Place::Sqlite(folder.path().join("bench.db"));
+    let observed = child::run(&Closed::new(workload, place, at_once, setup.pace.of(LENGTH)))?;
+    report.add_with(
+        format!("durable, {}, {at_once} at once", workload.words()),
+        observed.rate(),
+        "instances/s",
+        "SQLite",
+        also(&workload, &observed),
+    );
     Ok(())
+}
+
+/// What a measurement tells beside the rate of instances.
+pub(crate) fn also(workload: &Workload, observed: &Observed) -> [(&'static str, f64); 5] {
+    [
+        ("steps/s", observed.rate() * f64::from(workload.steps)),
+        ("ms CPU each", observed.cpu_ms_each),
+        ("commits/s", observed.commits_per_s()),
+        ("ms p50", observed.latency.p50_ms),
+        ("ms p99", observed.latency.p99_ms),
+    ]
 }

@@ -1,78 +1,107 @@
-//! The numbers that the README quotes. Run with `cargo xtask bench`; `--json` prints JSON instead of a table, and names
-//! (`attempts`, `durable`, `cold`, `memory`, `noisy`, `walls`) measure only those.
+//! The numbers that the README and `docs/performance.md` quote. `cargo xtask bench` runs all of it; names run only those.
 //!
-//! Figures are of the machine they were measured on, and machines are shared and noisy: compare what one run prints
-//! with itself, or name the machine.
+//! Figures are of the machine they were measured on, and machines are shared and noisy: compare what one run prints with
+//! itself, or name the machine. Whatever tells the processor's time is measured in a process of its own.
 
 mod attempts;
+mod bare;
+mod child;
+mod closed;
 mod cold;
 mod durable;
+mod growth;
+mod in_memory;
+mod latency;
+mod load;
 mod memory;
+mod multiply;
 mod noisy;
+mod open;
+mod peers;
+mod process;
+mod quantiles;
+mod recovery;
 mod report;
+mod setup;
+mod sqlite;
 mod walls;
+mod workload;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use clap::Parser;
 
 use crate::report::Report;
+use crate::setup::{Guests, Pace, Setup};
 
 /// What measures one thing, and adds it to a report.
-type Benchmark = fn(&Guests, &mut Report) -> anyhow::Result<()>;
+type Benchmark = fn(&Setup, &mut Report) -> anyhow::Result<()>;
 
 /// All that can be measured, by name.
-const BENCHMARKS: [(&str, Benchmark); 6] = [
+const BENCHMARKS: [(&str, Benchmark); 13] = [
     ("attempts", attempts::run),
     ("durable", durable::run),
+    ("sqlite", sqlite::run),
+    ("in-memory", in_memory::run),
+    ("latency", latency::run),
     ("cold", cold::run),
+    ("load", load::run),
     ("memory", memory::run),
+    ("recovery", recovery::run),
+    ("growth", growth::run),
+    ("peers", peers::run),
     ("noisy", noisy::run),
     ("walls", walls::run),
 ];
 
-/// The example steps as components.
-pub(crate) struct Guests(PathBuf);
-
-impl Guests {
-    fn find() -> Self {
-        Self(
-            std::env::var_os("STEPCELL_GUESTS_DIR")
-                .map_or_else(|| "target/wasm32-wasip2/release".into(), PathBuf::from),
-        )
-    }
-
-    /// The file of a step.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(format!("{name}.wasm"))
-    }
-
-    /// The component of a step.
-    pub(crate) fn load(&self, name: &str) -> anyhow::Result<Vec<u8>> {
-        let path = self.path(name);
-        std::fs::read(&path).with_context(|| format!("can not read `{}`; run `cargo xtask bench`", path.display()))
-    }
+/// Measures.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Cli {
+    /// What to measure; without a name, everything.
+    names: Vec<String>,
+    /// A fifth of the time, for seeing that it works: its figures are rough.
+    #[arg(long)]
+    quick: bool,
+    /// Writes what was measured to a file, in place of what it holds of the same name; `-` prints it in place of tables.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
     stepcell_sandbox::child_main();
-    let guests = Guests::find();
-    let (options, names): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
-    let wants_json = options.iter().any(|option| option == "--json");
-    for name in &names {
-        let known = BENCHMARKS.map(|(known, _)| known);
-        anyhow::ensure!(
-            known.contains(&name.as_str()),
-            "there is no benchmark `{name}`; there are {}",
-            known.join(", ")
-        );
+    if let Some(outcome) = child::measure_if_told(&Guests::find()) {
+        return outcome;
     }
-    let mut report = Report::new();
+    let Cli { names, quick, json } = Cli::parse();
+    let known = BENCHMARKS.map(|(name, _)| name);
+    for name in &names {
+        let is_known = known.contains(&name.as_str());
+        anyhow::ensure!(is_known, "there is no benchmark `{name}`; there are {}", known.join(", "));
+    }
+    let pace = if quick { Pace::Quick } else { Pace::Full };
+    let setup = Setup { guests: Guests::find(), pace };
+    let to_stdout = json.as_ref().is_some_and(|file| file.as_os_str() == "-");
+    let (mut runs, mut failed) = (Vec::new(), Vec::new());
     for (name, run) in BENCHMARKS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
-            run(&guests, &mut report)?;
+            let mut report = Report::begin(name, pace);
+            if let Err(error) = run(&setup, &mut report) {
+                report.add("failed", -1.0, "-", format!("{error:#}"));
+                failed.push(name);
+            }
+            let run = report.end();
+            if !to_stdout {
+                println!("{}", run.to_table());
+            }
+            runs.push(run);
         }
     }
-    println!("{}", if wants_json { report.to_json() } else { report.to_table() });
+    match json {
+        Some(_) if to_stdout => println!("{}", report::to_json(&runs)),
+        Some(file) => report::write(runs, &file)?,
+        None => {}
+    }
+    anyhow::ensure!(failed.is_empty(), "not all could be measured: {}; the tables say why", failed.join(", "));
     Ok(())
 }

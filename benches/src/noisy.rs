@@ -15,8 +15,8 @@ use stepcell::{Host, Version};
 
 use self::crowd::{Crowd, HOSTILE_TENANTS};
 use self::victims::{Observed, VICTIM_TENANTS};
-use crate::Guests;
 use crate::report::Report;
+use crate::setup::{Guests, Setup};
 
 /// How many steps an instance of a victim has.
 const STEPS: usize = 3;
@@ -44,7 +44,8 @@ struct Seen {
     hostile_share: f64,
 }
 
-pub(crate) fn run(guests: &Guests, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
+    let guests = &setup.guests;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for (store, place) in [(Store::Memory, "in memory"), (Store::Sqlite, "SQLite")] {
         let (alone, beside) = runtime.block_on(measure(guests, store))?;

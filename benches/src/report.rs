@@ -1,54 +1,140 @@
-//! What was measured, and on which machine.
+//! What was measured, when, on which machine, and how busy that was.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// All measurements of one run.
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
+use crate::setup::Pace;
+
+/// The measurements of one benchmark while it runs.
+pub(crate) struct Report(Run);
+
+/// The measurements of one benchmark, and what stood around it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    bench: String,
+    pace: String,
     machine: String,
+    commit: String,
+    date: String,
+    /// What ran or wanted to run on the machine in the minute before, on average.
+    load_before: f64,
+    load_after: f64,
     measurements: Vec<Measurement>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Measurement {
     name: String,
     value: f64,
-    unit: &'static str,
+    unit: String,
     detail: String,
+    /// What else one measurement told, by name and unit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    also: BTreeMap<String, f64>,
+}
+
+/// What a file of results holds.
+#[derive(Serialize, Deserialize)]
+struct Runs {
+    runs: Vec<Run>,
 }
 
 impl Report {
-    pub(crate) fn new() -> Self {
-        Self { machine: machine(), measurements: Vec::new() }
+    pub(crate) fn begin(bench: &str, pace: Pace) -> Self {
+        let pace = if pace == Pace::Quick { "quick" } else { "full" };
+        Self(Run {
+            bench: bench.to_owned(),
+            pace: pace.to_owned(),
+            machine: machine(),
+            commit: commit(),
+            date: chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            load_before: load(),
+            load_after: f64::NAN,
+            measurements: Vec::new(),
+        })
     }
 
     /// Adds a figure, and says it at once to whoever waits for the rest.
-    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, detail: String) {
-        let name = name.into();
-        eprintln!("{name}: {} {unit}", rounded(value));
-        self.measurements.push(Measurement { name, value, unit, detail });
+    pub(crate) fn add(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: impl Into<String>,
+        detail: impl Into<String>,
+    ) {
+        self.add_with(name, value, unit, detail, []);
     }
 
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a report is text and numbers")
+    /// Adds a figure, and what else the same measurement told.
+    pub(crate) fn add_with<'a>(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: impl Into<String>,
+        detail: impl Into<String>,
+        also: impl IntoIterator<Item = (&'a str, f64)>,
+    ) {
+        let (name, unit, detail) = (name.into(), unit.into(), detail.into());
+        let also: BTreeMap<_, _> = also.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        eprintln!("{name}: {} {unit} {}", rounded(value), list(&also));
+        self.0.measurements.push(Measurement { name, value, unit, detail, also });
     }
 
-    pub(crate) fn to_table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY);
-        table.set_header(["what", "figure", "unit", "how"]);
-        for measurement in &self.measurements {
-            let Measurement { name, value, unit, detail } = measurement;
-            table.add_row([name, &rounded(*value), *unit, detail]);
-        }
-        format!("{}\n{table}", self.machine)
+    pub(crate) fn end(mut self) -> Run {
+        self.0.load_after = load();
+        self.0
     }
 }
 
+impl Run {
+    pub(crate) fn to_table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(UTF8_HORIZONTAL_ONLY);
+        table.set_header([self.bench.as_str(), "figure", "unit", "with it", "how"]);
+        for measurement in &self.measurements {
+            let Measurement { name, value, unit, detail, also } = measurement;
+            table.add_row([name, &rounded(*value), unit, &list(also), detail]);
+        }
+        let Self { machine, commit, date, load_before, load_after, .. } = self;
+        format!("{machine}; {commit}; {date}; load {load_before:.1} before, {load_after:.1} after\n{table}")
+    }
+}
+
+pub(crate) fn to_json(runs: &[Run]) -> String {
+    serde_json::to_string_pretty(&serde_json::json!({ "runs": runs })).expect("a report is text and numbers")
+}
+
+/// Writes runs to a file, in place of those of the same name that it holds.
+pub(crate) fn write(runs: Vec<Run>, file: &Path) -> anyhow::Result<()> {
+    let mut kept = if file.exists() {
+        let text = std::fs::read_to_string(file)?;
+        let held: Runs = serde_json::from_str(&text)
+            .with_context(|| format!("`{}` holds no results; name another file", file.display()))?;
+        held.runs
+    } else {
+        Vec::new()
+    };
+    kept.retain(|run| runs.iter().all(|new| new.bench != run.bench));
+    kept.extend(runs);
+    std::fs::write(file, to_json(&kept) + "\n").with_context(|| format!("can not write `{}`", file.display()))
+}
+
+fn list(also: &BTreeMap<String, f64>) -> String {
+    also.iter().map(|(name, value)| format!("{} {name}", rounded(*value))).collect::<Vec<_>>().join(", ")
+}
+
 fn rounded(value: f64) -> String {
-    if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+    match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
 }
 
 /// The machine, as far as it says what it is.
@@ -57,4 +143,16 @@ fn machine() -> String {
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{}, {cores} cores", model.trim_start_matches([' ', '\t', ':']))
+}
+
+/// What was measured, as far as the sources say what they are.
+fn commit() -> String {
+    let described = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let text = described.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    text.and_then(|text| String::from_utf8(text).ok()).map_or_else(|| "unknown".to_owned(), |t| t.trim().to_owned())
+}
+
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(-1.0)
 }

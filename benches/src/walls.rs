@@ -14,9 +14,9 @@ use stepcell::model::name::ContextKey;
 use stepcell_sandbox::{ChildCommand, Isolation, Sandbox, SandboxConfig, Wall, Walls};
 use tokio::runtime::Runtime;
 
-use crate::Guests;
 use crate::attempts::call_of;
 use crate::report::Report;
+use crate::setup::{Guests, Setup};
 
 /// How often each side has its turn; the median of the ratios counts.
 const ROUNDS: usize = 15;
@@ -46,7 +46,8 @@ struct Bench {
     call: StepCall,
 }
 
-pub(crate) fn run(guests: &Guests, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
+    let guests = &setup.guests;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let down = Wall::Down;
     let up = Walls::default();

@@ -54,7 +54,7 @@ CREATE TABLE instances (
     control          TEXT NOT NULL,
     error            TEXT,
     result           TEXT
-) STRICT;
+, chain BLOB) STRICT;
 
 CREATE INDEX instances_by_definition ON instances (definition);
 
@@ -129,7 +129,7 @@ CREATE TABLE history (
     seq       INTEGER NOT NULL,
     at        INTEGER NOT NULL,
     events    TEXT NOT NULL
-) STRICT;
+, chain BLOB) STRICT;
 
 CREATE UNIQUE INDEX history_by_instance ON history (instance, seq);
 

@@ -15,5 +15,6 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> 
         .args(args)
         .env("STEPCELL_GUESTS_DIR", workspace.guests_dir())
         .env("STEPCELL_BIN", workspace.stepcell_bin("release"))
+        .env("STEPCELL_PEERS_DIR", workspace.target_dir().join("bench-peers"))
         .run()
 }

@@ -28,12 +28,13 @@ const fn component(name: &'static str) -> Target {
 }
 
 /// Every target.
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     text("definition_yaml"),
     text("definition_json"),
     text("condition"),
     text("json"),
     text("schema"),
+    text("export"),
     component("structure"),
     component("admission"),
 ];

@@ -11,6 +11,7 @@ use stepcell::{WorkflowEngine, WorkflowStatus};
 use tokio::task::JoinSet;
 
 use super::workflow;
+use crate::open::arrivals;
 
 /// How many tenants there are.
 pub(super) const VICTIM_TENANTS: usize = 100;
@@ -80,24 +81,6 @@ pub(super) async fn open(engine: &WorkflowEngine, rate: f64, measured: Duration)
         latencies.push(latency??);
     }
     Ok(Observed::of(latencies, began.elapsed()))
-}
-
-/// When instances come: independent of each other, and the same in each run.
-fn arrivals(rate: f64, measured: Duration) -> Vec<Duration> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut at = 0.0;
-    let mut arrivals = Vec::new();
-    loop {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let uniform = ((state >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
-        at -= uniform.ln() / rate;
-        if at > measured.as_secs_f64() {
-            return arrivals;
-        }
-        arrivals.push(Duration::from_secs_f64(at));
-    }
 }
 
 async fn run_one(engine: &WorkflowEngine, tenant: usize) -> anyhow::Result<()> {

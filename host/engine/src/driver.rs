@@ -137,6 +137,7 @@ impl Driver {
                 inner.load(id).await?
             }
         };
+        fail_point!(inner, DriverBegins)?;
         let plan = inner.registry.plan(instance.identity.definition).await?;
         let history = load_history(&inner, &instance).await?;
         let policy = inner.guard.decided().of(instance.identity.tenant.as_ref()).durability;
@@ -181,6 +182,7 @@ impl Driver {
                 if let Some(wake_at) = self.instance.state.wake_at {
                     self.inner.wakes.at(wake_at);
                 }
+                fail_point!(self.inner, DriverRetires)?;
                 if self.inner.retire(self.instance.identity.id, &self.hot) {
                     return Ok(());
                 }
@@ -198,6 +200,7 @@ impl Driver {
         let due_at = self.fuse.due_at();
         let waits = (!self.waiting_for_room.is_empty()).then(|| WaitsForRoom::begin(&inner, &hot));
         tokio::select! {
+            biased;
             done = self.work.join_next_with_id() => if let Some(done) = done { self.take(done) },
             () = hot.nudge.notified() => {}
             () = sleep_until(due_at) => {}
@@ -248,9 +251,10 @@ impl Driver {
     /// Commits what was decided. Where somebody else was first, decides again on what they left.
     async fn flush(&mut self) -> Result<(), EngineError> {
         while let Some(transition) = self.pending.take() {
+            let seq = transition.seq;
             match self.inner.commit(transition).await {
-                Ok(seq) => {
-                    self.instance.committed(seq);
+                Ok(committed) => {
+                    self.instance.committed(seq, committed.chain);
                     self.is_stored();
                     self.causes.clear();
                 }
@@ -266,6 +270,7 @@ impl Driver {
     /// What the others were numbered may be something else by now. Only pure attempts begin before the store knows of
     /// their execution: they are given up, and begin anew.
     async fn decide_again(&mut self) -> Result<(), EngineError> {
+        fail_point!(self.inner, DecidesAgain)?;
         self.running.retain(|number, work| {
             let is_known = self.fuse.is_known(*number);
             if !is_known {

@@ -14,13 +14,14 @@ use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::transition::{Cause, Transition, advance};
-use stepcell_store::{StoreError, WorkflowStore};
+use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
 use crate::error::EngineError;
 use crate::guard::Guard;
+use crate::ids::{IdSource, RandomIds};
 use crate::native::{HostRunner, HostSteps};
 use crate::registry::WorkflowRegistry;
 use crate::room::Room;
@@ -41,6 +42,8 @@ pub struct EngineOptions {
     pub concurrency: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
     /// How long what pure steps came to may wait for what follows before it is stored, where nothing else stores it.
     ///
     /// Bounds what is run again after a crash, and how late it shows.
@@ -55,6 +58,7 @@ impl Default for EngineOptions {
         Self {
             concurrency: cores * 16,
             clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
             fused_for: Duration::from_millis(50),
             host_key: None,
         }
@@ -73,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) registry: WorkflowRegistry,
     pub(crate) guard: Arc<Guard>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) room: Arc<Room>,
     pub(crate) fused_for: Duration,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
@@ -94,6 +99,8 @@ pub(crate) struct Inner {
     pub(crate) letters: Notify,
     /// Changes with every commit of this process.
     pub(crate) committed: watch::Sender<()>,
+    #[cfg(feature = "failpoints")]
+    pub(crate) fails: crate::fail::Fails,
 }
 
 impl fmt::Debug for WorkflowEngine {
@@ -108,15 +115,17 @@ impl WorkflowEngine {
     pub fn new(store: Arc<dyn WorkflowStore>, runner: Arc<dyn StepRunner>, options: EngineOptions) -> Self {
         let steps = Arc::new(HostSteps::default());
         let runner: Arc<dyn StepRunner> = Arc::new(HostRunner { steps: Arc::clone(&steps), cells: runner });
-        let clock = Arc::clone(&options.clock);
         let guard = Arc::new(Guard::new(Arc::clone(&store), options.host_key.as_ref()));
-        let registry = WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock, Arc::clone(&guard));
+        let (clock, ids) = (Arc::clone(&options.clock), Arc::clone(&options.ids));
+        let registry =
+            WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock, ids, Arc::clone(&guard));
         let inner = Inner {
             store,
             runner,
             registry,
             guard,
             clock: options.clock,
+            ids: options.ids,
             room: Room::new(options.concurrency),
             fused_for: options.fused_for,
             hot: Mutex::default(),
@@ -131,6 +140,8 @@ impl WorkflowEngine {
             has_recovered: AtomicBool::new(false),
             letters: Notify::new(),
             committed: watch::Sender::new(()),
+            #[cfg(feature = "failpoints")]
+            fails: crate::fail::Fails::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -198,9 +209,10 @@ impl Inner {
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
             instance.apply(&transition);
+            let seq = transition.seq;
             match self.commit(transition).await {
-                Ok(seq) => {
-                    instance.committed(seq);
+                Ok(committed) => {
+                    instance.committed(seq, committed.chain);
                     if instance.has_its_results() {
                         self.poke_known(instance);
                     } else {
@@ -215,14 +227,18 @@ impl Inner {
         Err(stale.map_or(EngineError::Stopping, EngineError::Store))
     }
 
-    /// Commits a transition and wakes whoever waits for it. Answers with the instance's new number.
-    pub(crate) async fn commit(&self, transition: Transition) -> Result<u64, StoreError> {
+    /// Commits a transition and wakes whoever waits for it.
+    pub(crate) async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
         let (instance, seq) = (transition.identity.id, transition.seq);
         let end = transition.state.status.is_finished().then(|| transition.state.summary(&transition.identity, seq));
         let is_settled = transition.state.is_settled();
         let has_letters = !transition.letters.is_empty();
         let wake_at = transition.state.wake_at.filter(|_| !transition.state.status.is_finished());
-        self.store.commit(transition).await?;
+        #[cfg(feature = "failpoints")]
+        let kind = crate::fail::TransitionKind::of(&transition);
+        fail_point!(self, CommitBegins, kind)?;
+        let committed = self.store.commit(transition).await?;
+        fail_point!(self, CommitDone, kind)?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
         }
@@ -235,7 +251,7 @@ impl Inner {
         if has_letters {
             self.letters.notify_one();
         }
-        Ok(seq)
+        Ok(committed)
     }
 
     /// Lets everybody who waits for an instance look at it again.

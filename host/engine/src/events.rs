@@ -141,6 +141,7 @@ impl EventFeed {
                 told => return told,
             }
             tokio::select! {
+                biased;
                 changed = self.committed.changed() => if changed.is_err() { return Ok(None) },
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use indexmap::IndexMap;
@@ -17,6 +17,7 @@ use stepcell_model::letter::{ChildOutcome, ChildStart, Letter};
 use stepcell_model::record::ParentLink;
 use stepcell_model::transition::Cause;
 use stepcell_store::{LIST_LEN_MAX, LetterKey, StoreError};
+use tokio::time::Instant;
 
 use crate::engine::Inner;
 use crate::error::EngineError;
@@ -48,6 +49,7 @@ pub(crate) async fn hand_over(inner: Arc<Inner>) -> Result<(), EngineError> {
             let _ = tokio::time::timeout(LOOK_INTERVAL, inner.letters.notified()).await;
             continue;
         }
+        fail_point!(inner, LettersFound)?;
         let rounds = futures::stream::iter(by_recipient(letters)).map(|letters| inner.hand_over_all(letters));
         let rounds: Vec<_> = rounds.buffer_unordered(RECIPIENTS_AT_ONCE_MAX).collect().await;
         let mut done = Vec::new();
@@ -57,6 +59,7 @@ pub(crate) async fn hand_over(inner: Arc<Inner>) -> Result<(), EngineError> {
             postponed.extend(round.left.into_iter().map(|key| (key, now + POSTPONED_FOR)));
         }
         inner.store.remove_letters(&done).await?;
+        fail_point!(inner, LettersRemoved)?;
     }
 }
 
@@ -85,7 +88,10 @@ impl Inner {
                 continue;
             }
             match self.hand_over_one(letter).await {
-                Ok(()) => round.done.push(key),
+                Ok(()) => {
+                    fail_point!(self, LetterHandedOver)?;
+                    round.done.push(key);
+                }
                 // Others may be moving it all the time, or its rows or its definition do not read.
                 Err(EngineError::Store(error @ (StoreError::Damaged { .. } | StoreError::Stale { .. }))) => {
                     tracing::error!(%error, "a letter can not be handed over now");

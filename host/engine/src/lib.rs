@@ -4,6 +4,26 @@
 //! (a [`WorkflowStore`](stepcell_store::WorkflowStore) keeps what was decided) and no WebAssembly (a [`StepRunner`]
 //! runs attempts). Reading order: [`engine`], then the driver of one instance, then the scheduler.
 
+/// Whether to go on after a place at which a test may let the engine fail or end: see `fail.rs`.
+#[cfg(feature = "failpoints")]
+macro_rules! fail_point {
+    ($inner:expr, $point:ident) => {
+        $inner.fails.reach($crate::fail::FailPoint::$point, None).await
+    };
+    ($inner:expr, $point:ident, $kind:expr) => {
+        $inner.fails.reach($crate::fail::FailPoint::$point, Some($kind)).await
+    };
+}
+
+/// Nothing: there are fail points in tests alone.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! fail_point {
+    ($inner:expr, $point:ident $(, $kind:expr)?) => {{
+        let _ = &$inner;
+        Ok::<(), stepcell_store::StoreError>(())
+    }};
+}
+
 mod alone;
 pub mod clock;
 mod component_step;
@@ -14,8 +34,11 @@ pub mod engine;
 pub mod error;
 mod events;
 mod execution;
+#[cfg(feature = "failpoints")]
+pub mod fail;
 mod gateway;
 mod guard;
+mod ids;
 mod letters;
 mod native;
 mod operate;
@@ -40,6 +63,7 @@ pub use self::error::EngineError;
 pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
 pub use self::execution::ExecutionEngine;
 pub use self::gateway::Gateway;
+pub use self::ids::{IdSource, RandomIds};
 pub use self::operate::CancelRequest;
 pub use self::registry::{
     Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, Resolved, Versions, WorkflowRegistry,

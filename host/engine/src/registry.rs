@@ -18,13 +18,16 @@ use stepcell_store::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
 use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::guard::Guard;
+use crate::ids::IdSource;
 use crate::native::HostSteps;
 use crate::runner::StepRunner;
 
 mod component;
 mod host;
+mod known;
 
 pub use self::component::{Acceptance, NewComponent, RegisteredComponent};
+use self::known::Known;
 
 /// Registers and finds definitions and components. What it keeps lives in the store; compiled plans are kept in memory.
 ///
@@ -46,8 +49,10 @@ pub struct WorkflowRegistry {
     runner: Arc<dyn StepRunner>,
     steps: Arc<HostSteps>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
     guard: Arc<Guard>,
     plans: RwLock<HashMap<DefinitionId, Arc<Plan>>>,
+    known: Known,
     predicates: RwLock<Arc<Predicates>>,
 }
 
@@ -91,9 +96,20 @@ impl WorkflowRegistry {
         runner: Arc<dyn StepRunner>,
         steps: Arc<HostSteps>,
         clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
         guard: Arc<Guard>,
     ) -> Self {
-        Self { store, runner, steps, clock, guard, plans: RwLock::default(), predicates: RwLock::default() }
+        Self {
+            store,
+            runner,
+            steps,
+            clock,
+            ids,
+            guard,
+            plans: RwLock::default(),
+            known: Known::default(),
+            predicates: RwLock::default(),
+        }
     }
 
     /// Checks a definition, pins its steps to digests, and registers it.
@@ -119,7 +135,7 @@ impl WorkflowRegistry {
             return Ok(RegisteredDefinition { record: known.clone(), inserted: Inserted::AlreadyThere });
         }
         let record = DefinitionRecord {
-            id: new_definition_id(),
+            id: DefinitionId::from_uuid(self.ids.next_id()),
             name: definition.name.clone(),
             version: definition.version.clone(),
             description: definition.description.clone(),
@@ -137,6 +153,7 @@ impl WorkflowRegistry {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what },
             other => other.into(),
         })?;
+        self.known.forget(&record.name);
         if inserted == Inserted::AlreadyThere {
             // Somebody registered the same between our look and our insert: theirs is what the store has.
             let record = self.get_definition(&record.name, Some(&record.version)).await?;
@@ -239,12 +256,17 @@ impl WorkflowRegistry {
         version: Option<&Version>,
     ) -> Result<DefinitionRecord, EngineError> {
         let known = self.store.list_definitions(Some(name)).await?;
-        let wanted = if version.is_some() { Versions::All } else { Versions::Active };
-        pick(&known, version, wanted).cloned().ok_or_else(|| EngineError::WorkflowNotFound {
-            name: name.clone(),
-            version: version.cloned(),
-            known: known.into_iter().map(|record| record.version).collect(),
-        })
+        pick_or_tell(&known, name, version)
+    }
+
+    /// The record of a version of a workflow to start, as it was known here a moment ago.
+    pub(crate) async fn definition_to_start(
+        &self,
+        name: &WorkflowName,
+        version: Option<&Version>,
+    ) -> Result<DefinitionRecord, EngineError> {
+        let known = self.known.versions(&*self.store, name).await?;
+        pick_or_tell(&known, name, version)
     }
 
     /// The record of one version of a workflow, or of the latest, among those meant by `versions`.
@@ -309,7 +331,9 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`EngineError::WorkflowNotFound`] if there is none such.
     pub async fn deactivate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
-        if self.store.set_definition_active(name, version, Activity::Inactive).await? {
+        let is_there = self.store.set_definition_active(name, version, Activity::Inactive).await?;
+        self.known.forget(name);
+        if is_there {
             return Ok(());
         }
         self.get_definition(name, Some(version)).await.map(drop)
@@ -320,7 +344,9 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`EngineError::InUse`] if instances refer to it.
     pub async fn unregister(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
-        match self.store.delete_definition(name, version).await? {
+        let deletion = self.store.delete_definition(name, version).await?;
+        self.known.forget(name);
+        match deletion {
             Deletion::Deleted | Deletion::NotThere => Ok(()),
             Deletion::InUse { instances } => {
                 Err(EngineError::InUse { name: name.clone(), version: version.clone(), instances })
@@ -358,8 +384,17 @@ impl WorkflowRegistry {
     }
 }
 
-fn new_definition_id() -> DefinitionId {
-    DefinitionId::from_uuid(uuid::Uuid::now_v7())
+fn pick_or_tell(
+    known: &[DefinitionRecord],
+    name: &WorkflowName,
+    version: Option<&Version>,
+) -> Result<DefinitionRecord, EngineError> {
+    let wanted = if version.is_some() { Versions::All } else { Versions::Active };
+    pick(known, version, wanted).cloned().ok_or_else(|| EngineError::WorkflowNotFound {
+        name: name.clone(),
+        version: version.cloned(),
+        known: known.iter().map(|record| record.version.clone()).collect(),
+    })
 }
 
 fn pick<'a>(

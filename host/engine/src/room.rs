@@ -9,11 +9,11 @@ mod ledger;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use stepcell_model::attempt::AttemptTrace;
 use stepcell_model::name::TenantId;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use self::ledger::{Cost, Holder, Ledger, Seat, Ticket};
 

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stepcell_model::definition::Durability;
 use stepcell_model::id::InstanceId;
@@ -11,6 +11,7 @@ use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::time::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::driver::{Driver, Hot, Origin};
 use crate::engine::{Inner, WorkflowEngine};
@@ -101,6 +102,8 @@ impl Driving {
     pub async fn stop(mut self) {
         let inner = Arc::clone(&self.engine.inner);
         inner.stopping.send_replace(true);
+        // Nobody is told of a store that fails now.
+        let _ = fail_point!(inner, StopBegins);
         self.loops.abort_all();
         loop {
             let gone = inner.drivers_gone.notified();
@@ -167,6 +170,7 @@ async fn guarded(inner: Arc<Inner>, work: impl Future<Output = Result<(), Engine
 
 /// Goes on with everything that was running when the host last stopped.
 async fn recover(inner: Arc<Inner>) -> Result<(), EngineError> {
+    fail_point!(inner, RecoveryBegins)?;
     inner.look_at_running().await?;
     inner.has_recovered.store(true, Ordering::Release);
     Ok(())
@@ -178,6 +182,7 @@ async fn wake_due(inner: Arc<Inner>) -> Result<(), EngineError> {
         match inner.wakes.peek() {
             None => inner.wakes.changed.notified().await,
             Some(at) => tokio::select! {
+                biased;
                 () = inner.clock.sleep_until(at) => wake_those_due(&inner).await?,
                 () = inner.wakes.changed.notified() => {}
             },
@@ -193,13 +198,14 @@ async fn wake_those_due(inner: &Arc<Inner>) -> Result<(), EngineError> {
     while woken < LOOK_LEN_MAX && inner.hot_len() < KEPT_LEN_MAX {
         let due = inner.store.list_due(now, after, LOOK_LEN_MAX).await?;
         let Some(last) = due.last() else { break };
+        fail_point!(inner, TimeComes)?;
         after = Some(*last);
         for (_, id) in due.into_iter().filter(|(_, id)| !inner.waits_for_room(*id)) {
             inner.wake(id);
             woken += 1;
         }
     }
-    if after.is_some() {
+    if after.is_some() || inner.hot_len() >= KEPT_LEN_MAX {
         let pause = if woken == 0 { ROOM_AGAIN_INTERVAL } else { DUE_AGAIN_INTERVAL };
         tokio::time::sleep(pause.max(began.elapsed())).await;
     }
@@ -216,7 +222,11 @@ async fn take_nudges(inner: Arc<Inner>) -> Result<(), EngineError> {
     loop {
         interval.tick().await;
         inner.refresh_guard().await?;
-        for id in inner.store.take_nudges().await? {
+        let nudges = inner.store.take_nudges().await?;
+        if !nudges.is_empty() {
+            fail_point!(inner, NudgesTaken)?;
+        }
+        for id in nudges {
             inner.poke(id);
         }
     }

@@ -32,6 +32,7 @@ impl WorkflowEngine {
                 return Err(EngineError::Stopping);
             }
             tokio::select! {
+                biased;
                 _ = select_all(moving.into_iter().map(Box::pin)) => {}
                 _ = fault.changed() => {}
                 _ = stopping.changed() => {}

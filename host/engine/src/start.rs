@@ -70,11 +70,11 @@ impl WorkflowEngine {
         if self.inner.is_stopping() {
             return Err(EngineError::Stopping);
         }
-        let record = self.registry().get_definition(&request.workflow, request.version.as_ref()).await?;
+        let record = self.registry().definition_to_start(&request.workflow, request.version.as_ref()).await?;
         if !record.is_active {
             return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
         }
-        let id = InstanceId::from_uuid(uuid::Uuid::now_v7());
+        let id = InstanceId::from_uuid(self.inner.ids.next_id());
         match self.inner.start(id, None, record, request).await {
             Ok(summary) => Ok(summary),
             Err(EngineError::Store(StoreError::DuplicateStart { existing })) => self.get_instance(existing).await,
@@ -109,25 +109,18 @@ impl Inner {
             correlation_id: bounded("the correlation id", request.correlation_id)?,
             idempotency_key: bounded("the idempotency key", request.idempotency_key)?,
             parent,
-            callback_secret: new_callback_secret(),
+            callback_secret: CallbackSecret::from_bytes(self.ids.next_secret()),
             started_at: self.clock.now(),
         };
         let transition = start(&plan, Arc::new(identity), context);
         let mut instance = WorkflowInstance::created_by(&transition);
-        let seq = self.commit(transition).await?;
-        instance.committed(seq);
+        let seq = transition.seq;
+        let committed = self.commit(transition).await?;
+        instance.committed(seq, committed.chain);
         let summary = instance.summary();
         self.poke_known(instance);
         Ok(summary)
     }
-}
-
-/// 32 bytes that nobody can guess: two random UUIDs, of which 244 bits are random.
-fn new_callback_secret() -> CallbackSecret {
-    let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-    bytes[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-    CallbackSecret::from_bytes(bytes)
 }
 
 fn refuse_if_any(what: &str, errors: Vec<FieldError>) -> Result<(), EngineError> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::ContextData;
+use crate::chain::ChainHash;
 use crate::failure::{Failure, InstanceError};
 use crate::id::{ExecutionNumber, InstanceId, TaskId};
 use crate::json::Json;
@@ -24,6 +25,8 @@ pub struct WorkflowInstance {
     pub identity: Arc<InstanceIdentity>,
     /// The number of the last transition; each one adds 1.
     pub seq: u64,
+    /// The link of that transition in the chain over its history.
+    pub chain: ChainHash,
     /// Where it stands.
     pub state: InstanceState,
     /// The data that its steps share.

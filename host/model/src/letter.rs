@@ -78,6 +78,16 @@ pub enum ChildOutcome {
 }
 
 impl Letter {
+    /// The instances that it is about: whoever it is for, and whoever it tells of.
+    #[must_use]
+    pub fn about(&self) -> Vec<InstanceId> {
+        match self {
+            Self::StartChild(start) => vec![start.child, start.parent.instance],
+            Self::CancelChild { child, .. } => vec![*child],
+            Self::ChildEnded { parent, child, .. } => vec![parent.instance, *child],
+        }
+    }
+
     /// The instance that it is for.
     #[must_use]
     pub const fn recipient(&self) -> InstanceId {

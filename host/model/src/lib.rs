@@ -6,6 +6,8 @@
 //! the wall to a step and back).
 
 pub mod attempt;
+pub mod audit;
+pub mod chain;
 pub mod component;
 pub mod definition;
 mod dot;

@@ -23,10 +23,12 @@ pub use self::draft::{HISTORY_BYTES_MAX, HISTORY_EVENTS_MAX};
 pub use self::flow::JOINED_LEN_BYTES_MAX;
 pub use self::join::ACTIVE_MAX;
 use self::join::Activation;
+pub(crate) use self::machine::PURE_REPEATS_MAX;
 pub use self::machine::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX};
 pub use self::parts::ITEMS_MAX;
 pub use self::undo::Compensation;
 use crate::attempt::{AttemptReport, ContextData, ContextWrites, HookReport};
+use crate::chain::ChainHash;
 use crate::history::Event;
 use crate::id::{ExecutionNumber, InstanceId, TaskId};
 use crate::instance::{Arrival, Control, InstanceState, WorkflowInstance};
@@ -46,6 +48,8 @@ pub struct Transition {
     pub identity: Arc<InstanceIdentity>,
     /// Its number: 1 creates the instance, every later one is one more than the instance's last.
     pub seq: u64,
+    /// The link of the instance's last transition, which its own goes on from: see [`crate::chain`].
+    pub chain: ChainHash,
     /// When it was decided.
     pub at: Timestamp,
     /// What the instance is after it.
@@ -338,6 +342,7 @@ pub fn start(plan: &Plan, identity: Arc<InstanceIdentity>, context: ContextData)
     let user = identity.created_by.clone();
     let instance = WorkflowInstance {
         seq: 0,
+        chain: ChainHash::START,
         state: InstanceState {
             status: WorkflowStatus::Running,
             current_step: None,
@@ -428,6 +433,7 @@ impl WorkflowInstance {
         let mut instance = Self {
             identity: Arc::clone(&transition.identity),
             seq: 0,
+            chain: transition.chain,
             state: transition.state.clone(),
             context: Arc::default(),
             results: [(ExecutionNumber::INPUT, transition.identity.input.clone())].into(),
@@ -438,7 +444,7 @@ impl WorkflowInstance {
         instance
     }
 
-    /// Brings the instance to where a transition leads. Its number changes only by [`Self::committed`].
+    /// Brings the instance to where a transition leads. Its number and its chain change only by [`Self::committed`].
     pub fn apply(&mut self, transition: &Transition) {
         self.state.clone_from(&transition.state);
         if !transition.writes.is_empty() {
@@ -478,8 +484,9 @@ impl WorkflowInstance {
         }
     }
 
-    /// Notes that a transition, applied before, is durable now.
-    pub const fn committed(&mut self, seq: u64) {
+    /// Notes that a transition, applied before, is durable now, with the link that it got.
+    pub const fn committed(&mut self, seq: u64, chain: ChainHash) {
         self.seq = seq;
+        self.chain = chain;
     }
 }

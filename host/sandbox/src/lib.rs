@@ -9,6 +9,9 @@
 //! `config` (every setting of wasmtime). What may enter is `stepcell-admission`'s to say.
 
 mod attempt;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bare;
 mod blank;
 mod budget;
 mod cache;

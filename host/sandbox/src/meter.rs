@@ -3,12 +3,24 @@
 //! An attempt moves between threads, so each poll is measured by the clock of the thread that it runs on. Other
 //! threads and other attempts that have the processor meanwhile do not count.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+
+/// How long what the kernel said of a thread's CPU time is carried on by the clock on the wall.
+///
+/// Asking costs a system call, and an attempt that computes little is over by then. Bounds by how much each answer can be
+/// too much: by as long as others had the processor meanwhile.
+const CARRIED_ON_FOR: Duration = Duration::from_micros(20);
+
+thread_local! {
+    /// When the kernel was asked last on this thread, and what it said.
+    static ASKED: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
+}
 
 /// The CPU time of one attempt. Shared between the attempt's future and the check at each epoch.
 #[derive(Debug, Default)]
@@ -60,6 +72,19 @@ pub(crate) fn thread_cpu() -> Duration {
 }
 
 fn thread_cpu_ns() -> u64 {
+    let now = Instant::now();
+    if let Some((at, ns)) = ASKED.get() {
+        let since = now.saturating_duration_since(at);
+        if since < CARRIED_ON_FOR {
+            return ns.saturating_add(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+    let ns = kernels_thread_cpu_ns();
+    ASKED.set(Some((now, ns)));
+    ns
+}
+
+fn kernels_thread_cpu_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, ns) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
     seconds.saturating_mul(1_000_000_000).saturating_add(ns)

@@ -5,6 +5,7 @@
 
 mod advance;
 mod attempts;
+mod backup;
 mod check;
 mod component;
 mod definition;
@@ -20,6 +21,7 @@ mod open;
 mod policy;
 mod print;
 mod progress;
+mod prune;
 mod register;
 mod run;
 mod secret;
@@ -30,6 +32,7 @@ mod stops;
 mod summary;
 mod task;
 mod tenant;
+mod verify;
 mod view;
 mod webhook;
 
@@ -82,6 +85,9 @@ enum Verb {
     Tenant(tenant::Tenant),
     Events(events::Events),
     Check(check::Check),
+    Verify(verify::Verify),
+    Prune(prune::Prune),
+    Backup(backup::Backup),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Completions(Completions),
@@ -142,6 +148,9 @@ impl Verb {
             Self::Tenant(verb) => verb.perform(settings).await,
             Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,
+            Self::Verify(verb) => verb.perform(settings).await,
+            Self::Prune(verb) => verb.perform(settings).await,
+            Self::Backup(verb) => verb.perform(settings).await,
             Self::Demo(verb) => verb.perform(settings).await,
             Self::Doctor(verb) => verb.perform(settings).await,
             Self::Completions(verb) => verb.perform(),

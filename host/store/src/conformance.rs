@@ -15,8 +15,9 @@ pub mod messages;
 pub mod results;
 pub mod scheduling;
 pub mod tasks;
+pub mod upkeep;
 
-pub use crate::sqlite::mark_as_newer;
+pub use crate::sqlite::{forge_history, mark_as_newer};
 
 /// Makes every promise a test.
 ///
@@ -78,6 +79,13 @@ macro_rules! conformance_suite {
             guard: faults_of_a_component_are_counted_until_it_may_run_again,
             guard: tenants_do_not_share_secrets,
             guard: what_attempts_used_is_summed_by_tenant_and_day,
+            upkeep: each_transition_is_linked_to_the_one_before,
+            upkeep: links_are_listed_instance_by_instance_and_page_by_page,
+            upkeep: a_finished_instance_goes_with_all_that_it_had,
+            upkeep: only_what_a_filter_matches_goes,
+            upkeep: a_family_goes_only_once_all_of_it_is_finished,
+            upkeep: an_instance_stays_as_long_as_a_letter_is_about_it,
+            upkeep: no_position_is_given_twice_whatever_goes,
             scheduling: running_instances_are_listed_by_id,
             scheduling: due_instances_are_listed_the_longest_waiting_first,
             scheduling: an_instance_that_is_finished_or_paused_is_never_due,

@@ -4,22 +4,29 @@
 //! not at all. Reading order: [`WorkflowStore`] (what any back end promises), [`StoreError`] (what can go wrong and what to
 //! do), [`MemoryStore`] and [`SqliteStore`] (the back ends), `conformance` (each promise as a test).
 
+mod chains;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
 mod guard;
 mod memory;
+mod pruning;
 mod query;
 mod results;
 mod same;
 mod sqlite;
 mod store;
+mod text;
+mod upkeep;
 
+pub use chains::{BREAKS_LEN_MAX, CheckedChains, check_chain, check_chains, load_chain};
 pub use error::StoreError;
 pub use guard::{GuardState, GuardStore};
 pub use memory::MemoryStore;
+pub use pruning::{PrunePace, prune_all};
 pub use query::{
     Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,
 };
-pub use sqlite::{Losses, Role, SqliteOptions, SqliteStore};
+pub use sqlite::{BackedUp, BackupError, BackupProgress, Existing, Losses, Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;
+pub use upkeep::{KeptLink, Prunable, PruneFilter, Pruned, UpkeepStore};

@@ -6,6 +6,7 @@ mod catalog;
 mod guard;
 mod instances;
 mod letters;
+mod upkeep;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,7 @@ use self::letters::Letters;
 use crate::error::StoreError;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
 use crate::store::WorkflowStore;
+use crate::text::text_of;
 
 /// Keeps everything in memory, as long as it lives.
 #[derive(Debug, Default)]
@@ -131,9 +133,10 @@ impl WorkflowStore for MemoryStore {
         if state.catalog.find_definition_by_id(definition).is_none() {
             return Err(StoreError::UnknownDefinition { definition });
         }
+        let chain = transition.link(&text_of(&transition.events)?);
         state.guard.add_usage(&transition);
         state.letters.write(std::mem::take(&mut transition.letters));
-        Ok(state.instances.apply(transition))
+        Ok(state.instances.apply(transition, chain))
     }
 
     async fn load_instance(&self, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {

@@ -1,5 +1,6 @@
 //! What callers ask for and what they are told: filters, pages, outcomes.
 
+use stepcell_model::chain::ChainHash;
 use stepcell_model::id::InstanceId;
 use stepcell_model::name::{GroupId, TenantId, UserId, WorkflowName};
 use stepcell_model::status::{TaskStatus, WorkflowStatus};
@@ -22,6 +23,8 @@ pub enum Inserted {
 pub struct Committed {
     /// The place of the transition's history row among all rows of the store, from 1.
     pub position: u64,
+    /// The link of the transition in its instance's chain; the next one goes on from it.
+    pub chain: ChainHash,
 }
 
 /// The place of a letter among all letters of the store, in the order of their commits; never used again.

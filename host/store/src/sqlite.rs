@@ -4,6 +4,7 @@
 //! (`synchronous=FULL`); other processes may work on the same file, and the sequence numbers keep them apart.
 //! What a row means is read in `rows`, and nowhere else; the SQL stands in `statements`.
 
+mod backup;
 mod catalog;
 mod checkpoint;
 mod failure;
@@ -21,10 +22,14 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod transition;
+mod upkeep;
 mod writer;
 
+pub use self::backup::{BackedUp, BackupError, BackupProgress, Existing};
 #[cfg(any(test, feature = "conformance"))]
 pub use self::migrate::mark_as_newer;
+#[cfg(any(test, feature = "conformance"))]
+pub use self::upkeep::forge_history;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -19,6 +19,7 @@ use stepcell_model::transition::Transition;
 use crate::error::StoreError;
 use crate::guard::GuardStore;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
+use crate::upkeep::UpkeepStore;
 
 /// Keeps components, definitions, instances, tasks and history.
 ///
@@ -26,7 +27,7 @@ use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, Lett
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait WorkflowStore: GuardStore {
+pub trait WorkflowStore: GuardStore + UpkeepStore {
     /// Keeps a component under its name and version; its bytes are kept once for each digest.
     ///
     /// # Errors

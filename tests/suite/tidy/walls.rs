@@ -6,8 +6,8 @@ use crate::tokens::{Kind, tokens};
 /// How a statement begins.
 const STATEMENTS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "PRAGMA"];
 
-/// Where statements live.
-const SQL_FOLDERS: [&str; 1] = ["host/store/"];
+/// Where statements live: the store, and the benchmarks that measure the floor below it.
+const SQL_FOLDERS: [&str; 2] = ["host/store/", "benches/"];
 
 /// Where wasmtime is named: its crate, and the benchmarks that measure the floor below it.
 pub(crate) const WASMTIME_FOLDERS: [&str; 2] = ["host/sandbox/", "benches/"];

@@ -121,7 +121,12 @@ impl Driver {
 
     fn wait_for_room(&mut self, number: ExecutionNumber, waiting: Waiting) {
         self.waiting_for_room.insert(number);
-        self.work.spawn(async move { Done::Room(number, waiting.permit().await) });
+        let inner = Arc::clone(&self.inner);
+        self.work.spawn(async move {
+            let permit = waiting.permit().await;
+            let _ = fail_point!(inner, RoomGiven);
+            Done::Room(number, permit)
+        });
     }
 
     /// Stops waiting for room, because the engine is stopping.
@@ -218,12 +223,18 @@ async fn attempt(inner: &Inner, call: StepCall, targets: Option<Vec<StepName>>, 
             Some(targets) => inner.runner.run_gateway(call, targets).await,
         }
     };
-    guarded(inner, call, room, failed, |report| &mut report.trace, enter).await
+    let _ = fail_point!(inner, GuestBegins);
+    let report = guarded(inner, call, room, failed, |report| &mut report.trace, enter).await;
+    let _ = fail_point!(inner, GuestEnds);
+    report
 }
 
 async fn hook(inner: &Inner, call: StepCall, failure: Failure, room: Permit) -> HookReport {
     let enter = |call| inner.runner.run_failure_hook(call, failure);
-    guarded(inner, call, room, hook_failed, |report| &mut report.trace, enter).await
+    let _ = fail_point!(inner, HookBegins);
+    let report = guarded(inner, call, room, hook_failed, |report| &mut report.trace, enter).await;
+    let _ = fail_point!(inner, HookEnds);
+    report
 }
 
 /// Enters a cell, if the guard lets the call and as long as it does, and says what that used.

@@ -29,7 +29,7 @@ use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Actor;
 use stepcell_store::{
-    Activity, InstanceFilter, MemoryStore, Role, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore,
+    Activity, InstanceFilter, MemoryStore, Role, SqliteOptions, SqliteStore, TaskFilter, WorkflowStore, check_chain,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -259,6 +259,7 @@ impl TestHost {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             fused_for,
             host_key: Some(host_key()),
+            ..EngineOptions::default()
         };
         let engine = WorkflowEngine::new(Arc::clone(&store), Arc::clone(&runner) as Arc<dyn StepRunner>, options);
         let driving = Some(engine.drive().await.unwrap());
@@ -392,7 +393,10 @@ impl TestHost {
 
     pub async fn settled(&self, id: InstanceId) -> InstanceSummary {
         let settled = self.engine.wait_until_settled(id);
-        tokio::time::timeout(Duration::from_secs(20), settled).await.expect("it settles").unwrap()
+        let settled = tokio::time::timeout(Duration::from_secs(20), settled).await.expect("it settles").unwrap();
+        let chain = check_chain(self.store.as_ref(), id, None).await.unwrap().unwrap();
+        assert_eq!(chain.breaks, [], "whoever moved it went on from the last link");
+        settled
     }
 
     /// Waits until an instance waits or is finished, whatever it waits for.

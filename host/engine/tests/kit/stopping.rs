@@ -16,8 +16,8 @@ use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use stepcell_store::{
-    Activity, Committed, Deletion, GuardState, GuardStore, Inserted, InstanceFilter, LetterKey, Page, StoreError,
-    TaskFilter, WorkflowStore,
+    Activity, Committed, Deletion, GuardState, GuardStore, Inserted, InstanceFilter, KeptLink, LetterKey, Page,
+    Prunable, PruneFilter, Pruned, StoreError, TaskFilter, UpkeepStore, WorkflowStore,
 };
 use tokio::sync::{Mutex, watch};
 
@@ -219,6 +219,31 @@ impl WorkflowStore for StoppingStore {
 
     async fn list_letters(&self, limit: u32) -> Result<Vec<(LetterKey, Letter)>, StoreError> {
         self.inner.list_letters(limit).await
+    }
+}
+
+#[async_trait]
+impl UpkeepStore for StoppingStore {
+    async fn list_links_of(&self, id: InstanceId, after_seq: u64, limit: u32) -> Result<Vec<KeptLink>, StoreError> {
+        self.inner.list_links_of(id, after_seq, limit).await
+    }
+
+    async fn list_links(&self, after: Option<(InstanceId, u64)>, limit: u32) -> Result<Vec<KeptLink>, StoreError> {
+        self.inner.list_links(after, limit).await
+    }
+
+    async fn list_prunable(
+        &self,
+        filter: &PruneFilter,
+        after: Option<InstanceId>,
+        limit: u32,
+    ) -> Result<Vec<Prunable>, StoreError> {
+        self.inner.list_prunable(filter, after, limit).await
+    }
+
+    async fn prune(&self, filter: &PruneFilter, instances: &[InstanceId]) -> Result<Pruned, StoreError> {
+        self.alive().await;
+        self.inner.prune(filter, instances).await
     }
 }
 

@@ -344,6 +344,7 @@ impl<'a> Draft<'a> {
         Transition {
             identity: Arc::clone(&self.instance.identity),
             seq: self.instance.seq + 1,
+            chain: self.instance.chain,
             at: self.now,
             state: self.state,
             writes: self.writes,

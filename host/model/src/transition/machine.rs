@@ -23,7 +23,7 @@ pub const CONTEXT_LEN_BYTES_MAX: usize = 4 << 20;
 pub const CONTEXT_KEYS_MAX: usize = 1_000;
 
 /// How often a pure step runs again after a crash of the host, beyond what its retry policy allows.
-const PURE_REPEATS_MAX: u32 = 3;
+pub(crate) const PURE_REPEATS_MAX: u32 = 3;
 
 impl Draft<'_> {
     pub(super) fn attempt_started(&mut self, execution: ExecutionNumber) -> Result<(), Refusal> {

@@ -70,6 +70,11 @@ fn any_text_as_json_is_kept_to_the_letter_or_refused() {
 }
 
 #[test]
+fn any_text_as_an_exported_history_is_checked_or_refused() {
+    run("export", targets::export, 6_000);
+}
+
+#[test]
 fn any_text_as_a_schema_checks_values_or_is_refused() {
     run("schema", targets::schema, 6_000);
 }

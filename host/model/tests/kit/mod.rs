@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextData, ContextWrites, HookReport};
+use stepcell_model::audit::{Kept, Violation, audit};
+use stepcell_model::chain::ChainHash;
 use stepcell_model::definition::{ComponentUse, WorkflowDefinition};
 use stepcell_model::failure::Failure;
 use stepcell_model::history::{Event, HistoryEntry};
@@ -19,7 +21,7 @@ use stepcell_model::json::Json;
 use stepcell_model::letter::Letter;
 use stepcell_model::name::{ContextKey, UserId};
 use stepcell_model::plan::Plan;
-use stepcell_model::record::{CallbackSecret, ExecutionRecord, InstanceIdentity};
+use stepcell_model::record::{CallbackSecret, ExecutionRecord, InstanceIdentity, TaskRecord};
 use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::{Actor, Cause, Compensation, Refusal, Transition, advance, start};
@@ -42,6 +44,7 @@ pub struct Run {
     pub events: Vec<Event>,
     pub history: Vec<HistoryEntry>,
     pub letters: Vec<Letter>,
+    pub tasks: BTreeMap<TaskId, TaskRecord>,
     /// How long each move takes.
     pub pace: Duration,
     pub now: Timestamp,
@@ -115,11 +118,12 @@ impl Run {
             events: Vec::new(),
             history: Vec::new(),
             letters: Vec::new(),
+            tasks: BTreeMap::new(),
             pace: Duration::from_secs(1),
             now: START,
             ledger: Ledger::default(),
         };
-        run.instance.committed(transition.seq);
+        run.instance.committed(transition.seq, ChainHash::START);
         run.keep(&transition);
         run.check();
         run
@@ -132,12 +136,13 @@ impl Run {
         assert_eq!(transition.seq, self.instance.seq + 1);
         let context_before = Arc::clone(&self.instance.context);
         self.instance.apply(&transition);
-        self.instance.committed(transition.seq);
+        self.instance.committed(transition.seq, ChainHash::START);
         self.keep(&transition);
         self.check_applied(&transition, &context_before);
         self.check();
         if self.history.len() <= EXPLAINED_LEN_MAX || self.status().is_finished() {
             self.check_explained();
+            assert_eq!(self.audited(), [], "what is kept fits together: {:#?}", self.events);
         }
         Ok(())
     }
@@ -269,6 +274,7 @@ impl Run {
             events: transition.events.clone(),
         });
         self.letters.extend(transition.letters.iter().cloned());
+        self.tasks.extend(transition.tasks.iter().map(|task| (task.id, task.clone())));
         for record in &transition.executions {
             let before = self.records.insert(record.number, record.clone());
             let had_ended = before.is_some_and(|before| before.ended_order.is_some());
@@ -291,6 +297,15 @@ impl Run {
         for task in pending {
             assert_eq!(self.instance.tasks.get(&task.execution), Some(task));
         }
+    }
+
+    /// What an audit finds of the rows that a store would have.
+    pub fn audited(&self) -> Vec<Violation> {
+        let mut executions: Vec<_> = self.records.values().cloned().collect();
+        executions.sort_by_key(|record| (record.ended_order.unwrap_or(u32::MAX), record.number));
+        let tasks: Vec<_> = self.tasks.values().cloned().collect();
+        let (history, plan) = (&self.history, Some(&self.plan));
+        audit(&Kept { instance: &self.instance, history, executions: &executions, tasks: &tasks, plan })
     }
 
     /// Every branch and every end is explained, in sentences.

@@ -8,6 +8,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 mod moves;
+mod mutations;
 mod shapes;
 
 use std::collections::BTreeMap;

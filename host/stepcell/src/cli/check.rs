@@ -1,17 +1,18 @@
-//! `check`: holds every instance's rows against each other.
+//! `check`: holds every instance's rows against each other, and each component against its digest.
 //!
-//! It decides nothing anew: it asks whether what was stored can have come from the transitions that history tells.
+//! What can be and what can not is said by [`stepcell::model::audit`]; here the rows are brought together, of one moment
+//! although somebody may be moving the instance.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clap::Args;
 use serde_json::json;
-use stepcell::WorkflowStatus;
-use stepcell::model::history::{Event, HistoryEntry};
-use stepcell::model::id::{ComponentDigest, InstanceId};
-use stepcell::model::instance::{Phase, WorkflowInstance};
-use stepcell::model::record::{ExecutionRecord, TaskRecord};
-use stepcell::model::status::TaskStatus;
+use stepcell::model::audit::{Kept, Rule, Violation, audit};
+use stepcell::model::history::HistoryEntry;
+use stepcell::model::id::{ComponentDigest, DefinitionId, InstanceId};
+use stepcell::model::instance::WorkflowInstance;
+use stepcell::model::plan::Plan;
+use stepcell::model::record::{DefinitionRecord, ExecutionRecord, TaskRecord};
 use stepcell::store::{InstanceFilter, PageLimit, StoreError, TaskFilter, WorkflowStore};
 
 use super::exit::Exit;
@@ -74,10 +75,12 @@ async fn check_instances(store: &dyn WorkflowStore, faults: &mut Vec<Fault>) -> 
             break;
         }
     }
+    let mut plans = Plans::default();
     for id in &ids {
         let subject = format!("instance {id}");
-        let messages = check_instance(store, *id).await?;
-        faults.extend(messages.into_iter().map(|message| Fault { subject: subject.clone(), message }));
+        let messages = check_instance(store, *id, &mut plans).await?;
+        let told = messages.into_iter().map(|violation| violation.message);
+        faults.extend(told.map(|message| Fault { subject: subject.clone(), message }));
     }
     Ok(ids.len())
 }
@@ -97,6 +100,29 @@ async fn check_components(store: &dyn WorkflowStore, faults: &mut Vec<Fault>) ->
     Ok(components.len())
 }
 
+/// The definitions that were looked at, ready to be held against; none where one does not compile here.
+///
+/// One that names conditions of an embedding program can only be had in that program: then its steps and edges are
+/// left out.
+#[derive(Default)]
+struct Plans(HashMap<DefinitionId, Option<Plan>>);
+
+impl Plans {
+    async fn find(&mut self, store: &dyn WorkflowStore, id: DefinitionId) -> Result<Option<&Plan>, StoreError> {
+        if !self.0.contains_key(&id) {
+            let plan = store.find_definition_by_id(id).await?.and_then(compiled);
+            self.0.insert(id, plan);
+        }
+        Ok(self.0.get(&id).and_then(Option::as_ref))
+    }
+}
+
+fn compiled(record: DefinitionRecord) -> Option<Plan> {
+    let definition = serde_json::from_str(record.document.text()).ok()?;
+    let plan = Plan::new(record.id, definition, &record.components.into_iter().collect()).ok()?;
+    Some(plan.with_pure_steps(&record.pure_steps))
+}
+
 /// Everything that is kept of one instance.
 struct Rows {
     instance: WorkflowInstance,
@@ -105,148 +131,84 @@ struct Rows {
     tasks: Vec<TaskRecord>,
 }
 
-async fn check_instance(store: &dyn WorkflowStore, id: InstanceId) -> anyhow::Result<Vec<String>> {
-    for _ in 0..LOOKS_MAX {
-        let before = match store.load_instance(id).await {
-            Ok(Some(instance)) => instance,
-            Ok(None) => return Ok(vec!["it is listed and can not be loaded".to_owned()]),
-            Err(StoreError::Damaged { what }) => return Ok(vec![format!("it is damaged: {what}")]),
-            Err(error) => return Err(error.into()),
-        };
+impl Rows {
+    async fn load(store: &dyn WorkflowStore, instance: WorkflowInstance) -> anyhow::Result<Self> {
+        let id = instance.identity.id;
         let history = load_history(store, id).await?;
         let executions = store.list_executions(id).await?;
-        let filter = TaskFilter { instance: Some(id), limit: PageLimit::MAX, ..TaskFilter::default() };
-        let tasks = store.list_tasks(&filter).await?.items;
+        let mut tasks = Vec::new();
+        loop {
+            let offset = tasks.len() as u64;
+            let filter = TaskFilter { instance: Some(id), limit: PageLimit::MAX, offset, ..TaskFilter::default() };
+            let page = store.list_tasks(&filter).await?.items;
+            if page.is_empty() {
+                return Ok(Self { instance, history, executions, tasks });
+            }
+            tasks.extend(page);
+        }
+    }
+
+    fn kept<'a>(&'a self, plan: Option<&'a Plan>) -> Kept<'a> {
+        let Self { instance, history, executions, tasks } = self;
+        Kept { instance, history, executions, tasks, plan }
+    }
+}
+
+async fn check_instance(
+    store: &dyn WorkflowStore,
+    id: InstanceId,
+    plans: &mut Plans,
+) -> anyhow::Result<Vec<Violation>> {
+    for _ in 0..LOOKS_MAX {
+        let instance = match store.load_instance(id).await {
+            Ok(Some(instance)) => instance,
+            Ok(None) => return Ok(vec![unreadable("it is listed and can not be loaded".to_owned())]),
+            Err(StoreError::Damaged { what }) => return Ok(vec![unreadable(format!("it is damaged: {what}"))]),
+            Err(error) => return Err(error.into()),
+        };
+        let plan = plans.find(store, instance.identity.definition).await?;
+        let rows = Rows::load(store, instance).await?;
+        let kept = rows.kept(plan);
+        let mut violations = audit(&kept);
+        violations.extend(check_children(store, &kept).await?);
         let seq = store.find_instance(id).await?.map(|summary| summary.seq);
-        if seq == Some(before.seq) {
-            return Ok(Rows { instance: before, history, executions, tasks }.faults());
+        if seq == Some(rows.instance.seq) {
+            return Ok(violations);
         }
     }
     tracing::warn!(instance = %id, "moved whenever it was looked at, and was left out");
     Ok(Vec::new())
 }
 
-impl Rows {
-    /// Everything about the rows that can not be.
-    fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        self.check_history(&mut faults);
-        self.check_executions(&mut faults);
-        self.check_tasks(&mut faults);
-        self.check_end(&mut faults);
-        faults
-    }
-
-    fn check_history(&self, faults: &mut Vec<String>) {
-        let seqs: Vec<_> = self.history.iter().map(|entry| entry.seq).collect();
-        if !seqs.iter().copied().eq(1..=self.instance.seq) {
-            let (first, last) = (seqs.first().unwrap_or(&0), seqs.last().unwrap_or(&0));
-            faults.push(format!(
-                "its last transition is {}, and history holds {} of them, from {first} to {last}",
-                self.instance.seq,
-                seqs.len()
-            ));
-        }
-        if !self.history.is_sorted_by(|a, b| a.position < b.position) {
-            faults.push("its history is not in the order in which it was written".to_owned());
-        }
-        let told = self.history.iter().flat_map(|entry| &entry.events).filter_map(status_told).next_back();
-        if told != Some(self.instance.state.status) {
-            let told = told.map_or("nothing", WorkflowStatus::as_str);
-            faults.push(format!("it is {}, and its history ends with {told}", self.instance.state.status));
-        }
-        let activated = self.history.iter().flat_map(|entry| &entry.events).filter_map(|event| match event {
-            Event::StepActivated { execution, .. } => Some(execution.0),
-            _ => None,
-        });
-        let activated: BTreeSet<_> = activated.collect();
-        if !activated.iter().copied().eq(1..=self.instance.state.control.executions) {
-            let known = self.instance.state.control.executions;
-            faults.push(format!("{known} executions were activated, and history tells of {}", activated.len()));
-        }
-    }
-
-    fn check_executions(&self, faults: &mut Vec<String>) {
-        let control = &self.instance.state.control;
-        let orders: Vec<_> = self.executions.iter().filter_map(|record| record.ended_order).collect();
-        if !orders.iter().copied().eq(1..=control.ended) {
-            faults.push(format!("{} executions ended, and their records say {orders:?}", control.ended));
-        }
-        if u64::from(control.ended) + control.active.len() as u64 != u64::from(control.executions) {
-            faults.push(format!(
-                "of {} executions {} ended and {} are active",
-                control.executions,
-                control.ended,
-                control.active.len()
-            ));
-        }
-        for record in &self.executions {
-            let is_active = control.find_active(record.number).is_some();
-            let (number, step) = (record.number, &record.step);
-            if is_active == record.ended_order.is_some() {
-                let word = if is_active { "is active and has ended" } else { "has not ended and is not active" };
-                faults.push(format!("execution {number} of step `{step}` {word}"));
-            }
-            if record.completed_at.is_some() != record.ended_order.is_some() {
-                faults.push(format!("execution {number} of step `{step}` has a time of its end or an order, not both"));
-            }
-        }
-    }
-
-    fn check_tasks(&self, faults: &mut Vec<String>) {
-        let pending = self.tasks.iter().filter(|task| task.status == TaskStatus::Pending).map(|task| task.id);
-        let pending: BTreeSet<_> = pending.collect();
-        let awaited = self.instance.state.control.active.iter().filter_map(|active| match &active.phase {
-            Phase::AwaitingTask { task, .. } => Some(*task),
-            _ => None,
-        });
-        let awaited: BTreeSet<_> = awaited.collect();
-        for task in pending.difference(&awaited) {
-            faults.push(format!("task {task} is pending, and no step waits for it"));
-        }
-        for task in awaited.difference(&pending) {
-            faults.push(format!("a step waits for task {task}, which is not pending"));
-        }
-    }
-
-    fn check_end(&self, faults: &mut Vec<String>) {
-        let state = &self.instance.state;
-        let is_finished = state.status.is_finished();
-        if is_finished && !state.control.active.is_empty() {
-            faults.push(format!("it is {}, and {} executions are active", state.status, state.control.active.len()));
-        }
-        if !is_finished && state.control.active.is_empty() {
-            faults.push(format!("it is {}, and nothing of it is active", state.status));
-        }
-        if is_finished != state.completed_at.is_some() {
-            faults.push(format!("it is {}, and its time of completion says otherwise", state.status));
-        }
-        let has_error = matches!(state.status, WorkflowStatus::Failed | WorkflowStatus::Canceled);
-        if has_error != state.error.is_some() {
-            faults.push(format!("it is {}, and its error says otherwise", state.status));
-        }
-    }
+const fn unreadable(message: String) -> Violation {
+    Violation { rule: Rule::State, message }
 }
 
-/// The status that an event leaves an instance with, if it is about the instance.
-fn status_told(event: &Event) -> Option<WorkflowStatus> {
-    match event {
-        Event::WorkflowStarted { .. } | Event::WorkflowResumed { .. } | Event::WorkflowRetried { .. } => {
-            Some(WorkflowStatus::Running)
-        }
-        Event::WorkflowPaused { .. } => Some(WorkflowStatus::Paused),
-        Event::WorkflowWaiting => Some(WorkflowStatus::Waiting),
-        Event::WorkflowCompleted => Some(WorkflowStatus::Completed),
-        Event::WorkflowFailed { .. } => Some(WorkflowStatus::Failed),
-        Event::WorkflowCanceled { .. } => Some(WorkflowStatus::Canceled),
-        _ => None,
+/// Whether the instances that an instance waits for will be told of.
+///
+/// Nothing is said as long as letters are under way. Where none is, and the instance is afterwards as it was, what it
+/// should have been told was lost.
+async fn check_children(store: &dyn WorkflowStore, kept: &Kept<'_>) -> Result<Vec<Violation>, StoreError> {
+    let mut statuses = BTreeMap::new();
+    for child in kept.instance.state.children() {
+        statuses.extend(store.find_instance(child).await?.map(|found| (child, found.status)));
     }
+    if kept.children(&statuses).is_empty() || !store.list_letters(1).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    for child in kept.instance.state.children() {
+        // It may have been started since.
+        if let Some(found) = store.find_instance(child).await? {
+            statuses.entry(child).or_insert(found.status);
+        }
+    }
+    Ok(kept.children(&statuses))
 }
 
 #[cfg(test)]
 mod tests {
     use stepcell::model::definition::WorkflowDefinition;
-    use stepcell::model::status::StepStatus;
+    use stepcell::model::status::{StepStatus, WorkflowStatus};
     use stepcell::{Host, StartRequest};
 
     use super::*;
@@ -266,18 +228,17 @@ mod tests {
         engine.complete_task(task.unwrap(), actor, stepcell::model::json::Json::from(json!({})), None).await.unwrap();
         engine.wait_until_settled(id).await.unwrap();
         let store = host.store();
-        let filter = TaskFilter { instance: Some(id), ..TaskFilter::default() };
-        Rows {
-            instance: store.load_instance(id).await.unwrap().unwrap(),
-            history: load_history(store.as_ref(), id).await.unwrap(),
-            executions: store.list_executions(id).await.unwrap(),
-            tasks: store.list_tasks(&filter).await.unwrap().items,
-        }
+        let instance = store.load_instance(id).await.unwrap().unwrap();
+        Rows::load(store.as_ref(), instance).await.unwrap()
+    }
+
+    fn told(rows: &Rows) -> Vec<String> {
+        audit(&rows.kept(None)).into_iter().map(|violation| violation.message).collect()
     }
 
     #[tokio::test]
     async fn rows_that_fit_together_have_no_faults_and_each_damage_is_told() {
-        assert_eq!(rows().await.faults(), Vec::<String>::new());
+        assert_eq!(told(&rows().await), Vec::<String>::new());
         let damages: [(&str, Damage); 7] = [
             ("history holds 1 of them", |rows| drop(rows.history.remove(0))),
             ("its history ends with", |rows| rows.instance.state.status = WorkflowStatus::Running),
@@ -294,7 +255,7 @@ mod tests {
             let mut rows = rows().await;
             damage(&mut rows);
 
-            let faults = rows.faults();
+            let faults = self::told(&rows);
 
             assert!(faults.iter().any(|fault| fault.contains(told)), "{told}: {faults:?}");
         }

@@ -1,10 +1,12 @@
 //! `instance`: what runs and ran, and what became of it.
 
+mod export;
 mod graph;
 mod history;
 mod operate;
 mod why;
 
+use self::export::Export;
 pub(crate) use self::history::log_of;
 use self::operate::{Cancel, Pause, Resume, Retry, Signal};
 
@@ -35,6 +37,7 @@ pub(crate) enum Instance {
     /// Tell in words what an instance waits for, and how it came to that: which condition decided each edge, why each
     /// step was skipped, retried, failed or canceled.
     Why(Named),
+    Export(Export),
     Cancel(Cancel),
     Retry(Retry),
     Pause(Pause),
@@ -120,6 +123,7 @@ impl Instance {
                 history::print(settings, visit.store(), id).await?;
             }
             Self::Why(Named { id }) => why::print(settings, id).await?,
+            Self::Export(verb) => verb.perform(settings).await?,
             Self::Cancel(verb) => return verb.perform(settings).await,
             Self::Retry(verb) => return verb.perform(settings).await,
             Self::Pause(verb) => verb.perform(settings).await?,

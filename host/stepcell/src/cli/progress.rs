@@ -24,6 +24,11 @@ impl Waiting {
         Self(bar)
     }
 
+    /// Shows something else.
+    pub(crate) fn say(&self, what: impl Into<String>) {
+        self.0.set_message(what.into());
+    }
+
     /// Shows which step of an instance runs, and never ends.
     pub(crate) async fn follow(&self, engine: &WorkflowEngine, instance: InstanceId) {
         let filter = EventFilter { instance: Some(instance), ..EventFilter::default() };

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
+use stepcell::model::time::Span;
 use stepcell::store::Losses;
 use stepcell::{Access, Host};
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::exit::{Exit, Refused};
 use super::open::{Settings, cannot_open};
 use super::print::note;
+use super::prune::Retention;
 use super::stops::Stops;
 
 /// Drive everything in the database until stopped.
@@ -29,6 +31,9 @@ pub(crate) struct Serve {
     #[arg(long, env = "STEPCELL_CONCURRENCY", hide_env_values = true, value_name = "N",
         value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: Option<u16>,
+    /// Delete instances that finished that long ago, such as `30d`, little by little in the background: see `prune`.
+    #[arg(long, env = "STEPCELL_RETENTION", hide_env_values = true, value_name = "AGE")]
+    retention: Option<Span>,
     /// Go on where the database has lost something that was acknowledged, as a damaged disk or a removed file makes it. What
     /// came before the loss is kept, and the damaged log beside the database, with `-wal.lost` at its end.
     #[arg(long)]
@@ -53,6 +58,7 @@ impl Serve {
         let host = builder.open().await.with_context(|| cannot_open(&database))?;
         let server = Server::start(listener)?;
         note(format!("driving {}; stop with Ctrl-C", database.display()));
+        let retention = self.retention.map(|age| Retention::of(host.store(), age));
         let fault = tokio::select! {
             () = stops.next() => None,
             fault = host.engine().faulted() => Some(fault),
@@ -63,6 +69,7 @@ impl Serve {
             note("stopped at once; what was under way is run again by the next one that drives");
             std::process::exit(Exit::BadInput as i32);
         });
+        drop(retention);
         server.stop().await;
         host.close().await;
         match fault {

@@ -15,3 +15,4 @@ mod operating;
 mod people;
 mod refusals;
 mod tool;
+mod upkeep;

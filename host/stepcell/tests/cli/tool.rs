@@ -232,6 +232,13 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Waits for the next line that it says.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

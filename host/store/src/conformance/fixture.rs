@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use stepcell_model::chain::ChainHash;
 use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::failure::{EngineCode, Failure, InstanceError};
 use stepcell_model::history::Event;
@@ -166,6 +167,7 @@ pub fn start_as(number: u128, change: impl FnOnce(&mut InstanceIdentity)) -> Tra
     Transition {
         identity: Arc::new(identity),
         seq: 1,
+        chain: ChainHash::START,
         at: at(0),
         state: running(),
         writes: [].into(),
@@ -181,6 +183,7 @@ pub fn start_as(number: u128, change: impl FnOnce(&mut InstanceIdentity)) -> Tra
 #[must_use]
 pub fn after(last: &Transition) -> Transition {
     Transition {
+        chain: link_of(last),
         seq: last.seq + 1,
         at: at(1),
         writes: [].into(),
@@ -191,6 +194,15 @@ pub fn after(last: &Transition) -> Transition {
         events: vec![Event::WorkflowResumed { by: None }],
         ..last.clone()
     }
+}
+
+/// The link that a transition gets.
+///
+/// # Panics
+/// If its events can not be written as JSON.
+#[must_use]
+pub fn link_of(transition: &Transition) -> ChainHash {
+    transition.link(&serde_json::to_string(&transition.events).expect("events of the suite are JSON"))
 }
 
 /// The state of an instance that runs its first step.

@@ -1,10 +1,13 @@
 //! Instances, tasks and history in memory, with the sets that keep scheduling queries from looking at all of them.
 
+mod upkeep;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use stepcell_model::attempt::{ContextData, ContextWrites};
+use stepcell_model::chain::ChainHash;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::{InstanceState, WorkflowInstance};
@@ -28,21 +31,31 @@ pub(super) struct Instances {
     running: BTreeSet<InstanceId>,
     wakes: BTreeSet<(Timestamp, InstanceId)>,
     tasks: BTreeMap<TaskId, TaskRecord>,
-    /// The row at index n has position n + 1.
-    history: Vec<HistoryEntry>,
+    /// By position.
+    history: BTreeMap<u64, Kept>,
+    /// The newest position.
+    last_position: u64,
+}
+
+/// A row of history with its link.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) entry: HistoryEntry,
+    pub(super) chain: ChainHash,
 }
 
 #[derive(Debug)]
 struct Row {
     identity: Arc<InstanceIdentity>,
     seq: u64,
+    chain: ChainHash,
     state: InstanceState,
     context: Arc<ContextData>,
     executions: BTreeMap<ExecutionNumber, ExecutionRecord>,
     tasks: BTreeSet<TaskId>,
     messages: BTreeMap<u32, KeptMessage>,
-    /// Indexes into the history of all.
-    history: Vec<usize>,
+    /// Positions in the history of all.
+    history: Vec<u64>,
 }
 
 impl Instances {
@@ -61,8 +74,8 @@ impl Instances {
     }
 
     /// Takes over a transition that was checked, but for its letters, which belong to no instance.
-    pub(super) fn apply(&mut self, transition: Transition) -> Committed {
-        let Transition { identity, seq, at, state, writes, executions, tasks, messages, letters: _, events } =
+    pub(super) fn apply(&mut self, transition: Transition, chain: ChainHash) -> Committed {
+        let Transition { identity, seq, chain: _, at, state, writes, executions, tasks, messages, letters: _, events } =
             transition;
         let instance = identity.id;
         if let Some(key) = start_key(&identity).filter(|_| seq == 1) {
@@ -72,13 +85,16 @@ impl Instances {
         if let Some(wake_at) = row.state.wake_at {
             self.wakes.remove(&(wake_at, instance));
         }
+        let position = self.last_position + 1;
+        self.last_position = position;
         row.seq = seq;
+        row.chain = chain;
         row.state = state;
         row.write_context(writes);
         row.executions.extend(executions.into_iter().map(|execution| (execution.number, execution)));
         row.tasks.extend(tasks.iter().map(|task| task.id));
         row.change_messages(messages);
-        row.history.push(self.history.len());
+        row.history.push(position);
         if let Some(wake_at) = row.state.wake_at.filter(|_| may_be_due(row.state.status)) {
             self.wakes.insert((wake_at, instance));
         }
@@ -88,9 +104,8 @@ impl Instances {
             self.running.remove(&instance);
         }
         self.tasks.extend(tasks.into_iter().map(|task| (task.id, task)));
-        let position = self.last_position() + 1;
-        self.history.push(HistoryEntry { position, instance, seq, at, events });
-        Committed { position }
+        self.history.insert(position, Kept { entry: HistoryEntry { position, instance, seq, at, events }, chain });
+        Committed { position, chain }
     }
 
     pub(super) fn count_of_definition(&self, definition: DefinitionId) -> u64 {
@@ -104,6 +119,7 @@ impl Instances {
         Ok(Some(WorkflowInstance {
             identity: Arc::clone(&row.identity),
             seq: row.seq,
+            chain: row.chain,
             state: row.state.clone(),
             context: Arc::clone(&row.context),
             results: row.referenced_results()?,
@@ -146,16 +162,17 @@ impl Instances {
 
     pub(super) fn history_of(&self, id: InstanceId, after_seq: u64, limit: u32) -> Vec<HistoryEntry> {
         let Some(row) = self.rows.get(&id) else { return Vec::new() };
-        let indexes = row.history.iter().skip(to_len(after_seq)).take(limit.min(LIST_LEN_MAX) as usize);
-        indexes.map(|&index| self.history[index].clone()).collect()
+        let positions = row.history.iter().skip(to_len(after_seq)).take(limit.min(LIST_LEN_MAX) as usize);
+        positions.filter_map(|position| Some(self.history.get(position)?.entry.clone())).collect()
     }
 
     pub(super) fn history_after(&self, position: u64, limit: u32) -> Vec<HistoryEntry> {
-        self.history.iter().skip(to_len(position)).take(limit.min(LIST_LEN_MAX) as usize).cloned().collect()
+        let after = self.history.range((Bound::Excluded(position), Bound::Unbounded));
+        after.take(limit.min(LIST_LEN_MAX) as usize).map(|(_, kept)| kept.entry.clone()).collect()
     }
 
     pub(super) fn last_position(&self) -> u64 {
-        self.history.len() as u64
+        self.last_position
     }
 
     pub(super) fn find_task(&self, id: TaskId) -> Option<TaskRecord> {
@@ -196,6 +213,7 @@ impl Row {
         Self {
             identity,
             seq: 0,
+            chain: ChainHash::START,
             state,
             context: Arc::default(),
             executions: BTreeMap::new(),

@@ -1,7 +1,8 @@
 //! What instances have to tell each other, in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use stepcell_model::id::InstanceId;
 use stepcell_model::letter::Letter;
 
 use crate::query::{LIST_LEN_MAX, LetterKey};
@@ -24,6 +25,11 @@ impl Letters {
     pub(super) fn list(&self, limit: u32) -> Vec<(LetterKey, Letter)> {
         let oldest = self.waiting.iter().take(limit.min(LIST_LEN_MAX) as usize);
         oldest.map(|(key, letter)| (*key, letter.clone())).collect()
+    }
+
+    /// The instances that any letter is about.
+    pub(super) fn about(&self) -> HashSet<InstanceId> {
+        self.waiting.values().flat_map(Letter::about).collect()
     }
 
     pub(super) fn remove(&mut self, keys: &[LetterKey]) {

@@ -19,13 +19,16 @@ use crate::results;
 pub(super) fn load(connection: &Connection, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {
     let sql = where_(statements::SELECT_INSTANCES, statements::INSTANCE_BY_ID);
     let read = |row: &rows::Columns<'_>| {
-        Ok((row.value::<i64>("key")?, rows::identity(row)?, row.count("seq")?, rows::state(row)?))
+        let (seq, chain) = (row.count("seq")?, row.chain("chain")?);
+        Ok((row.value::<i64>("key")?, rows::identity(row)?, seq, chain, rows::state(row)?))
     };
-    let Some((key, identity, seq, state)) = rows::find(connection, &sql, [id.as_uuid().as_bytes()], read)? else {
+    let Some((key, identity, seq, chain, state)) = rows::find(connection, &sql, [id.as_uuid().as_bytes()], read)?
+    else {
         return Ok(None);
     };
     Ok(Some(WorkflowInstance {
         seq,
+        chain,
         context: Arc::new(load_context(connection, id)?),
         results: load_results(connection, key, &identity, &state.control)?,
         tasks: load_pending_tasks(connection, key)?,

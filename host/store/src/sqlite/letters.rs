@@ -1,6 +1,9 @@
 //! What instances have to tell each other: the letters that were committed with their senders' transitions.
 
+use std::collections::HashSet;
+
 use rusqlite::Connection;
+use stepcell_model::id::InstanceId;
 use stepcell_model::letter::Letter;
 
 use super::transition::text_of;
@@ -10,6 +13,13 @@ use crate::query::{LIST_LEN_MAX, LetterKey};
 
 pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<(LetterKey, Letter)>, StoreError> {
     rows::list(connection, statements::LIST_LETTERS, [limit.min(LIST_LEN_MAX)], rows::letter)
+}
+
+/// The instances that any letter is about.
+pub(super) fn named(connection: &Connection) -> Result<HashSet<InstanceId>, StoreError> {
+    let letters =
+        rows::list(connection, statements::upkeep::LIST_ALL_LETTERS, [], |row| Ok(rows::letter(row)?.1.about()))?;
+    Ok(letters.into_iter().flatten().collect())
 }
 
 /// Keys as [`remove`] wants them.

@@ -5,29 +5,42 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::open::APPLICATION_ID;
-use super::statements;
+use super::{statements, upkeep};
 use crate::error::StoreError;
+
+/// Brings over what SQL alone can not.
+type Conversion = fn(&Connection) -> Result<(), StoreError>;
 
 struct Migration {
     number: u32,
     name: &'static str,
     script: &'static str,
+    /// Runs right after the script.
+    then: Option<Conversion>,
 }
 
 /// All there are, in order; append only.
 const MIGRATIONS: &[Migration] = &[
-    Migration { number: 1, name: "initial", script: include_str!("../../migrations/0001_initial.sql") },
+    Migration { number: 1, name: "initial", script: include_str!("../../migrations/0001_initial.sql"), then: None },
     Migration {
         number: 2,
         name: "component_exports",
         script: include_str!("../../migrations/0002_component_exports.sql"),
+        then: None,
     },
     Migration {
         number: 3,
         name: "workflow_language",
         script: include_str!("../../migrations/0003_workflow_language.sql"),
+        then: None,
     },
-    Migration { number: 4, name: "guard", script: include_str!("../../migrations/0004_guard.sql") },
+    Migration { number: 4, name: "guard", script: include_str!("../../migrations/0004_guard.sql"), then: None },
+    Migration {
+        number: 5,
+        name: "chain",
+        script: include_str!("../../migrations/0005_chain.sql"),
+        then: Some(upkeep::link_all),
+    },
 ];
 
 /// The schema that this version reads and writes.
@@ -47,6 +60,9 @@ pub(super) fn run_to(connection: &mut Connection, last: u32) -> Result<(), Store
     let found = verify(&transaction)?;
     for migration in MIGRATIONS.iter().filter(|migration| migration.number > found && migration.number <= last) {
         transaction.execute_batch(migration.script)?;
+        if let Some(then) = migration.then {
+            then(&transaction)?;
+        }
         let row = params![migration.number, migration.name, migration.script, now_ms()];
         transaction.execute(statements::INSERT_SCHEMA_VERSION, row)?;
     }

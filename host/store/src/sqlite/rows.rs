@@ -12,6 +12,7 @@ use rusqlite::{Connection, Params, Row};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use stepcell_model::attempt::ContextData;
+use stepcell_model::chain::ChainHash;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, InstanceId, TaskId};
 use stepcell_model::instance::InstanceState;
@@ -59,6 +60,12 @@ pub(super) fn find<T>(
 /// A row, read by the names of its columns.
 pub(super) struct Columns<'r>(&'r Row<'r>);
 
+impl<'r> Columns<'r> {
+    pub(super) const fn of(row: &'r Row<'r>) -> Self {
+        Self(row)
+    }
+}
+
 impl Columns<'_> {
     pub(super) fn value<T: FromSql>(&self, column: &str) -> Result<T, StoreError> {
         Ok(self.0.get(column)?)
@@ -70,6 +77,10 @@ impl Columns<'_> {
 
     pub(super) fn count(&self, column: &str) -> Result<u64, StoreError> {
         u64::try_from(self.value::<i64>(column)?).map_err(|error| misread(column, error))
+    }
+
+    pub(super) fn chain(&self, column: &str) -> Result<ChainHash, StoreError> {
+        Ok(ChainHash::from_bytes(self.value(column)?))
     }
 
     /// A text that is a name, a version or a word.

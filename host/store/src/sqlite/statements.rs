@@ -1,5 +1,7 @@
 //! Every SQL statement, by name.
 
+pub(super) mod upkeep;
+
 pub(super) const CREATE_SCHEMA_VERSION: &str = "
 CREATE TABLE IF NOT EXISTS schema_version (
     number      INTEGER PRIMARY KEY,
@@ -17,8 +19,8 @@ pub(super) const INSERT_SCHEMA_VERSION: &str =
 
 pub(super) const INSERT_INSTANCE: &str = "
 INSERT INTO instances (id, definition, seq, status, current_step, completed_at, wake_at, started_at, tenant, created_by,
-    correlation_id, idempotency_key, control, error, result)
-SELECT ?1, key, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 FROM definitions WHERE id = ?2
+    correlation_id, idempotency_key, control, error, result, chain)
+SELECT ?1, key, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM definitions WHERE id = ?2
 ON CONFLICT DO NOTHING
 RETURNING key";
 
@@ -28,7 +30,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 pub(super) const UPDATE_INSTANCE: &str = "
 UPDATE instances SET seq = ?2, status = ?4, current_step = ?5, completed_at = ?6, wake_at = ?7, control = ?8,
-    error = ?9, result = ?10
+    error = ?9, result = ?10, chain = ?11
 WHERE id = ?1 AND seq = ?3
 RETURNING key";
 
@@ -62,7 +64,8 @@ pub(super) const DELETE_MESSAGE: &str = "DELETE FROM messages WHERE instance = ?
 
 pub(super) const INSERT_LETTER: &str = "INSERT INTO letters (letter) VALUES (?1)";
 
-pub(super) const INSERT_HISTORY: &str = "INSERT INTO history (instance, seq, at, events) VALUES (?1, ?2, ?3, ?4)";
+pub(super) const INSERT_HISTORY: &str =
+    "INSERT INTO history (instance, seq, at, events, chain) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 // Why a transition was not written.
 
@@ -77,7 +80,7 @@ SELECT id FROM instances WHERE coalesce(tenant, '') = coalesce(?1, '') AND idemp
 pub(super) const SELECT_INSTANCES: &str = "
 SELECT i.key, i.id, d.id AS definition, d.name AS workflow_name, d.version AS workflow_version, s.input, s.metadata,
     i.tenant, i.created_by, i.correlation_id, i.idempotency_key, i.started_at, i.seq, i.status, i.current_step,
-    i.completed_at, i.wake_at, i.control, i.error, i.result, s.parent, s.parent_execution, s.parent_depth,
+    i.completed_at, i.wake_at, i.control, i.error, i.result, i.chain, s.parent, s.parent_execution, s.parent_depth,
     s.callback_secret
 FROM instances i JOIN definitions d ON d.key = i.definition JOIN starts s ON s.instance = i.key";
 

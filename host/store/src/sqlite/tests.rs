@@ -1,5 +1,6 @@
 //! What SQLite promises beside the suite: durability, other processes, files that are not ours or older than we are, full disks.
 
+mod backup;
 mod durability;
 mod faults;
 mod files;
@@ -7,6 +8,7 @@ mod losses;
 mod migrations;
 mod plans;
 mod processes;
+mod upkeep;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Writes one transition. Texts are made on the caller's thread; the writer only binds them.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::Serialize;
+use stepcell_model::chain::ChainHash;
 use stepcell_model::guard::Usage;
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Role, guard, statements};
 use crate::error::StoreError;
 use crate::query::Committed;
+pub(super) use crate::text::text_of;
 
 /// A transition, and the texts of what is kept as JSON.
 pub(super) struct EncodedTransition {
@@ -20,6 +21,7 @@ pub(super) struct EncodedTransition {
     control: String,
     error: Option<String>,
     events: String,
+    chain: ChainHash,
     /// Only for the first transition.
     metadata: Option<String>,
     /// One for each execution.
@@ -33,10 +35,12 @@ impl EncodedTransition {
     pub(super) fn new(transition: Transition, role: Role) -> Result<Self, StoreError> {
         let failures =
             transition.executions.iter().map(|execution| execution.failure.as_ref().map(text_of).transpose());
+        let events = text_of(&transition.events)?;
         Ok(Self {
             control: text_of(&transition.state.control)?,
             error: transition.state.error.as_ref().map(text_of).transpose()?,
-            events: text_of(&transition.events)?,
+            chain: transition.link(&events),
+            events,
             metadata: (transition.seq == 1).then(|| text_of(&*transition.identity.metadata)).transpose()?,
             failures: failures.collect::<Result<_, _>>()?,
             letters: transition.letters.iter().map(text_of).collect::<Result<_, _>>()?,
@@ -71,9 +75,10 @@ impl EncodedTransition {
         if self.role == Role::Visitor {
             connection.prepare_cached(statements::INSERT_NUDGE)?.execute([instance])?;
         }
-        let row = params![instance, signed(self.transition.seq), self.transition.at.unix_ms(), self.events];
+        let (seq, at) = (signed(self.transition.seq), self.transition.at.unix_ms());
+        let row = params![instance, seq, at, self.events, self.chain.as_bytes()];
         let position = connection.prepare_cached(statements::INSERT_HISTORY)?.insert(row)?;
-        Ok(Committed { position: position.unsigned_abs() })
+        Ok(Committed { position: position.unsigned_abs(), chain: self.chain })
     }
 
     fn insert_instance(&self, connection: &Connection, metadata: &str) -> Result<i64, StoreError> {
@@ -93,6 +98,7 @@ impl EncodedTransition {
             self.control,
             self.error,
             state.result.as_ref().map(Json::text),
+            self.chain.as_bytes(),
         ];
         let mut statement = connection.prepare_cached(statements::INSERT_INSTANCE)?;
         let Some(key) = statement.query_row(row, key_of).optional()? else {
@@ -124,6 +130,7 @@ impl EncodedTransition {
             self.control,
             self.error,
             state.result.as_ref().map(Json::text),
+            self.chain.as_bytes(),
         ];
         let mut statement = connection.prepare_cached(statements::UPDATE_INSTANCE)?;
         match statement.query_row(row, key_of).optional()? {
@@ -251,10 +258,4 @@ fn text<T: AsRef<str>>(name: Option<&T>) -> Option<&str> {
 /// Numbers that count up from 1 never come near the end of an `i64`.
 pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// The JSON of one of our own documents. Only what a caller put together wrongly can not be written.
-pub(super) fn text_of<T: Serialize + ?Sized>(document: &T) -> Result<String, StoreError> {
-    serde_json::to_string(document)
-        .map_err(|error| StoreError::damaged(format!("a document can not be written as JSON: {error}")))
 }

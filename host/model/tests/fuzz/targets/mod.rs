@@ -7,11 +7,13 @@
 
 mod condition;
 mod definition;
+mod export;
 mod json;
 mod schema;
 
 pub use condition::condition;
 pub use definition::{definition_json, definition_yaml};
+pub use export::export;
 pub use json::json;
 pub use schema::schema;
 

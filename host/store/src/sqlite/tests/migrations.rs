@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::params;
 use serde_json::json;
+use stepcell_model::chain::ChainCheck;
 use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::id::{ExecutionNumber, InstanceId};
 use stepcell_model::instance::{Phase, Place, WorkflowInstance};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use super::super::migrate;
 use super::{OPTIONS, fixture, open};
-use crate::{InstanceFilter, SqliteStore, StoreError, TaskFilter, WorkflowStore};
+use crate::{InstanceFilter, SqliteStore, StoreError, TaskFilter, UpkeepStore, WorkflowStore};
 
 /// What the first version had written: an instance that waits for a person and two that run; all are named by `id(n)`.
 const ROWS_OF_THE_FIRST_VERSION: &str = r#"
@@ -152,6 +153,38 @@ async fn an_instance_of_the_first_version_goes_on_with_what_is_new() {
     assert_eq!((after.seq, &after.identity), (2, &before.identity));
     assert_eq!(after.messages, BTreeMap::from([(1, fixture::message(1))]));
     assert_eq!(store.list_letters(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn histories_of_the_first_version_are_linked_and_instances_go_on_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    make_first_version(&path);
+    let store = open(&path);
+    let before = load(&store, 2).await;
+
+    let last = Transition { identity: before.identity.clone(), state: before.state.clone(), ..fixture::start(2) };
+    let next = Transition { chain: before.chain, ..fixture::after(&last) };
+    store.commit(next).await.unwrap();
+
+    for (number, links) in [(1, 3), (2, 2), (3, 1)] {
+        let kept = store.list_links_of(id(number), 0, 10).await.unwrap();
+        let mut check = ChainCheck::new(id(number));
+        kept.iter().for_each(|kept| check.take(kept.link.as_ref().unwrap()));
+        let checked = check.finish(&kept[0].head);
+        assert_eq!((checked.links, checked.breaks), (links, Vec::new()));
+    }
+}
+
+#[tokio::test]
+async fn an_instance_without_a_link_does_not_read_back() {
+    let (store, folder) = super::registered().await;
+    store.commit(fixture::start(1)).await.unwrap();
+    super::execute(&folder.path().join("store.db"), "UPDATE instances SET chain = NULL");
+
+    let error = store.load_instance(fixture::instance(1)).await.unwrap_err();
+
+    assert!(matches!(&error, StoreError::Damaged { what } if what.contains("chain")), "{error:?}");
 }
 
 #[tokio::test]
