@@ -25,13 +25,10 @@ use crate::binary::{serve, stepcell};
 const ROUNDS: u64 = 100;
 
 /// How much work a server is given in one life: what it can just about do.
-const ACTS_MAX: usize = 6;
+const ACTS_MAX: usize = 3;
 
 /// How long a server lives at most.
 const LIFE_MS_MAX: u64 = 250;
-
-/// Long enough for everything that is left at the end.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Numbers that follow from a seed alone (SplitMix64).
 struct Random(u64);
@@ -111,7 +108,7 @@ async fn come_to_the_end(database: &Path, told: &mut Told) {
     let visitor = Visitor::on(database);
     let second = stepcell(database).arg("serve").output().expect("the binary can be run");
     assert_eq!(second.status.code(), Some(4), "a second server is refused under load, too");
-    tokio::time::timeout(PATIENCE, visitor.finish_everything(told)).await.expect("nobody is stuck");
+    visitor.finish_everything(told).await;
     visitor.close().await;
     assert_eq!(server.terminate(), Some(0), "it drains");
     let mut log = database.as_os_str().to_owned();

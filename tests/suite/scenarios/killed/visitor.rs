@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -22,7 +23,10 @@ use super::world::WORKFLOWS;
 use super::{Random, user};
 
 /// How many instances are started at once at most.
-const TOGETHER_MAX: usize = 8;
+const TOGETHER_MAX: usize = 4;
+
+/// How long it may take until anything happens while anything is left to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was acknowledged, and what was tried.
 #[derive(Default)]
@@ -133,7 +137,8 @@ impl Visitor {
             for task in self.store.list_tasks(&pending).await.expect("the store works").items {
                 self.complete(task.instance, task.id, "the-last", told).await;
             }
-            events.next().await.expect("the store works");
+            let next = tokio::time::timeout(PATIENCE, events.next()).await;
+            next.expect("nobody is stuck").expect("the store works");
         }
     }
 }
