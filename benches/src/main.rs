@@ -68,6 +68,9 @@ struct Cli {
     json: Option<PathBuf>,
 }
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     stepcell_sandbox::child_main();
     if let Some(outcome) = child::measure_if_told(&Guests::find()) {
