@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{OPTIONS, fixture, open, refusal, registered};
 use crate::conformance::disk::Random;
-use crate::{Losses, Role, SqliteOptions, SqliteStore, WorkflowStore};
+use crate::{Existing, Losses, Role, SqliteOptions, SqliteStore, WorkflowStore};
 
 /// How many instances there are, each started in a transaction of its own.
 const INSTANCES: u128 = 6;
@@ -95,6 +95,8 @@ fn refused_untouched(folder: &Path, path: &Path) -> String {
     ] {
         assert_eq!(other.unwrap_err().to_string(), error.to_string());
     }
+    let copy = SqliteStore::back_up(path, folder.join("copy.db"), Existing::Kept, |_| {});
+    assert_eq!(copy.unwrap_err().to_string(), error.to_string(), "nor is there a copy of what is left");
     assert!(content(folder) == before, "nothing is touched");
     error.to_string().replace(&path.display().to_string(), "store.db")
 }
