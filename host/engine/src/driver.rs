@@ -5,6 +5,7 @@
 //! that says so, unless it is a pure one: `fuse` has the rules.
 
 mod call;
+mod crew;
 mod fuse;
 mod work;
 
@@ -22,11 +23,11 @@ use stepcell_model::record::ExecutionRecord;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::StoreError;
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use self::crew::Crew;
 use self::fuse::Fuse;
-use self::work::Done;
 pub(crate) use self::work::host_failure;
 use crate::engine::Inner;
 use crate::error::EngineError;
@@ -90,8 +91,7 @@ pub(crate) struct Driver {
     history: Arc<Vec<ExecutionRecord>>,
     /// What each attempt under way was given.
     inputs: HashMap<ExecutionNumber, Json>,
-    work: JoinSet<Done>,
-    running: HashMap<ExecutionNumber, AbortHandle>,
+    crew: Crew,
     waiting_for_room: HashSet<ExecutionNumber>,
     room: HashMap<ExecutionNumber, Permit>,
     pending: Option<Transition>,
@@ -151,8 +151,7 @@ impl Driver {
             instance,
             history: Arc::new(history),
             inputs: HashMap::new(),
-            work: JoinSet::new(),
-            running: HashMap::new(),
+            crew: Crew::default(),
             waiting_for_room: HashSet::new(),
             room: HashMap::new(),
             pending: None,
@@ -171,13 +170,13 @@ impl Driver {
                 self.decide(Cause::TimeCame);
             }
             let begun = self.begin_ready();
-            let is_idle = begun.is_empty() && self.running.is_empty();
+            let is_idle = begun.is_empty() && self.crew.is_idle();
             if is_idle || self.fuse.is_due(&self.instance) {
                 self.flush().await?;
             }
             self.launch(begun);
             self.drop_moot_work();
-            if self.work.is_empty() && self.pending.is_none() {
+            if self.crew.is_empty() && self.pending.is_none() {
                 // Another process may have moved it; then no commit of this one has any told when to look again.
                 if let Some(wake_at) = self.instance.state.wake_at {
                     self.inner.wakes.at(wake_at);
@@ -201,14 +200,14 @@ impl Driver {
         let waits = (!self.waiting_for_room.is_empty()).then(|| WaitsForRoom::begin(&inner, &hot));
         tokio::select! {
             biased;
-            done = self.work.join_next_with_id() => if let Some(done) = done { self.take(done) },
+            ended = self.crew.next() => self.take(ended),
             () = hot.nudge.notified() => {}
             () = sleep_until(due_at) => {}
             _ = stopping.wait_for(|stopping| *stopping), if !self.waiting_for_room.is_empty() => self.give_up_waiting(),
         }
         drop(waits);
-        while let Some(done) = self.work.try_join_next_with_id() {
-            self.take(done);
+        while let Some(ended) = self.crew.try_next() {
+            self.take(ended);
         }
         if self.hot.changed.swap(false, Ordering::AcqRel) {
             self.flush().await?;
@@ -220,7 +219,7 @@ impl Driver {
     /// Whether an attempt was under way that nobody runs any more: the host went down in it.
     fn was_interrupted(&self) -> bool {
         let mut active = self.instance.state.control.active.iter();
-        active.any(|active| has_begun(&active.phase) && !self.running.contains_key(&active.number))
+        active.any(|active| has_begun(&active.phase) && !self.crew.runs(active.number))
     }
 
     /// Whether a time has come that something waits for; retries begin by themselves.
@@ -271,13 +270,7 @@ impl Driver {
     /// their execution: they are given up, and begin anew.
     async fn decide_again(&mut self) -> Result<(), EngineError> {
         fail_point!(self.inner, DecidesAgain)?;
-        self.running.retain(|number, work| {
-            let is_known = self.fuse.is_known(*number);
-            if !is_known {
-                work.abort();
-            }
-            is_known
-        });
+        self.crew.retain(|number| self.fuse.is_known(number));
         self.inputs.retain(|number, _| self.fuse.is_known(*number));
         self.waiting_for_room.retain(|number| self.fuse.is_known(*number));
         self.room.retain(|number, _| self.fuse.is_known(*number));
@@ -336,20 +329,13 @@ impl Driver {
     fn drop_moot_work(&mut self) {
         let control = &self.instance.state.control;
         let is_moot = |number: &ExecutionNumber| control.find_active(*number).is_none();
-        self.running.retain(|number, work| {
-            // One that somebody else held before the store knew that it began has not begun.
-            let has_begun = control.find_active(*number).is_some_and(|active| has_begun(&active.phase));
-            if !has_begun {
-                work.abort();
-            }
-            has_begun
-        });
+        // One that somebody else held before the store knew that it began has not begun.
+        self.crew.retain(|number| control.find_active(number).is_some_and(|active| has_begun(&active.phase)));
         self.inputs.retain(|number, _| !is_moot(number));
         self.waiting_for_room.retain(|number| !is_moot(number));
         self.room.retain(|number, _| !is_moot(number));
-        if self.running.is_empty() && self.waiting_for_room.is_empty() {
-            self.work.abort_all();
-            self.work.detach_all();
+        if self.crew.is_idle() && self.waiting_for_room.is_empty() {
+            self.crew.disband();
         }
     }
 }

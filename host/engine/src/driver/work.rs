@@ -10,9 +10,9 @@ use stepcell_model::instance::{Active, Phase};
 use stepcell_model::name::StepName;
 use stepcell_model::signature::PublicKey;
 use stepcell_model::transition::Cause;
-use tokio::task::{Id, JoinError};
 
 use super::Driver;
+use super::crew::Panicked;
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::room::{Entered, Permit, Waiting};
@@ -122,7 +122,7 @@ impl Driver {
     fn wait_for_room(&mut self, number: ExecutionNumber, waiting: Waiting) {
         self.waiting_for_room.insert(number);
         let inner = Arc::clone(&self.inner);
-        self.work.spawn(async move {
+        self.crew.wait_for(async move {
             let permit = waiting.permit().await;
             let _ = fail_point!(inner, RoomGiven);
             Done::Room(number, permit)
@@ -134,71 +134,58 @@ impl Driver {
         self.waiting_for_room.clear();
     }
 
-    /// Runs what has begun, now that the commit says so.
+    /// Runs what has begun, now that it may.
     pub(super) fn launch(&mut self, begun: Vec<Begun>) {
         for Begun { number, room } in begun {
             let Some(active) = self.instance.state.control.find_active(number).cloned() else { continue };
             let inner = Arc::clone(&self.inner);
-            let work = match active.phase.clone() {
+            match active.phase.clone() {
                 Phase::Running => match self.call_for(&active) {
                     Ok(call) => {
                         let targets = self.gateway_targets(&active);
                         let attempt = async move { attempt(&inner, call, targets, room).await };
-                        self.work.spawn(async move { Done::Attempt(number, attempt.await) })
+                        self.crew.begin(number, async move { Done::Attempt(number, attempt.await) });
                     }
-                    Err(failure) => self.work.spawn(async move { Done::Attempt(number, failed(failure)) }),
+                    Err(failure) => self.crew.begin(number, async move { Done::Attempt(number, failed(failure)) }),
                 },
                 Phase::FailureHook { failure, begun: true } => match self.hook_call_for(&active) {
                     Ok(call) => {
-                        self.work.spawn(async move { Done::Hook(number, hook(&inner, call, failure, room).await) })
+                        let hook = async move { hook(&inner, call, failure, room).await };
+                        self.crew.begin(number, async move { Done::Hook(number, hook.await) });
                     }
-                    Err(failure) => self.work.spawn(async move { Done::Hook(number, hook_failed(failure)) }),
+                    Err(failure) => self.crew.begin(number, async move { Done::Hook(number, hook_failed(failure)) }),
                 },
-                _ => continue,
-            };
-            self.running.insert(number, work);
+                _ => {}
+            }
         }
     }
 
     /// Takes in what has ended.
-    pub(super) fn take(&mut self, done: Result<(Id, Done), JoinError>) {
-        match done {
-            Ok((_, Done::Room(number, room))) => {
+    pub(super) fn take(&mut self, ended: Result<Done, Panicked>) {
+        match ended {
+            Ok(Done::Room(number, room)) => {
                 if self.waiting_for_room.remove(&number) {
                     self.room.insert(number, room);
                 }
             }
-            // Whose work was given up may be another's number by now.
-            Ok((id, Done::Attempt(number, _) | Done::Hook(number, _))) if !self.is_running(number, id) => {}
-            Ok((_, Done::Attempt(number, report))) => self.attempt_ended(number, report),
-            Ok((_, Done::Hook(number, report))) => self.hook_ended(number, report),
-            Err(error) if error.is_panic() => self.work_panicked(error.id()),
-            Err(_) => {}
+            Ok(Done::Attempt(number, report)) => self.attempt_ended(number, report),
+            Ok(Done::Hook(number, report)) => self.hook_ended(number, report),
+            Err(Panicked(number)) => self.work_panicked(number),
         }
-    }
-
-    fn is_running(&self, number: ExecutionNumber, id: Id) -> bool {
-        self.running.get(&number).is_some_and(|work| work.id() == id)
     }
 
     fn attempt_ended(&mut self, number: ExecutionNumber, report: AttemptReport) {
-        if self.running.remove(&number).is_some() {
-            let input = self.inputs.get(&number).cloned().unwrap_or_else(stepcell_model::json::Json::null);
-            self.decide(Cause::AttemptEnded { execution: number, input, report });
-        }
+        let input = self.inputs.get(&number).cloned().unwrap_or_else(stepcell_model::json::Json::null);
+        self.decide(Cause::AttemptEnded { execution: number, input, report });
     }
 
     fn hook_ended(&mut self, number: ExecutionNumber, report: HookReport) {
-        if self.running.remove(&number).is_some() {
-            let input = self.inputs.remove(&number);
-            self.decide(Cause::FailureHookEnded { execution: number, input, report });
-        }
+        let input = self.inputs.remove(&number);
+        self.decide(Cause::FailureHookEnded { execution: number, input, report });
     }
 
     /// The host's own code failed in an attempt: that costs the attempt, and nobody else anything.
-    fn work_panicked(&mut self, id: Id) {
-        let number = self.running.iter().find(|(_, work)| work.id() == id).map(|(number, _)| *number);
-        let Some(number) = number else { return };
+    fn work_panicked(&mut self, number: ExecutionNumber) {
         let failure = Failure::engine(EngineCode::Host, "the host failed while it ran this attempt");
         tracing::error!(id = %self.instance.identity.id, execution = %number, "running an attempt panicked");
         let is_hook = self
