@@ -36,10 +36,16 @@ impl Readers {
         T: Send + 'static,
         R: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let _permit = self.permits.acquire().await.map_err(|_| StoreError::Closed)?;
         let readers = Arc::clone(self);
-        let task = tokio::task::spawn_blocking(move || readers.read(read));
-        task.await.map_err(|error| StoreError::Unavailable { action: "read".to_owned(), source: Arc::new(error) })?
+        // A task of its own: a permit is given to whoever is next in line, and a caller that is not polled just then, as it
+        // waits for another read itself, would keep it from everybody for ever.
+        let task = tokio::spawn(async move {
+            let _permit = readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+            let of_thread = Arc::clone(&readers);
+            let reading = tokio::task::spawn_blocking(move || of_thread.read(read));
+            reading.await.map_err(unread)?
+        });
+        task.await.map_err(unread)?
     }
 
     /// Ends the pool: idle connections are closed, later calls find the store closed.
@@ -67,4 +73,8 @@ impl Readers {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unread(error: tokio::task::JoinError) -> StoreError {
+    StoreError::Unavailable { action: "read".to_owned(), source: Arc::new(error) }
 }
