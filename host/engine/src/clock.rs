@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stepcell_model::time::Timestamp;
@@ -68,23 +68,33 @@ impl SimulatedClock {
 
     /// Moves the clock on and wakes whoever slept until then.
     pub fn advance(&self, by: Duration) {
-        let mut simulated = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        simulated.now = simulated.now.after(by);
-        let later = (Timestamp::from_unix_ms(simulated.now.unix_ms() + 1), 0);
+        let now = self.lock().now;
+        self.set(now.after(by));
+    }
+
+    /// Sets the clock, on or back, as somebody may do with a machine's. Whoever sleeps wakes when it shows their time.
+    pub fn set(&self, to: Timestamp) {
+        let mut simulated = self.lock();
+        simulated.now = to;
+        let later = (Timestamp::from_unix_ms(to.unix_ms() + 1), 0);
         let still_asleep = simulated.sleepers.split_off(&later);
         for sleeper in std::mem::replace(&mut simulated.sleepers, still_asleep).into_values() {
             let _ = sleeper.send(());
         }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Simulated> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).now
+        self.lock().now
     }
 
     fn sleep_until(&self, at: Timestamp) -> Sleep {
-        let mut simulated = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut simulated = self.lock();
         if simulated.now >= at {
             return Box::pin(std::future::ready(()));
         }

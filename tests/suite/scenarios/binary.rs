@@ -28,6 +28,13 @@ impl Server {
         of_threads.flat_map(|ids| ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
+    /// Tells it to drain, and waits for its end. Returns its exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let told = Command::new("kill").arg(self.0.id().to_string()).status().expect("`kill` can be run");
+        assert!(told.success(), "it runs");
+        self.0.wait().expect("it ends").code()
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.0.kill().expect("it runs");

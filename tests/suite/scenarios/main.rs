@@ -10,6 +10,7 @@ mod first_step;
 mod flow;
 mod gateways;
 mod hostile;
+mod killed;
 mod limits;
 mod operator;
 mod outbound;

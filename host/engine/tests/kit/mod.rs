@@ -289,6 +289,13 @@ impl TestHost {
         Self::over(store, self._folder.take(), runner, clock, self.fused_for).await
     }
 
+    /// The host stops in order, and a new one comes up on another way to the same store.
+    pub async fn stop_and_restart_on(mut self, store: Arc<dyn WorkflowStore>) -> Self {
+        self.driving.take().expect("it drives").stop().await;
+        let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
+        Self::over(store, self._folder.take(), runner, clock, self.fused_for).await
+    }
+
     /// How many instances are being moved.
     pub fn hot_len(&self) -> usize {
         self.driving.as_ref().expect("it drives").hot_len()

@@ -1,5 +1,8 @@
 //! Databases that have lost something: refused by every verb, until somebody accepts the loss.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+
 use rustix::process::Signal;
 use stepcell::Host;
 use stepcell::engine::StartRequest;
@@ -87,4 +90,44 @@ async fn a_database_without_its_log_or_without_its_pages_ends_with_4() {
     desk.run(&["serve"])
         .exits(4)
         .tells("stepcell.db` is missing or empty, but its log is not; stop writing to the database and restore it");
+}
+
+/// A step that ends at once, with all that its instance was given.
+const LARGE: &str = "\
+schema: stepcell/v1
+name: large
+version: 1.0.0
+initial_step: w
+steps: { w: { type: timer, duration: 0s } }
+";
+
+#[test]
+fn a_server_whose_disk_fails_ends_with_4_says_why_and_loses_nothing_that_was_acknowledged() {
+    let desk = Desk::new();
+    desk.write("large.yaml", LARGE);
+    desk.write("large.json", &format!(r#"{{"attachment": "{}"}}"#, "x".repeat(2 << 20)));
+    desk.run(&["definition", "apply", "large.yaml"]).exits(0);
+    // Whatever it writes behind that many KiB of a file fails, as with a disk that is broken there.
+    let serve = format!("ulimit -f 700; exec {} serve", env!("CARGO_BIN_EXE_stepcell"));
+    let mut shell = std::process::Command::new("bash");
+    let shell = shell.args(["-c", &serve]).current_dir(desk.path("")).env("XDG_CACHE_HOME", desk.path("cache"));
+    let mut server = shell.env_remove("STEPCELL_DB").stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(server.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.contains("driving"), "{said}");
+
+    desk.run(&["start", "large", "--data", "@large.json"]).exits(0);
+
+    let exit = server.wait().unwrap().code();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(exit, Some(4), "{said}");
+    assert!(said.contains("can not go on driving `stepcell.db`: the store takes no more work, because"), "{said}");
+    assert!(said.contains("check the disk and start this process again"), "{said}");
+    let serving = desk.serve();
+    desk.run(&["start", "large", "--data", "{}", "--wait"]).exits(0);
+    assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
+    let listed = desk.json(&["instance", "list"]);
+    assert_eq!(listed["total"], 2, "{listed}");
+    desk.run(&["check"]).exits(0);
 }

@@ -17,7 +17,8 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::failure::during;
-use super::{SqliteOptions, SqliteStore, lists, open};
+use super::loss::Opened;
+use super::{Losses, SqliteOptions, SqliteStore, lists, open};
 use crate::error::StoreError;
 
 /// How many pages are copied between two reports of progress: 2 MiB of a file of ours.
@@ -135,6 +136,8 @@ impl SqliteStore {
             return Err(BackupError::Itself { path: to.to_owned() });
         }
         refuse_taken(to, existing)?;
+        // A copy of what has lost something would look as if nothing were missing.
+        let _opened = Opened::at(from, Losses::Refuse)?;
         let source = open::for_reading(from, &SqliteOptions::default())?;
         let partial = Partial::begin(to)?;
         let last_position = copy(&source, &partial.path, on_progress)?;

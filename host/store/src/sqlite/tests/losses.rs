@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{OPTIONS, fixture, open, refusal, registered};
 use crate::conformance::disk::Random;
-use crate::{Losses, Role, SqliteOptions, SqliteStore, WorkflowStore};
+use crate::{Existing, Losses, Role, SqliteOptions, SqliteStore, WorkflowStore};
 
 /// How many instances there are, each started in a transaction of its own.
 const INSTANCES: u128 = 6;
@@ -95,6 +95,9 @@ fn refused_untouched(folder: &Path, path: &Path) -> String {
     ] {
         assert_eq!(other.unwrap_err().to_string(), error.to_string());
     }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copied = SqliteStore::back_up(path, elsewhere.path().join("copy.db"), Existing::Kept, |_| {});
+    assert_eq!(copied.unwrap_err().to_string(), error.to_string());
     assert!(content(folder) == before, "nothing is touched");
     error.to_string().replace(&path.display().to_string(), "store.db")
 }
