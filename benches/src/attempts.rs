@@ -26,6 +26,9 @@ const ROUNDS: u64 = 25;
 /// How long a turn is.
 const TURN: Duration = Duration::from_millis(200);
 
+/// How many calls are made at a time, before any of them is timed.
+const BATCH: u32 = 500;
+
 /// How many attempts warm each side up before.
 const WARM_UP: usize = 2_000;
 
@@ -48,8 +51,8 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
         }
         let (mut attempts, mut bares, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..setup.pace.count(ROUNDS) {
-            let attempt = rate(async || drop(sandbox.run(call.clone()).await)).await;
-            let floor = rate(async || drop(bare.enter("null").await)).await;
+            let attempt = rate(|| call.clone(), async |call| drop(sandbox.run(call).await)).await;
+            let floor = rate(|| (), async |()| drop(bare.enter("null").await)).await;
             attempts.push(attempt);
             bares.push(floor);
             ratios.push(attempt / floor);
@@ -65,14 +68,20 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
     })
 }
 
-/// How often something can be done in a second that a processor has for it, of what one turn shows.
-async fn rate(work: impl AsyncFn()) -> f64 {
-    let (began, cpu, mut times) = (Instant::now(), process::cpu(), 0_u32);
+/// How often something can be done in a second that a processor has for it, of what one turn shows. What it takes is made
+/// before, and does not count.
+async fn rate<T>(make: impl Fn() -> T, work: impl AsyncFn(T)) -> f64 {
+    let (began, mut cpu, mut times) = (Instant::now(), Duration::ZERO, 0.0);
     while began.elapsed() < TURN {
-        work().await;
-        times += 1;
+        let batch: Vec<_> = (0..BATCH).map(|_| make()).collect();
+        let from = process::cpu();
+        for taken in batch {
+            work(taken).await;
+        }
+        cpu += process::cpu() - from;
+        times += f64::from(BATCH);
     }
-    f64::from(times) / (process::cpu() - cpu).as_secs_f64()
+    times / cpu.as_secs_f64()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

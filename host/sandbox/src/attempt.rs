@@ -27,7 +27,7 @@ use crate::wit::bindings::{StepComponent, StepComponentPre};
 pub(crate) use self::evaluate::run_gateway;
 
 /// Runs one attempt of a step.
-pub(crate) async fn run(host: &CellHost, step: &StepComponentPre<Cell>, call: StepCall) -> AttemptReport {
+pub(crate) async fn run(host: &CellHost, step: &StepComponentPre<Cell>, call: Box<StepCall>) -> AttemptReport {
     let mut attempt = Attempt::begin(host, call);
     let (outcome, hook_failure) = match attempt.execute(step).await {
         Ok(Executed::Output { component, output }) => {
@@ -44,7 +44,7 @@ pub(crate) async fn run(host: &CellHost, step: &StepComponentPre<Cell>, call: St
 pub(crate) async fn run_failure_hook(
     host: &CellHost,
     step: &StepComponentPre<Cell>,
-    call: StepCall,
+    call: Box<StepCall>,
     cause: &Failure,
 ) -> HookReport {
     let mut attempt = Attempt::begin(host, call);
@@ -75,7 +75,7 @@ struct Deadline {
 }
 
 impl Attempt {
-    fn begin(host: &CellHost, mut call: StepCall) -> Self {
+    fn begin(host: &CellHost, mut call: Box<StepCall>) -> Self {
         call.limits = call.limits.within_top();
         let began = Instant::now();
         let deadline = Deadline::of(&call.limits, began);
@@ -177,7 +177,7 @@ impl Attempt {
 }
 
 /// A store with every limit set.
-fn new_store(host: &CellHost, call: StepCall) -> Store<Cell> {
+fn new_store(host: &CellHost, call: Box<StepCall>) -> Store<Cell> {
     let handles_max = call.limits.handles_max as usize;
     let mut store = Store::new(&host.engine, Cell::new(call, Arc::clone(&host.outbound)));
     if host.walls.limiter == Wall::Up {

@@ -36,7 +36,7 @@ pub(crate) struct CellHost {
 
 /// What one attempt has of its host. Dropped with it.
 pub(crate) struct Cell {
-    call: StepCall,
+    call: Box<StepCall>,
     staged: Staged,
     log: AttemptLog,
     limiter: CellLimiter,
@@ -53,7 +53,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(call: StepCall, outbound: Arc<dyn Outbound>) -> Self {
+    pub(crate) fn new(call: Box<StepCall>, outbound: Arc<dyn Outbound>) -> Self {
         let mut resources = ResourceTable::new();
         let limits = &call.limits;
         resources.set_max_capacity(limits.handles_max as usize);
@@ -76,7 +76,7 @@ impl Cell {
         }
     }
 
-    pub(crate) const fn call(&self) -> &StepCall {
+    pub(crate) fn call(&self) -> &StepCall {
         &self.call
     }
 

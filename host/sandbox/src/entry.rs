@@ -37,7 +37,9 @@ pub(crate) enum Report {
 }
 
 /// Enters a fresh cell. Whatever happens is in the report.
-pub(crate) async fn enter(host: &CellHost, linked: &Linked, call: StepCall, entry: &Entry) -> Report {
+///
+/// The call is boxed: it is handed through several futures, each of which would hold and move all of it.
+pub(crate) async fn enter(host: &CellHost, linked: &Linked, call: Box<StepCall>, entry: &Entry) -> Report {
     match entry {
         Entry::Step => match linked.step() {
             Ok(step) => caught(attempt::run(host, step, call)).await.map(Report::Attempt),

@@ -15,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 ///
 /// Asking costs a system call, and an attempt that computes little is over by then. Bounds by how much each answer can be
 /// too much: by as long as others had the processor meanwhile.
-const CARRIED_ON_FOR: Duration = Duration::from_micros(20);
+const CARRIED_ON_FOR: Duration = Duration::from_micros(100);
 
 thread_local! {
     /// When the kernel was asked last on this thread, and what it said.

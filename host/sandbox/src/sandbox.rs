@@ -154,7 +154,7 @@ impl Sandbox {
     ///
     /// Never fails and never panics: whatever happens is in the report. Dropping the future stops the attempt.
     pub async fn run(&self, call: StepCall) -> AttemptReport {
-        self.enter(call, Entry::Step).await.into_attempt()
+        self.enter(Box::new(call), Entry::Step).await.into_attempt()
     }
 
     /// Asks a gateway which of `targets` to follow, in a fresh cell, as soon as one is free.
@@ -164,18 +164,18 @@ impl Sandbox {
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_gateway(&self, call: StepCall, targets: Vec<StepName>) -> AttemptReport {
-        self.enter(call, Entry::Gateway(targets)).await.into_attempt()
+        self.enter(Box::new(call), Entry::Gateway(targets)).await.into_attempt()
     }
 
     /// Calls `on-failure` of a step that has failed for good, in a fresh cell, as soon as one is free.
     ///
     /// Never fails and never panics, as [`Sandbox::run`].
     pub async fn run_failure_hook(&self, call: StepCall, failure: &Failure) -> HookReport {
-        self.enter(call, Entry::FailureHook(failure.clone())).await.into_hook()
+        self.enter(Box::new(call), Entry::FailureHook(failure.clone())).await.into_hook()
     }
 
     /// Enters a fresh cell, as soon as one is free.
-    async fn enter(&self, call: StepCall, entry: Entry) -> Report {
+    async fn enter(&self, call: Box<StepCall>, entry: Entry) -> Report {
         let Some(ready) = self.prepared.find(&call.component) else {
             let unprepared = format!("The component {} is not ready on this host.", call.component);
             return entry.failed(Failure::engine(EngineCode::Host, unprepared));

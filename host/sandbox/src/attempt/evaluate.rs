@@ -17,7 +17,7 @@ use crate::wit::bindings::gateway::GatewayComponentPre;
 pub(crate) async fn run_gateway(
     host: &CellHost,
     gateway: &GatewayComponentPre<Cell>,
-    call: StepCall,
+    call: Box<StepCall>,
     targets: &[StepName],
 ) -> AttemptReport {
     let mut attempt = Attempt::begin(host, call);

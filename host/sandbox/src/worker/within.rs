@@ -115,7 +115,7 @@ impl Worker {
         let (call, entry) = serde_json::from_slice::<EntryOrder<'_>>(order)?.into_call();
         let _ticking = self.ticker.keep_ticking();
         let Some(linked) = self.loaded.get(&call.component) else { return Ok(not_loaded(&entry)) };
-        let mut entered = std::pin::pin!(enter(&self.host, linked, call, &entry));
+        let mut entered = std::pin::pin!(enter(&self.host, linked, Box::new(call), &entry));
         let report = loop {
             tokio::select! {
                 report = &mut entered => break report,
