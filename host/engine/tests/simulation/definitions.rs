@@ -11,6 +11,41 @@ use crate::world::Dice;
 /// How many executions one instance may have here. Bounds how long a simulation takes.
 const EXECUTIONS_MAX: u32 = 20;
 
+/// Branches of pure steps beside people: what is not on disk yet is numbered otherwise once one of them has answered.
+const FORK: &str = "schema: stepcell/v1
+name: w0
+version: 1.0.0
+initial_step: s
+steps:
+  s: { type: machine, component: a@1 }
+  a: { type: machine, component: a@1 }
+  aa: { type: machine, component: a@1 }
+  aaa: { type: machine, component: a@1 }
+  aaaa: { type: machine, component: a@1 }
+  h: { type: human }
+  b: { type: machine, component: a@1 }
+  bb: { type: machine, component: a@1 }
+  k: { type: human }
+  c: { type: machine, component: a@1 }
+  cc: { type: machine, component: a@1 }
+edges:
+  - { source: s, target: a }
+  - { source: a, target: aa }
+  - { source: aa, target: aaa }
+  - { source: aaa, target: aaaa }
+  - { source: s, target: h }
+  - { source: h, target: b }
+  - { source: b, target: bb }
+  - { source: s, target: k }
+  - { source: k, target: c }
+  - { source: c, target: cc }
+";
+
+/// Whether a simulation is about branches that other processes move.
+pub const fn is_fork(seed: u64) -> bool {
+    seed % 10 == 9
+}
+
 /// The definitions of a simulation: `other`, which steps start, and one or two that instances are started on.
 pub fn definitions(seed: u64) -> Vec<WorkflowDefinition> {
     let mut dice = Dice::of(seed, "definitions");
@@ -20,6 +55,10 @@ pub fn definitions(seed: u64) -> Vec<WorkflowDefinition> {
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
     let count = 1 + dice.roll(2);
     let mut all = vec![other(&mut dice)];
+    if is_fork(seed) {
+        all.push(WorkflowDefinition::from_text(FORK).unwrap());
+        return all;
+    }
     all.extend((0..count).map(|number| {
         let drawn = definition(Extent::Whole, Edges::Any).new_tree(&mut runner).unwrap().current().0;
         let mut document = drawn.to_json().tree().clone();

@@ -14,6 +14,7 @@ use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::watch;
 
 use crate::between::Way;
+use crate::definitions::is_fork;
 use crate::world::{Acknowledged, Dice, World};
 
 /// How often things go wrong, of a thousand times.
@@ -27,6 +28,8 @@ pub struct Rates {
     pub lose_answer: u64,
     /// Another process changes the instance just before a commit.
     pub overtake: u64,
+    /// Another process completes a task of the instance just before a commit.
+    pub answer: u64,
     /// The host dies at a commit.
     pub crash: u64,
     /// Another call fails.
@@ -39,6 +42,9 @@ impl Rates {
     /// What goes wrong in a simulation: every part of it by itself, and all together.
     pub fn of(seed: u64) -> Self {
         let calm = Self::default();
+        if is_fork(seed) {
+            return Self { answer: 400, delay: 50, crash: 5, ..calm };
+        }
         match seed % 8 {
             0 => calm,
             1 => Self { delay: 300, ..calm },
@@ -46,7 +52,16 @@ impl Rates {
             3 => Self { fail: 30, lose_answer: 30, fail_read: 2, ..calm },
             4 => Self { overtake: 250, delay: 100, ..calm },
             5 => Self { lose_answer: 60, overtake: 100, ..calm },
-            _ => Self { delay: 100, fail: 15, lose_answer: 15, overtake: 80, crash: 10, fail_read: 1, point: 5 },
+            _ => Self {
+                delay: 100,
+                fail: 15,
+                lose_answer: 15,
+                overtake: 80,
+                answer: 40,
+                crash: 10,
+                fail_read: 1,
+                point: 5,
+            },
         }
     }
 }
@@ -139,7 +154,7 @@ impl Faults {
     /// Another process changes an instance.
     async fn overtake(&self, id: InstanceId) {
         let (world, engine, name) = (&self.world, &self.visitor, self.world.name(id));
-        let (what, done, acknowledged) = match self.roll(18) {
+        let (what, done, acknowledged) = match self.roll(12) {
             0..4 => ("pauses", engine.pause(id, None).await, Some(Acknowledged::Paused { instance: id })),
             4..8 => ("resumes", engine.resume(id, None).await, None),
             8..=10 => {
@@ -148,7 +163,6 @@ impl Faults {
                     .await;
                 ("signals", sent, Some(Acknowledged::Sent { instance: id }))
             }
-            12.. => return self.answers(id).await,
             _ => {
                 let compensation = if self.roll(2) == 0 { Compensation::None } else { Compensation::Undo };
                 let request = CancelRequest { compensation, ..CancelRequest::new("another process says so") };
@@ -229,6 +243,9 @@ impl Way for Faults {
         self.dawdle().await;
         if transition.seq > 1 && self.happens(|rates| rates.overtake) {
             self.overtake(transition.identity.id).await;
+        }
+        if transition.seq > 1 && self.happens(|rates| rates.answer) {
+            self.answers(transition.identity.id).await;
         }
         if self.happens(|rates| rates.crash) {
             if self.roll(2) == 0 {
