@@ -251,7 +251,8 @@ impl Driver {
     async fn flush(&mut self) -> Result<(), EngineError> {
         while let Some(transition) = self.pending.take() {
             let seq = transition.seq;
-            match self.inner.commit(transition).await {
+            let inner = Arc::clone(&self.inner);
+            match self.crew.meanwhile(inner.commit(transition)).await {
                 Ok(committed) => {
                     self.instance.committed(seq, committed.chain);
                     self.is_stored();
@@ -316,11 +317,12 @@ impl Driver {
 
     /// Loads the instance, and what ended since the driver last looked.
     async fn load_again(&mut self) -> Result<(), EngineError> {
-        self.instance = self.inner.load(self.instance.identity.id).await?;
+        let inner = Arc::clone(&self.inner);
+        self.instance = self.crew.meanwhile(inner.load(self.instance.identity.id)).await?;
         self.is_stored();
         let last_known = self.history.iter().filter_map(|record| record.ended_order).max();
         if last_known.unwrap_or(0) != self.instance.state.control.ended {
-            self.history = Arc::new(load_history(&self.inner, &self.instance).await?);
+            self.history = Arc::new(self.crew.meanwhile(load_history(&inner, &self.instance)).await?);
         }
         Ok(())
     }

@@ -4,10 +4,13 @@
 //! beside it gets tasks of their own.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, MaybeDone, maybe_done};
 use stepcell_model::id::ExecutionNumber;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
@@ -17,11 +20,14 @@ use super::work::Done;
 #[derive(Default)]
 pub(super) struct Crew {
     /// Whatever runs in the driver's own task.
-    here: Option<(ExecutionNumber, BoxFuture<'static, Option<Done>>)>,
+    here: Option<Here>,
     /// Everything else, those who wait for room among it.
     elsewhere: JoinSet<Done>,
     handles: HashMap<ExecutionNumber, AbortHandle>,
 }
+
+/// Work in the driver's own task; without what came of it, where it panicked.
+type Here = (ExecutionNumber, MaybeDone<BoxFuture<'static, Option<Done>>>);
 
 /// Whose work the host's own code panicked in.
 pub(super) struct Panicked(pub(super) ExecutionNumber);
@@ -32,7 +38,7 @@ impl Crew {
         self.stop(number);
         if self.is_idle() {
             let guarded = AssertUnwindSafe(work).catch_unwind().map(Result::ok);
-            self.here = Some((number, guarded.boxed()));
+            self.here = Some((number, maybe_done(guarded.boxed())));
         } else {
             let handle = self.elsewhere.spawn(work);
             self.handles.insert(number, handle);
@@ -79,6 +85,22 @@ impl Crew {
         self.elsewhere.detach_all();
     }
 
+    /// Waits for something of the driver's own while what runs here goes on: others may wait for what that holds.
+    pub(super) async fn meanwhile<T>(&mut self, own: impl Future<Output = T>) -> T {
+        let mut own = pin!(own);
+        poll_fn(|context| {
+            let polled = own.as_mut().poll(context);
+            if polled.is_pending()
+                && let Some((_, work)) = &mut self.here
+            {
+                // Its end is kept until somebody asks for it.
+                let _: Poll<()> = Pin::new(work).poll(context);
+            }
+            polled
+        })
+        .await
+    }
+
     /// The next end; never, where nothing runs.
     pub(super) async fn next(&mut self) -> Result<Done, Panicked> {
         let Self { here, elsewhere, handles } = self;
@@ -113,11 +135,10 @@ impl Crew {
 }
 
 /// Waits for what runs here; forever, where nothing does.
-async fn end_of(
-    here: &mut Option<(ExecutionNumber, BoxFuture<'static, Option<Done>>)>,
-) -> (ExecutionNumber, Option<Done>) {
+async fn end_of(here: &mut Option<Here>) -> (ExecutionNumber, Option<Done>) {
     let Some((number, work)) = here else { return std::future::pending().await };
-    let ended = (*number, work.await);
+    (&mut *work).await;
+    let ended = (*number, Pin::new(work).take_output().flatten());
     *here = None;
     ended
 }
@@ -140,4 +161,68 @@ fn whose(handles: &mut HashMap<ExecutionNumber, AbortHandle>, id: Id) -> Option<
     let number = handles.iter().find(|(_, work)| work.id() == id).map(|(number, _)| *number)?;
     handles.remove(&number);
     Some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use stepcell_model::attempt::{AttemptTrace, ContextWrites, HookReport};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn done(number: ExecutionNumber) -> Done {
+        Done::Hook(number, HookReport { writes: ContextWrites::new(), failure: None, trace: AttemptTrace::default() })
+    }
+
+    #[tokio::test]
+    async fn what_runs_here_goes_on_while_its_driver_waits_for_what_it_holds() {
+        let (release, held) = oneshot::channel();
+        let number = ExecutionNumber(1);
+        let mut crew = Crew::default();
+        crew.begin(number, async move {
+            tokio::task::yield_now().await;
+            let _ = release.send(());
+            done(number)
+        });
+
+        let told = crew.meanwhile(held).await;
+
+        assert!(told.is_ok());
+        assert!(crew.runs(number), "its end is not forgotten");
+        assert!(matches!(crew.next().await, Ok(Done::Hook(ended, _)) if ended == number));
+        assert!(crew.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_what_panicked_and_nothing_beside_it() {
+        let (here, beside) = (ExecutionNumber(1), ExecutionNumber(2));
+        let mut crew = Crew::default();
+        crew.begin(here, async move { panic!("it broke") });
+        crew.begin(beside, async move { done(beside) });
+
+        let mut ended = Vec::new();
+        while !crew.is_empty() {
+            ended.push(match crew.next().await {
+                Ok(Done::Hook(number, _)) => (number, "done"),
+                Ok(_) => unreachable!("nothing else was begun"),
+                Err(Panicked(number)) => (number, "panicked"),
+            });
+        }
+
+        ended.sort_unstable();
+        assert_eq!(ended, [(here, "panicked"), (beside, "done")]);
+    }
+
+    #[tokio::test]
+    async fn what_was_stopped_tells_of_no_end_even_if_its_number_runs_again() {
+        let number = ExecutionNumber(1);
+        let mut crew = Crew::default();
+        crew.begin(ExecutionNumber(9), std::future::pending());
+        crew.begin(number, async move { done(ExecutionNumber(2)) });
+        crew.retain(|_| false);
+        crew.begin(number, async move { done(number) });
+
+        assert!(matches!(crew.next().await, Ok(Done::Hook(ended, _)) if ended == number));
+        assert!(crew.try_next().is_none());
+    }
 }

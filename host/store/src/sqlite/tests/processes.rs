@@ -94,3 +94,22 @@ fn processes_that_make_the_same_file_at_once_all_find_it_made() {
         }
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_nobody_waits_for_just_now_stands_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { readers_max: 1, ..OPTIONS };
+    let store = SqliteStore::open(folder.path().join("store.db"), options).unwrap();
+    let mut left: Vec<_> = (0..3).map(|_| store.last_position()).collect();
+    for read in &mut left {
+        tokio::select! {
+            biased;
+            _ = read => {}
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    let read = tokio::time::timeout(Duration::from_secs(20), store.last_position()).await;
+
+    assert_eq!(read.expect("it ends").unwrap(), 0);
+}
