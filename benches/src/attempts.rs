@@ -1,5 +1,5 @@
 //! Isolated attempts a second on one core beside the bare runtime, turn and turn about, so that what else the machine does
-//! slows down both.
+//! slows down both; and it is the time on the core that counts, which others do not lengthen.
 //!
 //! An attempt is a fresh cell with can-execute, execute and on-success, its limits, its receipt and its report. Bare is a
 //! store, an instance, two calls and the drop, with the same safety settings.
@@ -16,6 +16,7 @@ use stepcell::model::time::Timestamp;
 use stepcell_sandbox::bare::BareStep;
 use stepcell_sandbox::{Sandbox, SandboxConfig};
 
+use crate::process;
 use crate::report::Report;
 use crate::setup::Setup;
 
@@ -64,14 +65,14 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
     })
 }
 
-/// How often something can be done in a second, of what one turn shows.
+/// How often something can be done in a second that a processor has for it, of what one turn shows.
 async fn rate(work: impl AsyncFn()) -> f64 {
-    let (began, mut times) = (Instant::now(), 0_u32);
+    let (began, cpu, mut times) = (Instant::now(), process::cpu(), 0_u32);
     while began.elapsed() < TURN {
         work().await;
         times += 1;
     }
-    f64::from(times) / began.elapsed().as_secs_f64()
+    f64::from(times) / (process::cpu() - cpu).as_secs_f64()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -43,7 +43,7 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
             format!("CPU of an instance after {finished}"),
             cpu,
             "ms",
-            format!("{} at once, {there} finished instances in a file of {mib} MiB", AT_ONCE),
+            format!("{AT_ONCE} at once, {there} finished instances in a file of {mib} MiB"),
             [("times the first", by_first), ("instances/s", observed.rate()), ("ms p50", observed.latency.p50_ms)],
         );
     }

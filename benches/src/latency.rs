@@ -29,7 +29,7 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
         half_load(steps, length, report)?;
     }
     for rate in RATES {
-        open(1, rate, length, format!("{rate:.0} one-step instances a second"), report)?;
+        open(1, rate, length, &format!("{rate:.0} one-step instances a second"), report)?;
     }
     Ok(())
 }
@@ -65,11 +65,10 @@ fn half_load(steps: u32, length: Duration, report: &mut Report) -> anyhow::Resul
     let folder = tempfile::tempdir()?;
     let place = Place::Sqlite(folder.path().join("full.db"));
     let full = child::run(&Closed::new(Workload::pure(steps), place, AT_ONCE, length / 2))?.rate();
-    let name = format!("half load, {steps} steps");
-    open(steps, full / 2.0, length, name, report)
+    open(steps, full / 2.0, length, &format!("half load, {steps} steps"), report)
 }
 
-fn open(steps: u32, rate: f64, length: Duration, name: String, report: &mut Report) -> anyhow::Result<()> {
+fn open(steps: u32, rate: f64, length: Duration, name: &str, report: &mut Report) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let place = Place::Sqlite(folder.path().join("bench.db"));
     let arrived = child::run(&Open { workload: Workload::pure(steps), place, rate, length })?;

@@ -9,6 +9,7 @@ mod child;
 mod closed;
 mod cold;
 mod durable;
+mod goals;
 mod growth;
 mod in_memory;
 mod latency;
@@ -66,17 +67,24 @@ struct Cli {
     /// Writes what was measured to a file, in place of what it holds of the same name; `-` prints it in place of tables.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measures nothing, and prints what a file holds as tables in Markdown.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "quick", "json"])]
+    tables: Option<PathBuf>,
 }
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> anyhow::Result<()> {
     stepcell_sandbox::child_main();
     if let Some(outcome) = child::measure_if_told(&Guests::find()) {
         return outcome;
     }
-    let Cli { names, quick, json } = Cli::parse();
+    let Cli { names, quick, json, tables } = Cli::parse();
+    if let Some(file) = tables {
+        println!("{}", report::tables(&file)?);
+        return Ok(());
+    }
     let known = BENCHMARKS.map(|(name, _)| name);
     for name in &names {
         let is_known = known.contains(&name.as_str());

@@ -101,8 +101,9 @@ fn ratios(all: &All, report: &mut Report) {
         (("stepcell, memory, host-native", 64), python::LITESTAR_PREPARED, 64),
     ] {
         if let (Some(own), Some(other)) = (rate(ours.0, ours.1), rate(theirs, at_once)) {
-            let detail = format!("{} at once by {at_once} at once", ours.1);
-            report.add(format!("{} by {theirs}", ours.0), own / other, "times", detail);
+            let (ours, callers) = ours;
+            let name = format!("{ours}, {callers} at once by {theirs}, {at_once} at once");
+            report.add(name, own / other, "times", "instances/s");
         }
     }
 }

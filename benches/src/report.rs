@@ -9,6 +9,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use serde::{Deserialize, Serialize};
 
+use crate::goals;
 use crate::setup::Pace;
 
 /// The measurements of one benchmark while it runs.
@@ -101,8 +102,35 @@ impl Run {
             let Measurement { name, value, unit, detail, also } = measurement;
             table.add_row([name, &rounded(*value), unit, &list(also), detail]);
         }
-        let Self { machine, commit, date, load_before, load_after, .. } = self;
-        format!("{machine}; {commit}; {date}; load {load_before:.1} before, {load_after:.1} after\n{table}")
+        format!("{}\n{table}", self.around())
+    }
+
+    pub(crate) fn is(&self, bench: &str) -> bool {
+        self.bench == bench
+    }
+
+    /// A figure by its name; one of those that came with it, if `also` names one.
+    pub(crate) fn find(&self, name: &str, also: &str) -> Option<f64> {
+        let measurement = self.measurements.iter().find(|measurement| measurement.name == name)?;
+        if also.is_empty() { Some(measurement.value) } else { measurement.also.get(also).copied() }
+    }
+
+    /// Where and when it was measured.
+    fn around(&self) -> String {
+        let Self { machine, commit, date, pace, load_before, load_after, .. } = self;
+        format!("{machine}; commit {commit}; {date}; {pace}; load {load_before:.1} before, {load_after:.1} after")
+    }
+
+    fn to_markdown(&self) -> String {
+        let mut text = format!(
+            "### {}\n\n{}\n\n| what | figure | with it | how |\n|---|---|---|---|\n",
+            self.bench,
+            self.around()
+        );
+        for Measurement { name, value, unit, detail, also } in &self.measurements {
+            text.push_str(&format!("| {name} | {} {unit} | {} | {detail} |\n", rounded(*value), list(also)));
+        }
+        text
     }
 }
 
@@ -110,16 +138,23 @@ pub(crate) fn to_json(runs: &[Run]) -> String {
     serde_json::to_string_pretty(&serde_json::json!({ "runs": runs })).expect("a report is text and numbers")
 }
 
+/// What a file of results holds, as tables in Markdown.
+pub(crate) fn tables(file: &Path) -> anyhow::Result<String> {
+    let runs = read(file)?;
+    let tables = runs.iter().map(Run::to_markdown);
+    Ok(std::iter::once(goals::table(&runs)).chain(tables).collect::<Vec<_>>().join("\n"))
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<Run>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("can not read `{}`", file.display()))?;
+    let held: Runs = serde_json::from_str(&text)
+        .with_context(|| format!("`{}` holds no results; name another file", file.display()))?;
+    Ok(held.runs)
+}
+
 /// Writes runs to a file, in place of those of the same name that it holds.
 pub(crate) fn write(runs: Vec<Run>, file: &Path) -> anyhow::Result<()> {
-    let mut kept = if file.exists() {
-        let text = std::fs::read_to_string(file)?;
-        let held: Runs = serde_json::from_str(&text)
-            .with_context(|| format!("`{}` holds no results; name another file", file.display()))?;
-        held.runs
-    } else {
-        Vec::new()
-    };
+    let mut kept = if file.exists() { read(file)? } else { Vec::new() };
     kept.retain(|run| runs.iter().all(|new| new.bench != run.bench));
     kept.extend(runs);
     std::fs::write(file, to_json(&kept) + "\n").with_context(|| format!("can not write `{}`", file.display()))
@@ -129,7 +164,7 @@ fn list(also: &BTreeMap<String, f64>) -> String {
     also.iter().map(|(name, value)| format!("{} {name}", rounded(*value))).collect::<Vec<_>>().join(", ")
 }
 
-fn rounded(value: f64) -> String {
+pub(crate) fn rounded(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
         1.0.. => format!("{value:.2}"),

@@ -171,7 +171,8 @@ async fn guarded(inner: Arc<Inner>, work: impl Future<Output = Result<(), Engine
 /// Goes on with everything that was running when the host last stopped.
 async fn recover(inner: Arc<Inner>) -> Result<(), EngineError> {
     fail_point!(inner, RecoveryBegins)?;
-    inner.look_at_running().await?;
+    // What is driven already was begun since, and knows how it stands.
+    inner.look_at_running(Inner::wake).await?;
     inner.has_recovered.store(true, Ordering::Release);
     Ok(())
 }
@@ -233,8 +234,8 @@ async fn take_nudges(inner: Arc<Inner>) -> Result<(), EngineError> {
 }
 
 impl Inner {
-    /// Looks at every instance in which something could move.
-    async fn look_at_running(self: &Arc<Self>) -> Result<(), EngineError> {
+    /// Has every instance looked at in which something could move.
+    async fn look_at_running(self: &Arc<Self>, look: fn(&Arc<Self>, InstanceId)) -> Result<(), EngineError> {
         let mut after = None;
         loop {
             let running = self.store.list_running(after, LOOK_LEN_MAX).await?;
@@ -250,14 +251,14 @@ impl Inner {
                     }
                     gone.await;
                 }
-                self.poke(id);
+                look(self, id);
             }
         }
     }
 
     /// As [`Self::look_at_running`], where nobody waits for it.
     pub(crate) async fn poke_running(self: &Arc<Self>) {
-        match self.look_at_running().await {
+        match self.look_at_running(Self::poke).await {
             Ok(()) => {}
             Err(EngineError::Store(error)) => self.report_fault(&error),
             Err(error) => tracing::error!(%error, "what was held back could not be let go on"),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 /// The engine makes many small things on one thread and drops them on another; so do tokio's tasks.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     stepcell::child_main();

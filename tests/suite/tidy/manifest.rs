@@ -49,7 +49,8 @@ pub(crate) fn wrong_arrow(path: &str, text: &str) -> Vec<Finding> {
     let Some(allowed) = allowed(path, &name) else {
         return vec![Finding::new(1, format!("`{name}` has no row in the list of arrows"))];
     };
-    let ours = dependencies(&manifest).into_iter().filter(|dependency| is_ours(dependency));
+    // A crate that names itself turns on what its tests alone have.
+    let ours = dependencies(&manifest).into_iter().filter(|dependency| is_ours(dependency) && *dependency != name);
     let wrong = ours.filter(|dependency| !allowed.contains(&dependency.as_str()));
     wrong.map(|dependency| found(text, &dependency, format!("`{name}` must not know `{dependency}`"))).collect()
 }
@@ -129,6 +130,13 @@ mod tests {
             wrong_arrow("host/model/Cargo.toml", &text),
             [Finding::new(4, "`stepcell-model` must not know `stepcell-store`")]
         );
+    }
+
+    #[test]
+    fn a_crate_may_turn_on_for_its_tests_what_only_they_have() {
+        let text =
+            manifest("stepcell-model", "[dev-dependencies]\nstepcell-model = { path = \".\", features = [\"x\"] }\n");
+        assert_eq!(wrong_arrow("host/model/Cargo.toml", &text), []);
     }
 
     #[test]

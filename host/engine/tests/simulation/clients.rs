@@ -29,6 +29,8 @@ pub enum Deed {
     Deliver,
     Claim,
     Complete,
+    /// Waits until an instance settles.
+    Wait,
     /// The host stops and comes back.
     Stop,
     /// The host is killed and comes back.
@@ -107,6 +109,7 @@ impl Client {
                 self.engine.retry(instance, from.as_ref(), None).await?;
                 Acknowledged::Retried { instance }
             }
+            Deed::Wait => return self.waits(instance).await,
             Deed::Deliver => match self.webhook(instance, dice).await {
                 Some(step) => return self.delivers(instance, &step, number, dice).await,
                 None => return Ok("nothing to deliver to".to_owned()),
@@ -119,6 +122,17 @@ impl Client {
         };
         self.world.acknowledge(acknowledged);
         Ok(format!("{} is acknowledged", self.world.name(instance)))
+    }
+
+    /// Whoever is told that an instance has settled is told what is on disk.
+    async fn waits(&self, instance: InstanceId) -> Result<String, EngineError> {
+        let told = self.engine.wait_until_settled(instance).await?;
+        let kept = self.world.store.find_instance(instance).await.unwrap().unwrap();
+        let name = self.world.name(instance);
+        if kept.seq < told.seq || (kept.seq == told.seq && kept != told) {
+            self.world.violated(format!("{name} was told to be {told:?} before it was: {kept:?}"));
+        }
+        Ok(format!("{name} has settled as {}", told.status))
     }
 
     /// A webhook step of an instance's definition.

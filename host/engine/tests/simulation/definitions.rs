@@ -25,6 +25,9 @@ pub fn definitions(seed: u64) -> Vec<WorkflowDefinition> {
         let mut document = drawn.to_json().tree().clone();
         document["name"] = json!(format!("w{number}"));
         document["limits"] = json!({"iterations": EXECUTIONS_MAX});
+        if dice.happens(250) {
+            document["durability"] = json!("each_step");
+        }
         give_effects(&mut document, &mut dice);
         WorkflowDefinition::from_text(&document.to_string()).unwrap()
     }));

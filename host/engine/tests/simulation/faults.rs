@@ -8,8 +8,8 @@ use stepcell_engine::fail::{FailAction, FailPoint, TransitionKind};
 use stepcell_engine::{CancelRequest, WorkflowEngine};
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json;
-use stepcell_model::name::SignalName;
-use stepcell_model::transition::{Compensation, Transition};
+use stepcell_model::name::{SignalName, UserId};
+use stepcell_model::transition::{Actor, Compensation, Transition};
 use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::watch;
 
@@ -139,15 +139,16 @@ impl Faults {
     /// Another process changes an instance.
     async fn overtake(&self, id: InstanceId) {
         let (world, engine, name) = (&self.world, &self.visitor, self.world.name(id));
-        let (what, done, acknowledged) = match self.roll(12) {
+        let (what, done, acknowledged) = match self.roll(18) {
             0..4 => ("pauses", engine.pause(id, None).await, Some(Acknowledged::Paused { instance: id })),
             4..8 => ("resumes", engine.resume(id, None).await, None),
-            8..11 => {
+            8..=10 => {
                 let sent = engine
                     .signal(id, &SignalName::new("go").unwrap(), Json::from(serde_json::json!("from outside")))
                     .await;
                 ("signals", sent, Some(Acknowledged::Sent { instance: id }))
             }
+            12.. => return self.answers(id).await,
             _ => {
                 let compensation = if self.roll(2) == 0 { Compensation::None } else { Compensation::Undo };
                 let request = CancelRequest { compensation, ..CancelRequest::new("another process says so") };
@@ -160,6 +161,22 @@ impl Faults {
         if done.is_ok() {
             self.nudge(id);
             acknowledged.into_iter().for_each(|what| world.acknowledge(what));
+        }
+    }
+
+    /// Somebody completes a task of an instance in another process, if it has one.
+    async fn answers(&self, id: InstanceId) {
+        let Some(instance) = self.world.store.load_instance(id).await.unwrap() else { return };
+        let tasks: Vec<_> = instance.tasks.into_values().collect();
+        let Some(task) = self.dice.lock().unwrap().pick(&tasks).cloned() else { return };
+        let user = task.assignee.unwrap_or_else(|| UserId::new("somebody").unwrap());
+        let (actor, data) = (Actor::user(user.clone()), Json::from(serde_json::json!({"from": "outside"})));
+        let done = self.visitor.complete_task(task.id, actor, data, None).await;
+        let told = done.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
+        self.world.note(format!("{}: another process completes `{}`: {told}", self.world.name(id), task.step));
+        if done.is_ok() {
+            self.nudge(id);
+            self.world.acknowledge(Acknowledged::Completed { task: task.id, user: user.to_string() });
         }
     }
 

@@ -17,10 +17,13 @@ use crate::guests::{Guests, Temper};
 use crate::world::{Acknowledged, Dice, World};
 
 /// How long everything may take once nothing goes wrong any more.
-const DRAIN_MAX: Duration = Duration::from_secs(1_800);
+const DRAIN_MAX: Duration = Duration::from_secs(600);
 
 /// How many commits are far more than any simulation needs.
 const COMMITS_MAX: usize = 20_000;
+
+/// How long what pure steps came to may wait, where chance does not say.
+const FUSED_FOR: Duration = Duration::from_millis(50);
 
 /// How many instances are started from outside.
 const STARTS_MAX: u64 = 8;
@@ -49,9 +52,16 @@ pub struct Play {
     deeds: u64,
 }
 
-fn engine_on(world: &Arc<World>, store: Arc<dyn WorkflowStore>, temper: Temper, concurrency: usize) -> WorkflowEngine {
+fn engine_on(
+    world: &Arc<World>,
+    store: Arc<dyn WorkflowStore>,
+    temper: Temper,
+    concurrency: usize,
+    fused_for: Duration,
+) -> WorkflowEngine {
     let options = EngineOptions {
         concurrency,
+        fused_for,
         clock: Arc::clone(&world.clock) as Arc<dyn Clock>,
         ids: Arc::clone(&world.ids) as Arc<dyn IdSource>,
         ..EngineOptions::default()
@@ -75,7 +85,7 @@ impl Play {
     ) -> Self {
         let world = World::new(seed);
         let store = wrap(Arc::clone(&world.store));
-        let engine = engine_on(&world, Arc::clone(&store), temper, 1);
+        let engine = engine_on(&world, Arc::clone(&store), temper, 1, FUSED_FOR);
         for name in ["a", "undo", "fx"] {
             let (name, bytes) = (ComponentName::new(name).unwrap(), name.as_bytes().into());
             engine.registry().register_component(name, semver::Version::new(1, 0, 0), bytes).await.unwrap();
@@ -206,16 +216,19 @@ impl Play {
         loop {
             self.lives += 1;
             let mut dice = Dice::of(self.world.seed, ("life", self.lives));
-            let visitor = engine_on(&self.world, Arc::clone(&self.store), self.temper, 1);
+            let visitor = engine_on(&self.world, Arc::clone(&self.store), self.temper, 1, FUSED_FOR);
             // A host that dies again and again is no news after some time.
             let rates = if self.lives > 40 { Rates::default() } else { self.rates };
             let faults = Faults::new(Arc::clone(&self.world), visitor, rates, self.lives);
             let between = Between { store: Arc::clone(&self.store), way: Arc::clone(&faults) };
-            let concurrency = match self.temper {
-                Temper::ByChance => 1 + usize::try_from(dice.roll(6)).unwrap(),
-                Temper::ByName => 1,
+            let (concurrency, fused_for) = match self.temper {
+                Temper::ByChance => {
+                    let fused_for = Duration::from_millis(dice.roll(4) * dice.roll(300));
+                    (1 + usize::try_from(dice.roll(6)).unwrap(), fused_for)
+                }
+                Temper::ByName => (1, FUSED_FOR),
             };
-            let engine = engine_on(&self.world, Arc::new(between), self.temper, concurrency);
+            let engine = engine_on(&self.world, Arc::new(between), self.temper, concurrency, fused_for);
             let plan = Arc::clone(&faults);
             engine.set_fail_plan(Arc::new(move |point, kind| plan.reached(point, kind)));
             self.world.note(format!("host {} comes up", self.lives));
@@ -294,7 +307,7 @@ impl Host {
 }
 
 fn deed(dice: &mut Dice) -> Deed {
-    match dice.roll(40) {
+    match dice.roll(44) {
         0..2 => Deed::Cancel,
         2..6 => Deed::Pause,
         6..11 => Deed::Resume,
@@ -304,6 +317,7 @@ fn deed(dice: &mut Dice) -> Deed {
         24..27 => Deed::Claim,
         27..36 => Deed::Complete,
         36..38 => Deed::Stop,
-        _ => Deed::Kill,
+        38..40 => Deed::Kill,
+        _ => Deed::Wait,
     }
 }

@@ -92,7 +92,7 @@ fn told(seed: u64, outcome: &Outcome) -> String {
     for violation in &outcome.violations {
         writeln!(text, "  {violation}").unwrap();
     }
-    writeln!(text, "STEPCELL_SEED={seed} cargo test -p stepcell-engine --test simulation seeds -- --nocapture")
+    writeln!(text, "STEPCELL_SEED={seed} cargo test -p stepcell-engine --test simulation seed_breaks -- --nocapture")
         .unwrap();
     text
 }

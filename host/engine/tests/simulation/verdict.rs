@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stepcell_model::audit::{Kept, audit};
+use stepcell_model::chain::{ChainCheck, CheckedChain};
 use stepcell_model::history::{Event, HistoryEntry};
 use stepcell_model::id::InstanceId;
 use stepcell_model::plan::Plan;
@@ -84,6 +85,15 @@ async fn judge_instance(
     for violation in audit(&kept).into_iter().chain(kept.children(statuses)) {
         world.violated(format!("{name}: {violation}"));
     }
+    for broken in chain_of(store, id).await.breaks {
+        world.violated(format!("{name}: {broken:?}"));
+    }
+    for record in executions.iter().filter(|record| record.step_type == StepType::Machine) {
+        let told = record.output.as_ref().and_then(|output| output.tree()["step"].as_str().map(str::to_owned));
+        if told.is_some_and(|told| told != record.step.as_str()) {
+            world.violated(format!("{name}: `{}` has the output of another step: {:?}", record.step, record.output));
+        }
+    }
     for record in executions.iter().filter(|record| record.step_type == StepType::Timer) {
         let took = record.completed_at.map(|at| at.unix_ms() - record.started_at.unix_ms());
         if record.status == StepStatus::Succeeded && took.is_none_or(|took| took < TIMER_MS_MIN) {
@@ -91,6 +101,20 @@ async fn judge_instance(
         }
     }
     history
+}
+
+/// The chain over an instance's history, checked.
+async fn chain_of(store: &dyn WorkflowStore, id: InstanceId) -> CheckedChain {
+    let mut check = ChainCheck::new(id);
+    let mut after = 0;
+    loop {
+        let page = store.list_links_of(id, after, LIST_LEN_MAX).await.unwrap();
+        let head = page.last().unwrap().head;
+        let links: Vec<_> = page.into_iter().filter_map(|kept| kept.link).collect();
+        let Some(last) = links.last() else { return check.finish(&head) };
+        after = last.seq;
+        links.iter().for_each(|link| check.take(link));
+    }
 }
 
 async fn judge_acknowledged(

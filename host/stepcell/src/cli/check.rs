@@ -3,6 +3,7 @@
 //! What can be and what can not is said by [`stepcell::model::audit`]; here the rows are brought together, of one moment
 //! although somebody may be moving the instance.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clap::Args;
@@ -109,11 +110,11 @@ struct Plans(HashMap<DefinitionId, Option<Plan>>);
 
 impl Plans {
     async fn find(&mut self, store: &dyn WorkflowStore, id: DefinitionId) -> Result<Option<&Plan>, StoreError> {
-        if !self.0.contains_key(&id) {
-            let plan = store.find_definition_by_id(id).await?.and_then(compiled);
-            self.0.insert(id, plan);
-        }
-        Ok(self.0.get(&id).and_then(Option::as_ref))
+        let plan = match self.0.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(store.find_definition_by_id(id).await?.and_then(compiled)),
+        };
+        Ok(plan.as_ref())
     }
 }
 
@@ -162,7 +163,8 @@ async fn check_instance(
     for _ in 0..LOOKS_MAX {
         let instance = match store.load_instance(id).await {
             Ok(Some(instance)) => instance,
-            Ok(None) => return Ok(vec![unreadable("it is listed and can not be loaded".to_owned())]),
+            // It was pruned since it was listed.
+            Ok(None) => return Ok(Vec::new()),
             Err(StoreError::Damaged { what }) => return Ok(vec![unreadable(format!("it is damaged: {what}"))]),
             Err(error) => return Err(error.into()),
         };

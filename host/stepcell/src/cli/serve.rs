@@ -36,7 +36,7 @@ pub(crate) struct Serve {
     retention: Option<Span>,
     /// Go on where the database has lost something that was acknowledged, as a damaged disk or a removed file makes it. What
     /// came before the loss is kept, and the damaged log beside the database, with `-wal.lost` at its end.
-    #[arg(long)]
+    #[arg(long, env = "STEPCELL_ACCEPT_LOSS", hide_env_values = true)]
     accept_loss: bool,
 }
 

@@ -226,6 +226,47 @@ fn a_backup_made_beside_a_driver_is_a_sound_database_with_everything_in_it() {
     assert!(!desk.files().iter().any(|name| name.starts_with("copy.db.")), "{:?}", desk.files());
 }
 
+/// Two steps that lead to each other, until there were too many of them.
+const TICKING: &str = "\
+schema: stepcell/v1
+name: ticking
+version: 1.0.0
+initial_step: tick
+terminal_steps: [never]
+limits: { iterations: 1000 }
+steps:
+  tick: { type: timer, duration: 1ms }
+  tock: { type: gateway, mode: exclusive }
+  never: { type: gateway, mode: exclusive }
+edges:
+  - { source: tick, target: tock }
+  - { source: tock, target: never, condition: \"false\" }
+  - { source: tock, target: tick, default: true }
+";
+
+#[test]
+fn backups_made_while_instances_move_are_sound_and_verify_and_have_what_was_acknowledged() {
+    let desk = Desk::new();
+    desk.write("ticking.yaml", TICKING);
+    desk.run(&["definition", "apply", "ticking.yaml"]).exits(0);
+    let serving = desk.serve();
+    let mut last = 0;
+
+    for round in 1..=4_u64 {
+        desk.run(&["start", "ticking"]).exits(0);
+        let copy = format!("copy-{round}.db");
+        let made = desk.json(&["backup", &copy]);
+
+        assert!(made["last_position"].as_u64().unwrap() > last, "{made}");
+        last = made["last_position"].as_u64().unwrap();
+        let checked = desk.json(&["check", "--db", &copy]);
+        assert_eq!((&checked["instances"], &checked["problems"]), (&round.into(), &serde_json::json!([])));
+        let verified = desk.json(&["verify", "--db", &copy]);
+        assert_eq!((&verified["instances"], &verified["broken"]), (&round.into(), &0.into()));
+    }
+    assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
+}
+
 #[test]
 fn a_backup_that_the_disk_has_no_room_for_ends_with_4_and_leaves_nothing() {
     let (desk, _) = with_instances();

@@ -136,6 +136,7 @@ impl SqliteStore {
             return Err(BackupError::Itself { path: to.to_owned() });
         }
         refuse_taken(to, existing)?;
+        // A copy of what has lost something would look as if nothing were missing.
         let _opened = Opened::at(from, Losses::Refuse)?;
         let source = open::for_reading(from, &SqliteOptions::default())?;
         let partial = Partial::begin(to)?;
