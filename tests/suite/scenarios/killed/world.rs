@@ -93,7 +93,7 @@ const RETRY: &str = "{ max_attempts: 100, initial_delay: 1ms, max_delay: 20ms }"
 pub(crate) const WORKFLOWS: [&str; 6] = ["pure", "timed", "asked", "forked", "parent", "telling"];
 
 /// The longest that the server outside takes for an answer, so that kills come in between.
-const ANSWER_MS_MAX: u64 = 20;
+const ANSWER_MS_MAX: u64 = 150;
 
 /// Whom the steps tell.
 pub(crate) struct World {
@@ -120,7 +120,7 @@ impl World {
     /// Puts everything into a new database that the servers need.
     pub(crate) async fn new(database: &Path) -> Self {
         let server = Server::doing(|mut stream, before| async move {
-            tokio::time::sleep(Duration::from_millis(before as u64 * 7 % ANSWER_MS_MAX)).await;
+            tokio::time::sleep(Duration::from_millis(before as u64 * 37 % ANSWER_MS_MAX)).await;
             // Whoever was to hear it may be gone.
             let _ = stream.write_all(OK.as_bytes()).await;
         })
