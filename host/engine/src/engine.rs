@@ -20,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Hot;
 use crate::error::EngineError;
+use crate::finishing::Finishing;
 use crate::guard::Guard;
 use crate::ids::{IdSource, RandomIds};
 use crate::native::{HostRunner, HostSteps};
@@ -209,22 +210,35 @@ impl Inner {
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
             instance.apply(&transition);
-            let seq = transition.seq;
-            match self.commit(transition).await {
-                Ok(committed) => {
-                    instance.committed(seq, committed.chain);
-                    if instance.has_its_results() {
-                        self.poke_known(instance);
-                    } else {
-                        self.poke(id);
-                    }
-                    return Ok(());
-                }
+            match self.commit_and_drive(transition, instance).await {
+                Ok(()) => return Ok(()),
                 Err(error @ StoreError::Stale { .. }) => stale = Some(error),
                 Err(error) => return Err(error.into()),
             }
         }
         Err(stale.map_or(EngineError::Stopping, EngineError::Store))
+    }
+
+    /// Commits a transition that `instance` was brought to, and sees to it that it is driven on, even where the caller
+    /// stops waiting meanwhile.
+    pub(crate) async fn commit_and_drive(
+        self: &Arc<Self>,
+        transition: Transition,
+        mut instance: WorkflowInstance,
+    ) -> Result<(), StoreError> {
+        let inner = Arc::clone(self);
+        let work = async move {
+            let seq = transition.seq;
+            let committed = inner.commit(transition).await?;
+            instance.committed(seq, committed.chain);
+            if instance.has_its_results() {
+                inner.poke_known(instance);
+            } else {
+                inner.poke(instance.identity.id);
+            }
+            Ok(())
+        };
+        Finishing::of(self, work).await
     }
 
     /// Commits a transition and wakes whoever waits for it.

@@ -36,6 +36,7 @@ mod events;
 mod execution;
 #[cfg(feature = "failpoints")]
 pub mod fail;
+mod finishing;
 mod gateway;
 mod guard;
 mod ids;

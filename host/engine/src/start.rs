@@ -113,12 +113,9 @@ impl Inner {
             started_at: self.clock.now(),
         };
         let transition = start(&plan, Arc::new(identity), context);
-        let mut instance = WorkflowInstance::created_by(&transition);
-        let seq = transition.seq;
-        let committed = self.commit(transition).await?;
-        instance.committed(seq, committed.chain);
-        let summary = instance.summary();
-        self.poke_known(instance);
+        let instance = WorkflowInstance::created_by(&transition);
+        let summary = transition.state.summary(&transition.identity, transition.seq);
+        self.commit_and_drive(transition, instance).await?;
         Ok(summary)
     }
 }
