@@ -2,20 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "kit/between.rs"]
+mod between;
 mod kit;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::json;
 use stepcell_engine::EngineError;
 use stepcell_model::id::InstanceId;
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
+use stepcell_model::transition::Transition;
 use stepcell_store::conformance::disk::{Disk, Fault, How, Operation};
-use stepcell_store::{SqliteOptions, SqliteStore, StoreError, WorkflowStore};
-use tokio::sync::Notify;
+use stepcell_store::{Committed, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
+use tokio::sync::{Notify, Semaphore};
 
+use crate::between::{Between, Way};
 use crate::kit::{Answer, Backend, START, TestHost, done, fails_for_now, returns};
 
 /// Long enough for anything, so that what never ends fails the test.
@@ -132,4 +138,57 @@ on_every_store! {
             }
         }
     }
+}
+
+/// A way on which a read of an instance comes no further than an attempt, while there is one: they share a place.
+struct OnePlace {
+    go_on: Arc<Semaphore>,
+    running: Arc<AtomicUsize>,
+    nudged: Mutex<Vec<InstanceId>>,
+}
+
+#[async_trait]
+impl Way for OnePlace {
+    async fn there(&self, call: &'static str) -> Result<(), StoreError> {
+        if call == "load_instance" && self.running.load(Ordering::SeqCst) > 0 {
+            self.go_on.add_permits(1);
+            while self.running.load(Ordering::SeqCst) > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn back(&self, _: &'static str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn commit(&self, store: &dyn WorkflowStore, transition: Transition) -> Result<Committed, StoreError> {
+        store.commit(transition).await
+    }
+
+    fn nudges(&self) -> Vec<InstanceId> {
+        std::mem::take(&mut self.nudged.lock().unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_that_waits_for_the_store_does_not_hold_up_the_attempt_that_the_store_waits_for() {
+    let (go_on, running) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let nudged = Mutex::default();
+    let way = Arc::new(OnePlace { go_on: Arc::clone(&go_on), running: Arc::clone(&running), nudged });
+    let between = Arc::clone(&way);
+    let host = TestHost::on_wrapped(Backend::Memory, |store| Arc::new(Between { store, way: between })).await;
+    let (gate, counter) = (Arc::clone(&go_on), Arc::clone(&running));
+    host.step("a", move |_| Answer::HoldAt(Arc::clone(&gate), Arc::clone(&counter))).await;
+    host.step("b", |_| done()).await;
+    host.register_yaml("two", TWO).await;
+    let id = host.start("two", json!({})).await;
+    host.called("a", 1).await;
+
+    running.store(1, Ordering::SeqCst);
+    way.nudged.lock().unwrap().push(id);
+
+    let end = soon("the attempt goes on while its driver reads", host.settled(id)).await;
+    assert_eq!(end.status, WorkflowStatus::Completed);
 }
