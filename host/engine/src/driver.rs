@@ -109,6 +109,15 @@ pub(crate) struct Origin {
     pub(crate) durability: Durability,
 }
 
+/// What a flush came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flushed {
+    /// What was decided is stored.
+    AsDecided,
+    /// Somebody else was first; what was decided again on what they left is stored.
+    Overtaken,
+}
+
 impl Driver {
     /// Drives an instance until nothing of it can move any more.
     pub(crate) async fn run(inner: Arc<Inner>, hot: Arc<Hot>, id: InstanceId, origin: Origin) {
@@ -171,12 +180,15 @@ impl Driver {
             }
             let begun = self.begin_ready();
             let is_idle = begun.is_empty() && self.crew.is_idle();
-            if is_idle || self.fuse.is_due(&self.instance) {
-                self.flush().await?;
-            }
+            let is_due = is_idle || self.fuse.is_due(&self.instance);
+            let flushed = if is_due { self.flush().await? } else { Flushed::AsDecided };
             self.launch(begun);
             self.drop_moot_work();
-            if self.crew.is_empty() && self.pending.is_none() {
+            if self.crew.is_empty() {
+                if flushed == Flushed::Overtaken || self.pending.is_some() {
+                    // Something else may be ready by now, and what is decided is to be told.
+                    continue;
+                }
                 // Another process may have moved it; then no commit of this one has any told when to look again.
                 if let Some(wake_at) = self.instance.state.wake_at {
                     self.inner.wakes.at(wake_at);
@@ -248,7 +260,8 @@ impl Driver {
     }
 
     /// Commits what was decided. Where somebody else was first, decides again on what they left.
-    async fn flush(&mut self) -> Result<(), EngineError> {
+    async fn flush(&mut self) -> Result<Flushed, EngineError> {
+        let mut flushed = Flushed::AsDecided;
         while let Some(transition) = self.pending.take() {
             let seq = transition.seq;
             let inner = Arc::clone(&self.inner);
@@ -258,11 +271,14 @@ impl Driver {
                     self.is_stored();
                     self.causes.clear();
                 }
-                Err(StoreError::Stale { .. }) => self.decide_again().await?,
+                Err(StoreError::Stale { .. }) => {
+                    flushed = Flushed::Overtaken;
+                    self.decide_again().await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(flushed)
     }
 
     /// Decides again on what somebody else left, as far as that is about executions that the store knows.

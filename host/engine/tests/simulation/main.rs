@@ -166,14 +166,23 @@ impl Sum {
     }
 }
 
+/// A trace in which those who learn at one moment that the store has failed stand in one order: whom of all who look at one
+/// value tokio wakes first is by chance.
+fn in_one_order(mut trace: Vec<String>) -> Vec<String> {
+    let moment = |line: &String| line.split_once(" Wait ").map(|(moment, _)| moment.to_owned());
+    trace.chunk_by_mut(|a, b| moment(a).is_some() && moment(a) == moment(b)).for_each(<[String]>::sort);
+    trace
+}
+
 #[test]
 fn a_seed_gives_the_same_run_each_time() {
     for seed in 0..24 {
         let (once, again) = (simulate(seed, &as_it_is), simulate(seed, &as_it_is));
+        let (once, again) = (in_one_order(once.trace), in_one_order(again.trace));
 
-        let differs = once.trace.iter().zip(&again.trace).find(|(once, again)| once != again);
+        let differs = once.iter().zip(&again).find(|(once, again)| once != again);
         assert_eq!(differs, None, "seed {seed}");
-        assert_eq!(once.trace.len(), again.trace.len(), "seed {seed}");
+        assert_eq!(once.len(), again.len(), "seed {seed}");
     }
 }
 
