@@ -217,7 +217,11 @@ impl Client {
         match self.engine.webhook_address(id, step).await {
             Ok(address) => {
                 let delivery = Delivery::of(&Json::from(json!("at last")));
-                self.engine.deliver_webhook(id, step, &address.token, delivery).await?;
+                let told = self.engine.deliver_webhook(id, step, &address.token, delivery).await?;
+                if told != Delivered::Accepted {
+                    // What came before has ended the step; there is nothing that it could take.
+                    return Ok(());
+                }
             }
             Err(EngineError::CallbackRefused { .. }) => {
                 self.engine.signal(id, &SignalName::new("go").unwrap(), Json::from(json!("at last"))).await?;
