@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "kit/between.rs"]
+mod between;
 mod kit;
 #[path = "kit/stopping.rs"]
 mod stopping;
@@ -23,28 +25,9 @@ use tokio::sync::Notify;
 use crate::kit::{Answer, Backend, TestHost, done, fails_for_now, returns, writes};
 use crate::stopping::{Death, StoppingStore};
 
-/// Makes each async function a test of its own on every store, with a host on which only what happens ends a wait.
-macro_rules! on_every_fusing_store {
-    ($($(#[$attribute:meta])* async fn $name:ident($host:ident: TestHost) $body:block)+) => {
-        $(
-            mod $name {
-                use super::*;
-
-                $(#[$attribute])*
-                async fn scenario($host: TestHost) $body
-
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn in_memory() {
-                    scenario(TestHost::that_fuses(Backend::Memory, |store| store).await).await;
-                }
-
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn on_sqlite() {
-                    scenario(TestHost::that_fuses(Backend::Sqlite, |store| store).await).await;
-                }
-            }
-        )+
-    };
+/// A host on which only what happens ends a wait for what follows.
+async fn that_fuses(backend: Backend) -> TestHost {
+    TestHost::that_fuses(backend, |store| store).await
 }
 
 /// A workflow `w` of machine steps in a row; `more` is what else its definition says.
@@ -71,7 +54,9 @@ async fn rows(host: &TestHost, id: InstanceId) -> usize {
     host.store().list_history(id, 0, 1_000).await.unwrap().len()
 }
 
-on_every_fusing_store! {
+on_every_store! {
+    on that_fuses;
+
     async fn pure_steps_in_a_row_are_stored_together(host: TestHost) {
         host.named(&["a", "b"]).await;
         host.step("c", |call| returns(call.history.len())).await;

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "kit/between.rs"]
+mod between;
 mod kit;
 #[path = "kit/stopping.rs"]
 mod stopping;

@@ -488,10 +488,10 @@ pub fn user(name: &str) -> Actor {
     Actor::user(UserId::new(name).unwrap())
 }
 
-/// Makes each async function a test of its own on every store.
+/// Makes each async function a test of its own on every store, on the host that `$on` makes, or on [`TestHost::on`].
 #[macro_export]
 macro_rules! on_every_store {
-    ($($(#[$attribute:meta])* async fn $name:ident($host:ident: TestHost) $body:block)+) => {
+    (on $on:expr; $($(#[$attribute:meta])* async fn $name:ident($host:ident: TestHost) $body:block)+) => {
         $(
             mod $name {
                 use super::*;
@@ -501,14 +501,15 @@ macro_rules! on_every_store {
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn in_memory() {
-                    scenario(TestHost::on($crate::kit::Backend::Memory).await).await;
+                    scenario($on($crate::kit::Backend::Memory).await).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn on_sqlite() {
-                    scenario(TestHost::on($crate::kit::Backend::Sqlite).await).await;
+                    scenario($on($crate::kit::Backend::Sqlite).await).await;
                 }
             }
         )+
     };
+    ($($tests:tt)+) => { $crate::on_every_store! { on TestHost::on; $($tests)+ } };
 }
