@@ -13,13 +13,13 @@ mod export;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use self::check::{BreakKind, ChainBreak, ChainCheck, CheckedChain};
 pub use self::export::{EXPORT_FORMAT, ExportCheck, ExportHeader, MalformedExport};
+use crate::hex;
 use crate::id::InstanceId;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, serde_as_text};
 use crate::transition::Transition;
 
 /// What each link begins with, so that it is no hash of anything else.
@@ -126,21 +126,13 @@ impl FromStr for ChainHash {
     type Err = MalformedChainHash;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(MalformedChainHash);
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| MalformedChainHash)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| MalformedChainHash)?;
-        }
-        Ok(Self(bytes))
+        hex::parse(text).map(Self).ok_or(MalformedChainHash)
     }
 }
 
 impl fmt::Display for ChainHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 
@@ -150,17 +142,7 @@ impl fmt::Debug for ChainHash {
     }
 }
 
-impl Serialize for ChainHash {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ChainHash {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(ChainHash);
 
 #[cfg(test)]
 mod tests {

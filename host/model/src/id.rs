@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::time::Timestamp;
+use crate::hex;
+use crate::time::{Timestamp, serde_as_text};
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -155,16 +156,8 @@ impl FromStr for ComponentDigest {
     type Err = MalformedDigest;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hex = text.strip_prefix("sha256:").ok_or(MalformedDigest)?;
-        if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(MalformedDigest);
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| MalformedDigest)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| MalformedDigest)?;
-        }
-        Ok(Self(bytes))
+        let digits = text.strip_prefix("sha256:").ok_or(MalformedDigest)?;
+        hex::parse(digits).map(Self).ok_or(MalformedDigest)
     }
 }
 
@@ -180,17 +173,7 @@ impl fmt::Debug for ComponentDigest {
     }
 }
 
-impl Serialize for ComponentDigest {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ComponentDigest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(ComponentDigest);
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ pub mod failure;
 pub mod grants;
 pub mod graph;
 pub mod guard;
+mod hex;
 pub mod history;
 pub mod host_key;
 pub mod id;
