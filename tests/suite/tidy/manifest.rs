@@ -15,7 +15,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("stepcell-hostile", &["stepcell-model"]),
     ("stepcell-sandbox", &["stepcell-fair", "stepcell-model", "stepcell-admission", "stepcell-outbound"]),
     ("stepcell-engine", &["stepcell-fair", "stepcell-model", "stepcell-store"]),
-    ("stepcell-server", &["stepcell-model", "stepcell-store", "stepcell-engine"]),
+    ("stepcell-webhooks", &["stepcell-model", "stepcell-store", "stepcell-outbound", "stepcell-engine"]),
+    ("stepcell-server", &["stepcell-model", "stepcell-store", "stepcell-engine", "stepcell-webhooks"]),
     (
         "stepcell",
         &[
@@ -26,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "stepcell-hostile",
             "stepcell-sandbox",
             "stepcell-engine",
+            "stepcell-webhooks",
             "stepcell-server",
         ],
     ),

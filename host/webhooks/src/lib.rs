@@ -1,0 +1,1 @@
+//! Outgoing webhooks: what happened, told to addresses of tenants, signed and retried.
