@@ -3,6 +3,7 @@
 //! It behaves exactly as the persistent stores do, but for durability: one lock over plain maps.
 
 mod catalog;
+mod feed;
 mod guard;
 mod instances;
 mod letters;

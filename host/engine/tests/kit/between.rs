@@ -18,8 +18,9 @@ use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use stepcell_store::{
-    Activity, Committed, Deletion, GuardState, GuardStore, Inserted, InstanceFilter, KeptLink, LetterKey, Page,
-    Prunable, PruneFilter, Pruned, StoreError, TaskFilter, UpkeepStore, WorkflowStore,
+    Activity, Committed, Deletion, FeedStore, GuardState, GuardStore, HistoryFilter, HistoryWindow, Inserted,
+    InstanceFilter, KeptLink, LetterKey, Page, Prunable, PruneFilter, Pruned, StoreError, TaskFilter, UpkeepStore,
+    WorkflowStore,
 };
 
 /// What a call meets on its way to the store and back.
@@ -99,6 +100,10 @@ passes_on! { WorkflowStore {
         Ok(nudges)
     }
 }
+
+passes_on! { FeedStore {
+    fn list_window(filter: &HistoryFilter, position: u64, limit: u32) -> HistoryWindow;
+}}
 
 passes_on! { GuardStore {
     fn guard_revision() -> u64;

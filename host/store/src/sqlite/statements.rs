@@ -1,5 +1,6 @@
 //! Every SQL statement, by name.
 
+pub(super) mod feed;
 pub(super) mod upkeep;
 
 pub(super) const CREATE_SCHEMA_VERSION: &str = "
