@@ -10,7 +10,7 @@ mod serve;
 use axum::Router;
 use axum::routing::get;
 
-pub use serve::serve;
+pub use serve::{Drained, ServeLimits, Server, Tls, TlsError, Traffic, TrafficCounts, serve};
 
 /// Returns every route there is.
 ///
