@@ -7,22 +7,5 @@
 mod health;
 mod serve;
 
-use axum::Router;
-use axum::routing::get;
-
+pub use health::{Front, Phase};
 pub use serve::{Drained, ServeLimits, Server, Tls, TlsError, Traffic, TrafficCounts, serve};
-
-/// Returns every route there is.
-///
-/// | route | answers |
-/// |---|---|
-/// | `GET /healthz` | `200` with `{"status":"ok"}`: the process accepts and answers requests |
-///
-/// # Examples
-/// ```
-/// // Embedders mount the routes beside their own.
-/// let app: axum::Router = axum::Router::new().nest("/workflows", stepcell_server::router());
-/// ```
-pub fn router() -> Router {
-    Router::new().route("/healthz", get(health::show))
-}

@@ -18,10 +18,11 @@ use stepcell::model::name::{StepName, TenantId};
 use stepcell::store::{Role, SqliteOptions, SqliteStore, WorkflowStore};
 use stepcell::{Access, ChildCommand, Host, HostBuilder, HostError, Isolation, WorkflowEngine};
 
+use super::config::ConfigFile;
 use super::exit::Refused;
 
 /// The database that verbs work on unless told otherwise.
-const DATABASE: &str = "stepcell.db";
+pub(super) const DATABASE: &str = "stepcell.db";
 
 /// Flags of every verb.
 #[derive(Debug, Args)]
@@ -55,6 +56,19 @@ pub(crate) struct Settings {
         value_name = "LEVEL"
     )]
     log: String,
+    /// The file with settings, in TOML [default: stepcell.toml if it is there].
+    #[arg(
+        id = "config",
+        long = "config",
+        global = true,
+        env = "STEPCELL_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    _config: Option<PathBuf>,
+    /// The database that the file with settings names.
+    #[arg(skip)]
+    database_of_file: Option<PathBuf>,
 }
 
 /// Where cells are.
@@ -105,7 +119,13 @@ impl Settings {
     /// The database to work on.
     pub(crate) fn database(&self) -> PathBuf {
         let of_environment = || std::env::var_os("STEPCELL_DB").filter(|name| !name.is_empty()).map(PathBuf::from);
-        self.db.clone().or_else(of_environment).unwrap_or_else(|| DATABASE.into())
+        let named = self.db.clone().or_else(of_environment);
+        named.or_else(|| self.database_of_file.clone()).unwrap_or_else(|| DATABASE.into())
+    }
+
+    /// Works on the database that the file with settings names, unless another one is named.
+    pub(crate) fn take_database(&mut self, file: Option<&ConfigFile>) {
+        self.database_of_file = file.and_then(ConfigFile::database);
     }
 
     /// How a command that is suggested to somebody names the database: not at all where it is the usual one.

@@ -174,6 +174,35 @@ impl Desk {
         assert_eq!(first, "driving stepcell.db; stop with Ctrl-C\n");
         Serving { child, stderr }
     }
+
+    /// Starts `serve` with HTTP on loopback, and comes back once it drives, with the address.
+    pub(crate) fn serve_http(&self, flags: &[&str]) -> (Serving, String) {
+        self.serve_http_as(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat())
+    }
+
+    /// As [`Self::serve_http`], with all arguments.
+    pub(crate) fn serve_http_as(&self, arguments: &[&str]) -> (Serving, String) {
+        let mut serving = self.spawn_serve(arguments);
+        let first = serving.line();
+        let address = first.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{first}")).to_owned();
+        while !serving.line().starts_with("driving ") {}
+        (serving, address)
+    }
+
+    /// Starts `serve` with these flags, and comes back once it has warned and drives.
+    pub(crate) fn serve_loudly(&self, flags: &[&str]) -> Serving {
+        let mut serving = self.spawn_serve(&[&["serve"], flags].concat());
+        let first = serving.line();
+        assert!(first.starts_with("warning: "), "{first}");
+        while !serving.line().starts_with("driving ") {}
+        serving
+    }
+
+    fn spawn_serve(&self, arguments: &[&str]) -> Serving {
+        let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Serving { child, stderr }
+    }
 }
 
 /// An `events --follow` that runs; killed when dropped.
@@ -236,7 +265,13 @@ impl Serving {
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "it ended after `{line}`");
         line.trim_end().to_owned()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn tell(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
     pub(crate) fn pid(&self) -> u32 {
