@@ -72,7 +72,8 @@ impl Config {
             settings.map(move |argument| setting(section, argument, matches, file)).collect::<Vec<_>>()
         };
         show.found = of_section(None, command.get_arguments().collect());
-        show.found.extend(of_section(Some(file::SERVE), serve.get_arguments().collect()));
+        let of_serve = serve.get_arguments().filter(|argument| !argument.is_global_set());
+        show.found.extend(of_section(Some(file::SERVE), of_serve.collect()));
     }
 
     pub(crate) fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
