@@ -13,6 +13,7 @@ use stepcell_model::host_key::HostKey;
 use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
+use stepcell_model::time::Timestamp;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
@@ -157,6 +158,12 @@ impl WorkflowEngine {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn WorkflowStore> {
         &self.inner.store
+    }
+
+    /// What the engine's clock says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     /// An instance as it stands.

@@ -10,13 +10,14 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
-use http::header::RETRY_AFTER;
+use http::{StatusCode, header};
 use serde_json::json;
 use stepcell_store::WorkflowStore;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
+
+use crate::problem::{Problem, ProblemCode};
 
 /// How long the store may take for an answer. One that takes longer answers nobody in time.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,8 +25,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an answer of the store holds. Bounds what strangers can ask of it by asking here.
 const ANSWER_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// What is said to those who come too early or too late, in seconds.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// What is said to those who come too early or too late.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How far a process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,24 +171,16 @@ async fn is_ready(State(front): State<Front>) -> Response {
 /// Answers everything else.
 async fn pass_on(State(front): State<Front>, request: Request) -> Response {
     let Some(behind) = front.inner.behind.get() else {
-        let problem = json!({
-            "type": "about:blank",
-            "title": "Service Unavailable",
-            "status": 503,
-            "code": "starting",
-            "detail": "this server opens its database; try again once `/readyz` answers 200",
-        });
-        let mut answer = Json(problem).into_response();
-        let kind = http::HeaderValue::from_static("application/problem+json");
-        answer.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-        return unavailable(answer);
+        let detail = "this server opens its database; try again once `/readyz` answers 200";
+        return Problem::new(ProblemCode::Unavailable, detail).retry_after(RETRY_AFTER).into_response();
     };
     // A router refuses nothing that it is asked.
     behind.router.clone().oneshot(request).await.into_response()
 }
 
 fn unavailable(answer: Response) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_AFTER_SECONDS)], answer).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER.as_secs().to_string())], answer)
+        .into_response()
 }
 
 #[cfg(test)]
@@ -234,7 +227,7 @@ mod tests {
 
         assert_eq!(ready, (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"starting"}"#.to_owned()));
         assert_eq!(work.0, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(work.1.contains(r#""code":"starting""#), "{}", work.1);
+        assert!(work.1.contains("opens its database"), "{}", work.1);
     }
 
     #[tokio::test]

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::response::Response;
-use axum::{Router, http};
-use http::header::{CONNECTION, CONTENT_TYPE};
-use http::{HeaderValue, Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,6 +25,7 @@ use super::stall::Unstalled;
 use super::stopping::{Stop, end_with};
 use super::tls::Tls;
 use super::traffic::Traffic;
+use crate::problem::{PROBLEM_JSON, Problem, ProblemCode};
 
 /// What all connections of a server have in common.
 #[derive(Debug)]
@@ -99,26 +100,21 @@ impl Connections {
     }
 }
 
-const PROBLEM_JSON: &str = "application/problem+json";
-
-const TOO_SLOW: &str = r#"{"type":"about:blank","title":"Request Timeout","status":408,"code":"request_timeout","detail":"the body of the request arrived too slowly; send it at once, or in larger parts"}"#;
-
 fn too_slow() -> Response {
-    let mut answer = Response::new(Body::from(TOO_SLOW));
-    *answer.status_mut() = StatusCode::REQUEST_TIMEOUT;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    let detail = "the body arrived too slowly; send it at once, or at a higher rate";
+    let mut answer = Problem::new(ProblemCode::RequestTimeout, detail).into_response();
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 
-const NO_ROOM: &str = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"too_many_connections","detail":"this server has as many connections as it may have; try again later"}"#;
-
 /// Answers a connection that there is no room for, and closes it. Waits for nobody: what does not fit is not sent.
 pub(super) fn refuse(stream: TcpStream) {
-    let length = NO_ROOM.len();
+    let detail = "this server has as many connections as it may have; try again in a moment";
+    let body = serde_json::to_string(&Problem::new(ProblemCode::Unavailable, detail).body()).unwrap_or_default();
+    let length = body.len();
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {length}\r\n\
-         retry-after: {RETRY_AFTER_SECONDS}\r\nconnection: close\r\n\r\n{NO_ROOM}"
+         retry-after: {RETRY_AFTER_SECONDS}\r\nconnection: close\r\n\r\n{body}"
     );
     let Ok(stream) = stream.into_std() else { return };
     // What a new connection may hold in the system's buffers is more than this.

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
 use clap::Args;
 use stepcell::model::time::Span;
 use stepcell::store::Losses;
@@ -49,7 +48,7 @@ impl Serve {
         let mut stops = Stops::listen()?.with_reload()?;
         let listening = Listening::begin(&self.http).await?;
         let host = self.builder(settings, &database)?.open().await.with_context(|| cannot_open(&database))?;
-        listening.front().open(Arc::clone(host.store()), Router::new());
+        listening.front().open(Arc::clone(host.store()), self.http.router(host.engine()));
         note(format!("driving {}; stop with Ctrl-C", database.display()));
         let retention = self.retention.map(|age| Retention::of(host.store(), age));
         let fault = loop {

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use axum::Router;
 use clap::{ArgAction, Args};
+use stepcell::engine::WorkflowEngine;
 use stepcell::model::time::Span;
-use stepcell_server::{ServeLimits, Tls};
+use stepcell_server::{ApiOptions, ServeLimits, Tls, observed, router};
 
 use super::super::exit::Refused;
 use super::super::print::note;
@@ -23,19 +25,19 @@ pub(crate) struct HttpSettings {
     pub(super) listen: Option<SocketAddr>,
     /// What the paths of the API begin with.
     #[arg(long, env = "STEPCELL_PATH_PREFIX", hide_env_values = true, value_name = "PATH", default_value = "/api/v1")]
-    pub(super) path_prefix: PathPrefix,
+    path_prefix: PathPrefix,
     /// Whether there are the routes of workflows, instances and tasks.
     #[arg(long, env = "STEPCELL_ENABLE_API", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
         num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
-    pub(super) enable_api: bool,
+    enable_api: bool,
     /// Whether there are the routes of the platform's administrators.
     #[arg(long, env = "STEPCELL_ENABLE_ADMIN", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
         num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
-    pub(super) enable_admin: bool,
+    enable_admin: bool,
     /// Whether there are pages for people: the documentation of the API.
     #[arg(long, env = "STEPCELL_ENABLE_UI", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
         num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
-    pub(super) enable_ui: bool,
+    enable_ui: bool,
     /// Answer within TLS alone, with this certificate and the chain above it, as PEM. Read again upon SIGHUP.
     #[arg(long, env = "STEPCELL_TLS_CERT", hide_env_values = true, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -75,12 +77,6 @@ pub(crate) struct HttpSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathPrefix(String);
 
-impl PathPrefix {
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl std::str::FromStr for PathPrefix {
     type Err = String;
 
@@ -113,6 +109,18 @@ impl HttpSettings {
             drain_timeout: self.drain_timeout.length(),
             ..ServeLimits::default()
         }
+    }
+
+    /// Everything that is answered once the database is open.
+    pub(super) fn router(&self, engine: &WorkflowEngine) -> Router {
+        let options = ApiOptions {
+            path_prefix: self.path_prefix.0.clone(),
+            enable_api: self.enable_api,
+            enable_admin: self.enable_admin,
+            enable_ui: self.enable_ui,
+            ..ApiOptions::default()
+        };
+        observed(router(engine.clone(), options))
     }
 
     /// The certificate to show, if there is to be one.
