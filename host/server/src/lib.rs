@@ -22,7 +22,7 @@ pub mod wire;
 pub use self::api::{ApiOptions, PATH_PREFIX, openapi_document, router};
 pub use self::auth::{AdminGuard, Caller, Guard, Guards, Scope, Scopes};
 pub use self::health::{Front, Phase};
-pub use self::observe::{REQUEST_DURATION, REQUEST_ID, REQUESTS_TOTAL, RequestId, observed};
+pub use self::observe::{PROBLEMS_TOTAL, REQUEST_DURATION, REQUEST_ID, REQUESTS_TOTAL, RequestId, observed};
 pub use self::openapi::{operations_of, problem_codes};
 pub use self::page::{PAGE_LEN_DEFAULT, PAGE_LEN_MAX, Page, PageQuery};
 pub use self::problem::{FieldProblem, PROBLEM_JSON, Problem, ProblemBody, ProblemCode};

@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::problem::PROBLEM_JSON;
+use crate::problem::{PROBLEM_JSON, ProblemCode};
 
 /// The head that an id is taken from and told in.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -36,6 +36,9 @@ pub const REQUESTS_TOTAL: &str = "stepcell_http_requests_total";
 
 /// What the histogram of how long answers took is called, in seconds.
 pub const REQUEST_DURATION: &str = "stepcell_http_request_duration_seconds";
+
+/// What the counter of refusals is called, by their code.
+pub const PROBLEMS_TOTAL: &str = "stepcell_http_problems_total";
 
 /// Names a request in logs and answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +94,8 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", id = id.as_str());
     let answer = next.run(request).instrument(span).await;
     let answer = with_id(answer, &id).await;
-    let seen = Seen { id, method, route, status: answer.status(), took: begun.elapsed(), known };
+    let (status, problem) = (answer.status(), answer.extensions().get::<ProblemCode>().copied());
+    let seen = Seen { id, method, route, status, problem, took: begun.elapsed(), known };
     seen.count();
     seen.log();
     answer
@@ -103,6 +107,7 @@ struct Seen {
     method: &'static str,
     route: Option<MatchedPath>,
     status: StatusCode,
+    problem: Option<ProblemCode>,
     took: Duration,
     known: KnownCaller,
 }
@@ -119,6 +124,9 @@ impl Seen {
         };
         metrics::counter!(REQUESTS_TOTAL, "route" => route.clone(), "method" => self.method, "status" => class)
             .increment(1);
+        if let Some(problem) = self.problem {
+            metrics::counter!(PROBLEMS_TOTAL, "code" => problem.as_str()).increment(1);
+        }
         metrics::histogram!(REQUEST_DURATION, "route" => route, "method" => self.method).record(self.took);
     }
 
@@ -130,6 +138,7 @@ impl Seen {
             method = self.method,
             route = self.route.as_ref().map(MatchedPath::as_str),
             status = self.status.as_u16(),
+            problem = self.problem.map(ProblemCode::as_str),
             took_us = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
             key = caller.and_then(|caller| caller.key.as_deref()),
             tenant = caller.and_then(|caller| caller.tenant.as_ref()).map(|tenant| tenant.as_str()),

@@ -56,6 +56,9 @@ pub(crate) struct Settings {
         value_name = "LEVEL"
     )]
     log: String,
+    /// How the log is written: for people, or as one JSON object a line.
+    #[arg(long, global = true, env = "STEPCELL_LOG_FORMAT", hide_env_values = true, default_value = "text")]
+    log_format: LogFormat,
     /// The file with settings, in TOML [default: stepcell.toml if it is there].
     #[arg(
         id = "config",
@@ -98,16 +101,25 @@ pub(crate) enum Output {
     Json,
 }
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 impl Settings {
     /// Begins to log on stderr.
     pub(crate) fn start_log(&self) -> anyhow::Result<()> {
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log)
             .map_err(|error| Refused::input(format!("`--log {}`: {error}", self.log)))?;
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(super::print::has_colours(&std::io::stderr()))
-            .init();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => log.with_ansi(super::print::has_colours(&std::io::stderr())).init(),
+            LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+        }
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! `serve`: drives a database until it is told to stop, and answers HTTP meanwhile.
 
 mod listening;
+mod metrics;
 mod settings;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -48,7 +48,7 @@ impl Serve {
         let mut stops = Stops::listen()?.with_reload()?;
         let listening = Listening::begin(&self.http).await?;
         let host = self.builder(settings, &database)?.open().await.with_context(|| cannot_open(&database))?;
-        listening.front().open(Arc::clone(host.store()), self.http.router(host.engine()));
+        listening.open(&host, &self.http);
         note(format!("driving {}; stop with Ctrl-C", database.display()));
         let retention = self.retention.map(|age| Retention::of(host.store(), age));
         let fault = loop {

@@ -172,7 +172,7 @@ impl Desk {
             stderr.read_line(&mut first).unwrap();
         }
         assert_eq!(first, "driving stepcell.db; stop with Ctrl-C\n");
-        Serving { child, stderr }
+        Serving { child, stderr, metrics: None }
     }
 
     /// Starts `serve` with HTTP on loopback, and comes back once it drives, with the address.
@@ -185,8 +185,15 @@ impl Desk {
         let mut serving = self.spawn_serve(arguments);
         let first = serving.line();
         let address = first.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{first}")).to_owned();
-        while !serving.line().starts_with("driving ") {}
-        (serving, address)
+        loop {
+            let line = serving.line();
+            if let Some(address) = line.strip_prefix("metrics on http://") {
+                serving.metrics = address.strip_suffix("/metrics").map(str::to_owned);
+            }
+            if line.starts_with("driving ") {
+                return (serving, address);
+            }
+        }
     }
 
     /// Starts `serve` with these flags, and comes back once it has warned and drives.
@@ -201,7 +208,7 @@ impl Desk {
     fn spawn_serve(&self, arguments: &[&str]) -> Serving {
         let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        Serving { child, stderr }
+        Serving { child, stderr, metrics: None }
     }
 }
 
@@ -258,6 +265,8 @@ impl Drop for Following {
 pub(crate) struct Serving {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
+    /// Where it tells metrics, if it does.
+    pub(crate) metrics: Option<String>,
 }
 
 impl Serving {

@@ -3,20 +3,26 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use stepcell_server::{Drained, Front, Server, Tls, Traffic};
+use stepcell::Host;
+use stepcell_server::{Drained, Front, ServeLimits, Server, Tls, Traffic};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::super::exit::Refused;
 use super::super::print::note;
+use super::metrics::Metrics;
 use super::settings::HttpSettings;
+
+/// How many connections those have together who watch. A scraper has one.
+const WATCHERS_MAX: usize = 64;
 
 /// The listeners that were asked for.
 pub(super) struct Listening {
     front: Front,
     traffic: Arc<Traffic>,
     tls: Option<Tls>,
+    metrics: Option<Metrics>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<std::io::Result<Drained>>>,
 }
@@ -27,7 +33,8 @@ impl Listening {
         let (stop, _) = watch::channel(false);
         let tls = settings.tls()?;
         settings.warn();
-        let mut listening = Self { front: Front::default(), traffic: Arc::default(), tls, stop, tasks: Vec::new() };
+        let mut listening =
+            Self { front: Front::default(), traffic: Arc::default(), tls, metrics: None, stop, tasks: Vec::new() };
         if let Some(address) = settings.listen {
             let listener = bind(address).await?;
             let scheme = if listening.tls.is_some() { "https" } else { "http" };
@@ -40,7 +47,25 @@ impl Listening {
             listening.spawn(server, listener);
             note(format!("listening on {scheme}://{address}"));
         }
+        if let Some(address) = settings.metrics_listen {
+            let listener = bind(address).await?;
+            let address = listener.local_addr()?;
+            let metrics = Metrics::record(Arc::clone(&listening.traffic))?;
+            let router = listening.front.health_router().merge(metrics.router());
+            let limits = ServeLimits { connections_max: WATCHERS_MAX, ..settings.limits() };
+            listening.spawn(Server::new(router).limits(limits), listener);
+            listening.metrics = Some(metrics);
+            note(format!("metrics on http://{address}/metrics"));
+        }
         Ok(listening)
+    }
+
+    /// Answers from what the host has opened.
+    pub(super) fn open(&self, host: &Host, settings: &HttpSettings) {
+        self.front.open(Arc::clone(host.store()), settings.router(host.engine()));
+        if let Some(metrics) = &self.metrics {
+            metrics.tell_of(host.engine());
+        }
     }
 
     /// What answers.
