@@ -16,6 +16,7 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord,
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
+use crate::access::AccessStore;
 use crate::error::StoreError;
 use crate::guard::GuardStore;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
@@ -27,7 +28,7 @@ use crate::upkeep::UpkeepStore;
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait WorkflowStore: GuardStore + UpkeepStore {
+pub trait WorkflowStore: GuardStore + UpkeepStore + AccessStore {
     /// Keeps a component under its name and version; its bytes are kept once for each digest.
     ///
     /// # Errors
