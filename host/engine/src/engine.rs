@@ -19,6 +19,7 @@ use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
+use crate::counts::{Committing, Counts};
 use crate::driver::Hot;
 use crate::error::EngineError;
 use crate::events::live::Live;
@@ -104,6 +105,7 @@ pub(crate) struct Inner {
     pub(crate) live: Arc<Live>,
     /// Changes with every commit of this process.
     pub(crate) committed: watch::Sender<()>,
+    pub(crate) counts: Counts,
     #[cfg(feature = "failpoints")]
     pub(crate) fails: crate::fail::Fails,
 }
@@ -146,6 +148,7 @@ impl WorkflowEngine {
             has_recovered: AtomicBool::new(false),
             letters: Notify::new(),
             committed: watch::Sender::new(()),
+            counts: Counts::default(),
             #[cfg(feature = "failpoints")]
             fails: crate::fail::Fails::default(),
         };
@@ -262,7 +265,9 @@ impl Inner {
         #[cfg(feature = "failpoints")]
         let kind = crate::fail::TransitionKind::of(&transition);
         fail_point!(self, CommitBegins, kind)?;
-        let committed = self.store.commit(transition).await?;
+        let counted = Committing::of(&transition.events);
+        let committed = self.store.commit(transition).await.inspect_err(|_| self.counts.refused())?;
+        self.counts.committed(&counted);
         fail_point!(self, CommitDone, kind)?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
