@@ -19,8 +19,10 @@ use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
+use crate::counts::{Committing, Counts};
 use crate::driver::Hot;
 use crate::error::EngineError;
+use crate::events::live::Live;
 use crate::finishing::Finishing;
 use crate::guard::Guard;
 use crate::ids::{IdSource, RandomIds};
@@ -101,8 +103,11 @@ pub(crate) struct Inner {
     pub(crate) has_recovered: AtomicBool,
     /// Wakes whoever hands over letters.
     pub(crate) letters: Notify,
+    /// Reads for those who follow what happens.
+    pub(crate) live: Arc<Live>,
     /// Changes with every commit of this process.
     pub(crate) committed: watch::Sender<()>,
+    pub(crate) counts: Counts,
     #[cfg(feature = "failpoints")]
     pub(crate) fails: crate::fail::Fails,
 }
@@ -132,6 +137,7 @@ impl WorkflowEngine {
             Arc::clone(&quotas),
         );
         let inner = Inner {
+            live: Arc::new(Live::new(Arc::clone(&store))),
             store,
             runner,
             registry,
@@ -153,6 +159,7 @@ impl WorkflowEngine {
             has_recovered: AtomicBool::new(false),
             letters: Notify::new(),
             committed: watch::Sender::new(()),
+            counts: Counts::default(),
             #[cfg(feature = "failpoints")]
             fails: crate::fail::Fails::default(),
         };
@@ -275,7 +282,9 @@ impl Inner {
         #[cfg(feature = "failpoints")]
         let kind = crate::fail::TransitionKind::of(&transition);
         fail_point!(self, CommitBegins, kind)?;
-        let committed = self.store.commit(transition).await?;
+        let counted = Committing::of(&transition.events);
+        let committed = self.store.commit(transition).await.inspect_err(|_| self.counts.refused())?;
+        self.counts.committed(&counted);
         fail_point!(self, CommitDone, kind)?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its fixtures too")]
 
 mod callbacks;
+mod configuring;
 mod damaged;
 mod database;
 mod definitions;
@@ -14,5 +15,6 @@ mod json;
 mod operating;
 mod people;
 mod refusals;
+mod serving;
 mod tool;
 mod upkeep;
