@@ -167,7 +167,9 @@ impl Inner {
         child: InstanceId,
         error: &EngineError,
     ) -> Result<(), EngineError> {
-        let failure = Failure::engine(EngineCode::Input, error.to_string());
+        let is_quota = matches!(error, EngineError::QuotaExceeded { .. } | EngineError::TenantSuspended { .. });
+        let code = if is_quota { EngineCode::Quota } else { EngineCode::Input };
+        let failure = Failure::engine(code, error.to_string());
         let outcome = ChildOutcome::Failed { error: InstanceError::of(&failure) };
         let cause = Cause::ChildEnded { execution: parent.execution, child, outcome };
         self.change(parent.instance, |_| Ok(cause.clone())).await

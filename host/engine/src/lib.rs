@@ -24,6 +24,7 @@ macro_rules! fail_point {
     }};
 }
 
+mod access;
 mod alone;
 pub mod clock;
 mod component_step;
@@ -44,6 +45,7 @@ mod ids;
 mod letters;
 mod native;
 mod operate;
+mod quotas;
 pub mod registry;
 mod repository;
 mod room;
@@ -57,6 +59,7 @@ mod waiters;
 pub mod webhooks;
 mod why;
 
+pub use self::access::{KEY_GROUPS_LEN_MAX, NewKey};
 pub use self::alone::{Executed, execute_step};
 pub use self::clock::{Clock, SimulatedClock, Sleep, SystemClock};
 pub use self::context::WorkflowContext;

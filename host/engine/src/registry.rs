@@ -20,6 +20,7 @@ use crate::error::EngineError;
 use crate::guard::Guard;
 use crate::ids::IdSource;
 use crate::native::HostSteps;
+use crate::quotas::QuotaKeeper;
 use crate::runner::StepRunner;
 
 mod component;
@@ -51,6 +52,7 @@ pub struct WorkflowRegistry {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     guard: Arc<Guard>,
+    quotas: Arc<QuotaKeeper>,
     plans: RwLock<HashMap<DefinitionId, Arc<Plan>>>,
     known: Known,
     predicates: RwLock<Arc<Predicates>>,
@@ -98,6 +100,7 @@ impl WorkflowRegistry {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         guard: Arc<Guard>,
+        quotas: Arc<QuotaKeeper>,
     ) -> Self {
         Self {
             store,
@@ -106,6 +109,7 @@ impl WorkflowRegistry {
             clock,
             ids,
             guard,
+            quotas,
             plans: RwLock::default(),
             known: Known::default(),
             predicates: RwLock::default(),

@@ -74,7 +74,8 @@ impl WorkflowEngine {
     ///
     /// # Errors
     /// [`EngineError::WorkflowNotFound`], [`EngineError::WorkflowInactive`], [`EngineError::InvalidData`] if the data
-    /// does not fit. Nothing is stored then.
+    /// does not fit, [`EngineError::QuotaExceeded`] and [`EngineError::TenantSuspended`] if its tenant may start no more.
+    /// Nothing is stored then.
     pub async fn start_workflow(&self, request: StartRequest) -> Result<InstanceSummary, EngineError> {
         Ok(self.start_workflow_once(request).await?.summary)
     }
@@ -93,13 +94,24 @@ impl WorkflowEngine {
             return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
         }
         let id = InstanceId::from_uuid(self.inner.ids.next_id());
+        let (tenant, key) = (request.tenant.clone(), request.idempotency_key.clone());
         match self.inner.start(id, None, record, request).await {
             Ok(summary) => Ok(Started { summary, inserted: Inserted::New }),
-            Err(EngineError::Store(StoreError::DuplicateStart { existing })) => {
-                Ok(Started { summary: self.get_instance(existing).await?, inserted: Inserted::AlreadyThere })
+            Err(EngineError::Store(StoreError::DuplicateStart { existing })) => self.started_before(existing).await,
+            Err(error @ (EngineError::QuotaExceeded { .. } | EngineError::TenantSuspended { .. })) => {
+                // What was started before is told, whatever may be started now.
+                let Some(key) = key else { return Err(error) };
+                match self.inner.store.find_started(tenant.as_ref(), &key).await? {
+                    Some(existing) => self.started_before(existing).await,
+                    None => Err(error),
+                }
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn started_before(&self, existing: InstanceId) -> Result<Started, EngineError> {
+        Ok(Started { summary: self.get_instance(existing).await?, inserted: Inserted::AlreadyThere })
     }
 }
 
@@ -132,12 +144,18 @@ impl Inner {
             callback_secret: CallbackSecret::from_bytes(self.ids.next_secret()),
             started_at: self.clock.now(),
         };
+        let data_bytes = (identity.input.len_bytes() + len_bytes(&identity.metadata)) as u64;
+        let ticket = self.quotas.admit_start(identity.tenant.as_ref(), data_bytes).await?;
         let transition = start(&plan, Arc::new(identity), context);
         let instance = WorkflowInstance::created_by(&transition);
         let summary = transition.state.summary(&transition.identity, transition.seq);
-        self.commit_and_drive(transition, instance).await?;
+        self.commit_and_drive(transition, instance, ticket).await?;
         Ok(summary)
     }
+}
+
+fn len_bytes(values: &ContextData) -> usize {
+    values.iter().map(|(key, value)| key.as_str().len() + value.len_bytes()).sum()
 }
 
 fn refuse_if_any(what: &str, errors: Vec<FieldError>) -> Result<(), EngineError> {

@@ -96,7 +96,8 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`EngineError::ComponentRefused`] if it does not fit, is blocked, or lacks a signature that the policy wants;
     /// [`EngineError::WantsMore`] if it can do more than the newest version before it and nobody accepted that;
-    /// [`EngineError::VersionTaken`] if the version has other bytes. Nothing is stored then.
+    /// [`EngineError::VersionTaken`] if the version has other bytes; [`EngineError::QuotaExceeded`] and
+    /// [`EngineError::TenantSuspended`] if its tenant may have no more. Nothing is stored then.
     pub async fn register(&self, new: NewComponent) -> Result<RegisteredComponent, EngineError> {
         let NewComponent { name, version, bytes, tenant, signature, acceptance } = new;
         let what = format!("`{name}` {version}");
@@ -109,6 +110,9 @@ impl WorkflowRegistry {
             self.check_capabilities(&name, &version, &facts.capabilities).await?;
         }
         self.runner.prepare(tenant.as_ref(), digest, Arc::clone(&bytes)).await.map_err(told)?;
+        let is_new = self.store.find_component(&name, &version).await?.is_none();
+        let admitted =
+            if is_new { Some(self.quotas.admit_component(tenant.as_ref(), bytes.len() as u64).await?) } else { None };
         let record = ComponentRecord {
             digest,
             name,
@@ -124,6 +128,7 @@ impl WorkflowRegistry {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what: format!("component {what}") },
             other => other.into(),
         })?;
+        drop(admitted);
         if let Some(signature) = signature {
             self.store.put_signature(signature).await?;
             self.guard.refresh().await?;

@@ -149,6 +149,7 @@ passes_on! { AccessStore {
     fn answer_idempotency(claim: &IdempotencyClaim, answer: KeptAnswer) -> bool;
     fn release_idempotency(claim: &IdempotencyClaim) -> ();
     fn forget_idempotency(before: Timestamp) -> u64;
-    fn load_tenant_use(tenant: &TenantId) -> TenantUse;
+    fn load_tenant_use(tenant: &TenantId, day: i64) -> TenantUse;
+    fn find_started(tenant: Option<&TenantId>, key: &str) -> Option<InstanceId>;
     fn load_stats(tenant: Option<&TenantId>, now: Timestamp) -> StoreStats;
 }}

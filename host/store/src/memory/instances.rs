@@ -147,6 +147,10 @@ impl Instances {
         }))
     }
 
+    pub(super) fn find_started(&self, tenant: Option<&TenantId>, key: &str) -> Option<InstanceId> {
+        self.starts.get(&(tenant.cloned(), key.to_owned())).copied()
+    }
+
     pub(super) fn find(&self, id: InstanceId) -> Option<InstanceSummary> {
         self.rows.get(&id).map(Row::summary)
     }

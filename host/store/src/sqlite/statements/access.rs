@@ -111,6 +111,9 @@ WHERE ?1 IS NULL OR tenant = ?1";
 pub(in crate::sqlite) const SUM_STORED_BYTES: &str =
     "SELECT coalesce(sum(stored_bytes), 0) AS bytes FROM instances WHERE tenant = ?1";
 
+pub(in crate::sqlite) const SUM_CPU_OF_DAY: &str =
+    "SELECT coalesce(sum(cpu_us), 0) FROM usage WHERE tenant = ?1 AND day = ?2";
+
 pub(in crate::sqlite) const SUM_INSTANCES: &str = "
 SELECT status, count(*) AS count, coalesce(sum(stored_bytes), 0) AS bytes FROM instances GROUP BY status";
 

@@ -125,7 +125,7 @@ async fn what_instances_of_the_first_version_keep_is_summed_once_and_goes_on_fro
         r#"{"returned":1}"#,
     ];
 
-    let used = open(&path).load_tenant_use(&fixture::tenant("acme")).await.unwrap();
+    let used = open(&path).load_tenant_use(&fixture::tenant("acme"), 0).await.unwrap();
 
     let kept = texts.iter().map(|text| text.len() as u64).sum();
     assert_eq!((used.open_instances, used.stored_bytes), (1, kept));
