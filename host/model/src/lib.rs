@@ -39,4 +39,5 @@ pub mod staged;
 pub mod status;
 pub mod time;
 pub mod transition;
+pub mod webhook;
 pub mod why;

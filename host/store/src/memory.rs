@@ -8,6 +8,7 @@ mod guard;
 mod instances;
 mod letters;
 mod upkeep;
+mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +27,7 @@ use self::catalog::Catalog;
 use self::guard::Guard;
 use self::instances::Instances;
 use self::letters::Letters;
+use self::webhooks::Webhooks;
 use crate::error::StoreError;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
 use crate::store::WorkflowStore;
@@ -43,6 +45,7 @@ struct State {
     guard: Guard,
     instances: Instances,
     letters: Letters,
+    webhooks: Webhooks,
 }
 
 impl MemoryStore {

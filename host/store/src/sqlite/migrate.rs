@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
         script: include_str!("../../migrations/0005_chain.sql"),
         then: Some(upkeep::link_all),
     },
+    Migration { number: 6, name: "webhooks", script: include_str!("../../migrations/0006_webhooks.sql"), then: None },
 ];
 
 /// The schema that this version reads and writes.

@@ -102,7 +102,7 @@ impl Columns<'_> {
     }
 
     /// A document of a user's, whose text is kept as it is.
-    fn json(&self, column: &str) -> Result<Json, StoreError> {
+    pub(super) fn json(&self, column: &str) -> Result<Json, StoreError> {
         Ok(Json::trusted(self.value(column)?))
     }
 
@@ -111,7 +111,7 @@ impl Columns<'_> {
     }
 
     /// A document of our own.
-    fn document<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
+    pub(super) fn document<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
         serde_json::from_str(&self.value::<String>(column)?).map_err(|error| misread(column, error))
     }
 
