@@ -48,7 +48,9 @@ mod repository;
 mod room;
 pub mod runner;
 mod scheduler;
+mod sealing;
 mod settle;
+pub mod signing;
 mod start;
 pub mod step;
 mod tasks;
@@ -74,6 +76,7 @@ pub use self::repository::{
 };
 pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
+pub use self::sealing::{Sealer, Unsealable};
 pub use self::start::StartRequest;
 pub use self::step::Step;
 pub use self::webhooks::{CallbackAddress, Delivered, Delivery};
