@@ -13,6 +13,7 @@ use stepcell_model::host_key::HostKey;
 use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
+use stepcell_model::time::Timestamp;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
@@ -184,6 +185,12 @@ impl WorkflowEngine {
     /// [`EngineError::NoHostKey`].
     pub fn sealer(&self, purpose: &'static str) -> Result<Sealer, EngineError> {
         self.inner.host_key.as_ref().map(|key| Sealer::new(key, purpose)).ok_or(EngineError::NoHostKey)
+    }
+
+    /// What the engine's clock says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     /// An instance as it stands.

@@ -77,7 +77,7 @@ pub use self::repository::{
 pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
 pub use self::sealing::{Sealer, Unsealable};
-pub use self::start::StartRequest;
+pub use self::start::{StartRequest, Started};
 pub use self::step::Step;
 pub use self::webhooks::{CallbackAddress, Delivered, Delivery};
 pub use stepcell_model::event_type::EventType;

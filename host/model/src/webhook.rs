@@ -133,7 +133,7 @@ pub enum MalformedWebhookUrl {
     Scheme,
     /// No host, or one with a name or a password before it.
     #[error(
-        "the address has no host, or has a user before it; say `https://host/path`, and authenticate by the signature"
+        "the address has no host, or one that is none, or a user before it; say `https://host/path`, and authenticate by the signature"
     )]
     Host,
     /// Spaces, a fragment, or what is not ASCII.
@@ -189,7 +189,7 @@ impl FromStr for WebhookUrl {
         if !matches!(scheme, "http" | "https") {
             return Err(MalformedWebhookUrl::Scheme);
         }
-        let has_host = !authority.is_empty() && !authority.starts_with(':') && !authority.contains('@');
+        let has_host = !authority.is_empty() && !authority.starts_with(':') && !authority.contains(['@', '*']);
         has_host.then_some(()).ok_or(MalformedWebhookUrl::Host)?;
         Ok(url)
     }
@@ -244,6 +244,7 @@ mod tests {
             ("https:///path", MalformedWebhookUrl::Host),
             ("https://:80", MalformedWebhookUrl::Host),
             ("https://user:word@example.com", MalformedWebhookUrl::Host),
+            ("https://*.example.com", MalformedWebhookUrl::Host),
             ("https://example.com/#there", MalformedWebhookUrl::Characters),
             ("https://example.com/a b", MalformedWebhookUrl::Characters),
             ("https://exämple.com/", MalformedWebhookUrl::Characters),

@@ -1,17 +1,27 @@
 //! Whether the process answers; what a load balancer or an orchestrator asks. Not whether the store can be used.
 
-use axum::Json;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Serialize;
+
+/// Returns the route that says that the process is alive.
+///
+/// | route | answers |
+/// |---|---|
+/// | `GET /healthz` | `200` with `{"status":"ok"}`: the process accepts and answers requests |
+pub fn health() -> Router {
+    Router::new().route("/healthz", get(show))
+}
 
 /// The body of an answer.
 #[derive(Serialize)]
-pub(crate) struct Health {
+struct Health {
     /// Always `ok`: a process that is not does not answer.
     status: &'static str,
 }
 
 /// Answers `GET /healthz`.
-pub(crate) async fn show() -> Json<Health> {
+async fn show() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
@@ -25,7 +35,7 @@ mod tests {
 
     async fn answer_to(method: &str, path: &str) -> (StatusCode, String) {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let response = crate::router().oneshot(request).await.unwrap();
+        let response = super::health().oneshot(request).await.unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), BODY_BYTES_MAX).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())

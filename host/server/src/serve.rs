@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 /// # async fn example() -> std::io::Result<()> {
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-/// let server = stepcell_server::serve(listener, stepcell_server::router(), async move {
+/// let server = stepcell_server::serve(listener, stepcell_server::health(), async move {
 ///     stopped.await.ok();
 /// });
 /// # drop(stop);
@@ -55,7 +55,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, crate::router(), async {
+        let server = tokio::spawn(serve(listener, crate::health(), async {
             stopped.await.ok();
         }));
 

@@ -4,6 +4,7 @@
 //! (`synchronous=FULL`); other processes may work on the same file, and the sequence numbers keep them apart.
 //! What a row means is read in `rows`, and nowhere else; the SQL stands in `statements`.
 
+mod access;
 mod backup;
 mod catalog;
 mod checkpoint;

@@ -16,6 +16,7 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord,
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
+use crate::access::AccessStore;
 use crate::error::StoreError;
 use crate::feed::FeedStore;
 use crate::guard::GuardStore;
@@ -29,7 +30,7 @@ use crate::webhooks::WebhookStore;
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait WorkflowStore: FeedStore + GuardStore + UpkeepStore + WebhookStore {
+pub trait WorkflowStore: AccessStore + FeedStore + GuardStore + UpkeepStore + WebhookStore {
     /// Keeps a component under its name and version; its bytes are kept once for each digest.
     ///
     /// # Errors

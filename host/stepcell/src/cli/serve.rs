@@ -104,7 +104,7 @@ impl Server {
             // A sender that is gone means the same.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let task = tokio::spawn(stepcell_server::serve(listener, stepcell_server::router(), until));
+        let task = tokio::spawn(stepcell_server::serve(listener, stepcell_server::health(), until));
         Ok(Self { stop, task: Some(task) })
     }
 

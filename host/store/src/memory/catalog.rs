@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use stepcell_model::id::{ComponentDigest, DefinitionId};
-use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 
+use crate::access::StoreStats;
 use crate::error::StoreError;
 use crate::query::{Activity, Inserted};
 use crate::same::{component_conflict, definition_conflict, is_same_definition};
@@ -54,6 +55,19 @@ impl Catalog {
 
     pub(super) fn component_bytes(&self, digest: &ComponentDigest) -> Option<Arc<[u8]>> {
         self.bytes.get(digest).map(|(_, _, bytes)| Arc::clone(bytes))
+    }
+
+    /// Counts components and definitions, of one tenant or of all.
+    pub(super) fn add_to(&self, stats: &mut StoreStats, tenant: Option<&TenantId>) {
+        for component in self.components.values().filter(|record| tenant.is_none() || record.tenant.as_ref() == tenant)
+        {
+            stats.components += 1;
+            stats.stored_bytes += component.size_bytes;
+        }
+        for definition in self.definitions.values().filter(|_| tenant.is_none()) {
+            stats.definitions += 1;
+            stats.stored_bytes += definition.document.len_bytes() as u64;
+        }
     }
 
     pub(super) fn insert_definition(&mut self, record: DefinitionRecord) -> Result<Inserted, StoreError> {

@@ -100,14 +100,14 @@ pub(super) fn next_wake(connection: &Connection) -> Result<Option<Timestamp>, St
 
 /// The conditions of a filter that were given, and what they compare with.
 #[derive(Default)]
-struct Conditions {
+pub(super) struct Conditions {
     texts: Vec<&'static str>,
     values: Vec<Value>,
 }
 
 impl Conditions {
     /// Adds a condition with one `?`, if there is a value for it.
-    fn and(&mut self, condition: &'static str, value: Option<Value>) {
+    pub(super) fn and(&mut self, condition: &'static str, value: Option<Value>) {
         if let Some(value) = value {
             self.texts.push(condition);
             self.values.push(value);
@@ -118,10 +118,23 @@ impl Conditions {
         if self.texts.is_empty() { String::new() } else { format!("WHERE {}", self.texts.join(" AND ")) }
     }
 
-    fn count(&self, connection: &Connection, select: &str) -> Result<u64, StoreError> {
+    pub(super) fn count(&self, connection: &Connection, select: &str) -> Result<u64, StoreError> {
         let mut statement = connection.prepare_cached(&format!("{select} {}", self.clause()))?;
         let count: i64 = statement.query_row(params_from_iter(&self.values), |row| row.get(0))?;
         Ok(count.unsigned_abs())
+    }
+
+    /// The first rows that match.
+    pub(super) fn first<T>(
+        &self,
+        connection: &Connection,
+        [select, order]: [&str; 2],
+        limit: PageLimit,
+        read: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let limit = [Value::from(i64::from(limit.rows()))];
+        let values = self.values.iter().chain(&limit);
+        rows::list(connection, &format!("{select} {} {order}", self.clause()), params_from_iter(values), read)
     }
 
     fn page<T>(
@@ -138,6 +151,6 @@ impl Conditions {
     }
 }
 
-fn text<T: ToString>(name: Option<&T>) -> Option<Value> {
+pub(super) fn text<T: ToString>(name: Option<&T>) -> Option<Value> {
     name.map(|name| name.to_string().into())
 }

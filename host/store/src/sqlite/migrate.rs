@@ -41,7 +41,14 @@ const MIGRATIONS: &[Migration] = &[
         script: include_str!("../../migrations/0005_chain.sql"),
         then: Some(upkeep::link_all),
     },
-    Migration { number: 6, name: "webhooks", script: include_str!("../../migrations/0006_webhooks.sql"), then: None },
+    Migration {
+        number: 6,
+        name: "definition_tenant",
+        script: include_str!("../../migrations/0006_definition_tenant.sql"),
+        then: None,
+    },
+    Migration { number: 7, name: "access", script: include_str!("../../migrations/0007_access.sql"), then: None },
+    Migration { number: 8, name: "webhooks", script: include_str!("../../migrations/0008_webhooks.sql"), then: None },
 ];
 
 /// The schema that this version reads and writes.

@@ -2,7 +2,7 @@
 
 use super::super::statements::{
     COUNT_INSTANCES, INSTANCES_NEWEST_FIRST, INSTANCES_OF_CORRELATION_ID, INSTANCES_OF_PARENT, LIST_LETTERS,
-    LIST_RESULTS, SELECT_INSTANCES, feed, upkeep,
+    LIST_RESULTS, SELECT_INSTANCES, access, feed, upkeep,
 };
 use super::{execute, fixture, registered};
 use crate::WorkflowStore;
@@ -57,6 +57,26 @@ async fn links_are_read_in_order_without_sorting_and_nobody_is_looked_for_in_all
         // The first row of one in its order, and what a few words are read from.
         let cheap = |step: &&str| step.ends_with("SCAN history") || step.contains("json_each");
         assert!(scans.clone().all(|step| cheap(&step)), "{sql}:\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_tenant_has_and_did_is_found_without_looking_at_everybody() {
+    let (_store, folder) = registered().await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+    let of_tenant = |select, order| format!("{select} WHERE {} {order}", access::OF_TENANT);
+    let cases = [
+        (access::COUNT_OPEN_INSTANCES.to_owned(), "USING INDEX instances_open"),
+        (of_tenant(access::SELECT_KEYS, access::KEYS_NEWEST_FIRST), "USING INDEX api_keys_by_tenant"),
+        (of_tenant(access::SELECT_AUDIT, access::AUDIT_NEWEST_FIRST), "USING INDEX audit_by_tenant"),
+        (access::FORGET_CLAIMS.to_owned(), "USING COVERING INDEX idempotency_by_time"),
+    ];
+
+    for (sql, index) in cases {
+        let plan = plan(&connection, &sql);
+
+        assert!(plan.contains(index), "{sql}:\n{plan}");
+        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}:\n{plan}");
     }
 }
 
