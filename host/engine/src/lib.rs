@@ -51,7 +51,9 @@ mod repository;
 mod room;
 pub mod runner;
 mod scheduler;
+mod sealing;
 mod settle;
+pub mod signing;
 mod start;
 pub mod step;
 mod tasks;
@@ -79,6 +81,7 @@ pub use self::repository::{
 };
 pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
+pub use self::sealing::{Sealer, Unsealable};
 pub use self::start::{StartRequest, Started};
 pub use self::step::Step;
 pub use self::webhooks::{CallbackAddress, Delivered, Delivery};

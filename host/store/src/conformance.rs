@@ -19,6 +19,7 @@ pub mod results;
 pub mod scheduling;
 pub mod tasks;
 pub mod upkeep;
+pub mod webhooks;
 
 pub use crate::sqlite::{forge_history, mark_as_newer};
 
@@ -108,6 +109,15 @@ macro_rules! conformance_suite {
             upkeep: a_family_goes_only_once_all_of_it_is_finished,
             upkeep: an_instance_stays_as_long_as_a_letter_is_about_it,
             upkeep: no_position_is_given_twice_whatever_goes,
+            webhooks: a_subscription_reads_back_and_every_change_raises_the_revision,
+            webhooks: subscriptions_are_listed_by_id_and_tenant,
+            webhooks: a_subscription_tells_of_what_is_committed_once_it_is_active,
+            webhooks: deliveries_are_made_once_of_each_stretch_of_history,
+            webhooks: pending_deliveries_are_listed_by_the_time_of_their_next_attempt,
+            webhooks: deliveries_are_listed_latest_first_and_by_status_in_pages,
+            webhooks: a_delivery_or_all_dead_ones_are_sent_anew,
+            webhooks: what_waits_for_a_subscription_is_dead_once_that_is_not_active,
+            webhooks: no_more_deliveries_wait_or_are_kept_than_there_is_room_for,
             scheduling: running_instances_are_listed_by_id,
             scheduling: due_instances_are_listed_the_longest_waiting_first,
             scheduling: an_instance_that_is_finished_or_paused_is_never_due,

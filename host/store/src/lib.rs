@@ -21,6 +21,7 @@ mod sqlite;
 mod store;
 mod text;
 mod upkeep;
+mod webhooks;
 
 pub use access::{AccessStore, AuditFilter, KeyFilter, StoreStats, TenantFilter, Whose};
 pub use chains::{BREAKS_LEN_MAX, CheckedChains, check_chain, check_chains, load_chain};
@@ -35,3 +36,7 @@ pub use query::{
 pub use sqlite::{BackedUp, BackupError, BackupProgress, Existing, Losses, Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;
 pub use upkeep::{KeptLink, Prunable, PruneFilter, Pruned, UpkeepStore};
+pub use webhooks::{
+    DeliveryFilter, ENDED_DELIVERIES_MAX, MadeDeliveries, PENDING_DELIVERIES_MAX, Redelivered, WebhookFilter,
+    WebhookHead, WebhookStore,
+};

@@ -9,6 +9,7 @@ mod guard;
 mod instances;
 mod letters;
 mod upkeep;
+mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +29,7 @@ use self::catalog::Catalog;
 use self::guard::Guard;
 use self::instances::Instances;
 use self::letters::Letters;
+use self::webhooks::Webhooks;
 use crate::access::StoreStats;
 use crate::error::StoreError;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
@@ -48,6 +50,7 @@ struct State {
     guard: Guard,
     instances: Instances,
     letters: Letters,
+    webhooks: Webhooks,
 }
 
 impl MemoryStore {

@@ -25,6 +25,7 @@ mod statements;
 mod tests;
 mod transition;
 mod upkeep;
+mod webhooks;
 mod writer;
 
 pub use self::backup::{BackedUp, BackupError, BackupProgress, Existing};

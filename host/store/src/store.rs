@@ -22,6 +22,7 @@ use crate::feed::FeedStore;
 use crate::guard::GuardStore;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
 use crate::upkeep::UpkeepStore;
+use crate::webhooks::WebhookStore;
 
 /// Keeps components, definitions, instances, tasks and history.
 ///
@@ -29,7 +30,7 @@ use crate::upkeep::UpkeepStore;
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait WorkflowStore: AccessStore + FeedStore + GuardStore + UpkeepStore {
+pub trait WorkflowStore: AccessStore + FeedStore + GuardStore + UpkeepStore + WebhookStore {
     /// Keeps a component under its name and version; its bytes are kept once for each digest.
     ///
     /// # Errors

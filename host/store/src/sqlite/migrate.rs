@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
         then: None,
     },
     Migration { number: 7, name: "access", script: include_str!("../../migrations/0007_access.sql"), then: None },
+    Migration { number: 8, name: "webhooks", script: include_str!("../../migrations/0008_webhooks.sql"), then: None },
 ];
 
 /// The schema that this version reads and writes.

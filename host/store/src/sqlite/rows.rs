@@ -102,7 +102,7 @@ impl Columns<'_> {
     }
 
     /// A document of a user's, whose text is kept as it is.
-    fn json(&self, column: &str) -> Result<Json, StoreError> {
+    pub(super) fn json(&self, column: &str) -> Result<Json, StoreError> {
         Ok(Json::trusted(self.value(column)?))
     }
 

@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod feed;
 pub(super) mod upkeep;
+pub(super) mod webhooks;
 
 pub(super) const CREATE_SCHEMA_VERSION: &str = "
 CREATE TABLE IF NOT EXISTS schema_version (
