@@ -22,6 +22,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::counts::{Committing, Counts};
 use crate::driver::Hot;
 use crate::error::EngineError;
+use crate::events::live::Live;
 use crate::finishing::Finishing;
 use crate::guard::Guard;
 use crate::ids::{IdSource, RandomIds};
@@ -100,6 +101,8 @@ pub(crate) struct Inner {
     pub(crate) has_recovered: AtomicBool,
     /// Wakes whoever hands over letters.
     pub(crate) letters: Notify,
+    /// Reads for those who follow what happens.
+    pub(crate) live: Arc<Live>,
     /// Changes with every commit of this process.
     pub(crate) committed: watch::Sender<()>,
     pub(crate) counts: Counts,
@@ -124,6 +127,7 @@ impl WorkflowEngine {
         let registry =
             WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock, ids, Arc::clone(&guard));
         let inner = Inner {
+            live: Arc::new(Live::new(Arc::clone(&store))),
             store,
             runner,
             registry,

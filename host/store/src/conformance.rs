@@ -6,6 +6,7 @@ pub mod access;
 pub mod catalog;
 #[cfg(unix)]
 pub mod disk;
+pub mod feed;
 pub mod fixture;
 pub mod guard;
 pub mod history;
@@ -76,6 +77,9 @@ macro_rules! conformance_suite {
             history: history_is_read_in_order_and_after_a_number,
             history: positions_grow_over_all_instances,
             history: events_read_back_as_they_were_told,
+            feed: a_window_has_the_rows_that_match_and_whose_they_are,
+            feed: whoever_goes_on_where_a_window_ends_misses_nothing,
+            feed: a_window_passes_over_no_more_than_its_length,
             guard: the_guard_reads_back_and_every_change_raises_its_revision,
             guard: a_block_stays_with_its_first_reason_until_it_is_removed,
             guard: faults_of_a_component_are_counted_until_it_may_run_again,

@@ -9,6 +9,7 @@ mod chains;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod feed;
 mod guard;
 mod memory;
 mod pruning;
@@ -24,6 +25,7 @@ mod upkeep;
 pub use access::{AccessStore, AuditFilter, KeyFilter, StoreStats, TenantFilter, Whose};
 pub use chains::{BREAKS_LEN_MAX, CheckedChains, check_chain, check_chains, load_chain};
 pub use error::StoreError;
+pub use feed::{FeedStore, HistoryFilter, HistoryRow, HistoryWindow, WINDOW_LEN_MAX};
 pub use guard::{GuardState, GuardStore};
 pub use memory::MemoryStore;
 pub use pruning::{PrunePace, prune_all};

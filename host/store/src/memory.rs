@@ -4,6 +4,7 @@
 
 mod access;
 mod catalog;
+mod feed;
 mod guard;
 mod instances;
 mod letters;

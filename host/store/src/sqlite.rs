@@ -10,6 +10,7 @@ mod catalog;
 mod checkpoint;
 mod failure;
 mod fate;
+mod feed;
 mod guard;
 mod instances;
 mod letters;

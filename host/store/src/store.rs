@@ -18,6 +18,7 @@ use stepcell_model::transition::Transition;
 
 use crate::access::AccessStore;
 use crate::error::StoreError;
+use crate::feed::FeedStore;
 use crate::guard::GuardStore;
 use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
 use crate::upkeep::UpkeepStore;
@@ -28,7 +29,7 @@ use crate::upkeep::UpkeepStore;
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait WorkflowStore: GuardStore + UpkeepStore + AccessStore {
+pub trait WorkflowStore: AccessStore + FeedStore + GuardStore + UpkeepStore {
     /// Keeps a component under its name and version; its bytes are kept once for each digest.
     ///
     /// # Errors

@@ -22,9 +22,9 @@ use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use stepcell_store::{
-    AccessStore, Activity, AuditFilter, Committed, Deletion, GuardState, GuardStore, Inserted, InstanceFilter,
-    KeptLink, KeyFilter, LetterKey, Page, Prunable, PruneFilter, Pruned, StoreError, StoreStats, TaskFilter,
-    TenantFilter, UpkeepStore, WorkflowStore,
+    AccessStore, Activity, AuditFilter, Committed, Deletion, FeedStore, GuardState, GuardStore, HistoryFilter,
+    HistoryWindow, Inserted, InstanceFilter, KeptLink, KeyFilter, LetterKey, Page, Prunable, PruneFilter, Pruned,
+    StoreError, StoreStats, TaskFilter, TenantFilter, UpkeepStore, WorkflowStore,
 };
 
 /// What a call meets on its way to the store and back.
@@ -104,6 +104,10 @@ passes_on! { WorkflowStore {
         Ok(nudges)
     }
 }
+
+passes_on! { FeedStore {
+    fn list_window(filter: &HistoryFilter, position: u64, limit: u32) -> HistoryWindow;
+}}
 
 passes_on! { GuardStore {
     fn guard_revision() -> u64;

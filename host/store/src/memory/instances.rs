@@ -1,5 +1,6 @@
 //! Instances, tasks and history in memory, with the sets that keep scheduling queries from looking at all of them.
 
+mod feed;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,6 +1,7 @@
 //! Every SQL statement, by name.
 
 pub(super) mod access;
+pub(super) mod feed;
 pub(super) mod upkeep;
 
 pub(super) const CREATE_SCHEMA_VERSION: &str = "

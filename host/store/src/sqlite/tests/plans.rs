@@ -2,7 +2,7 @@
 
 use super::super::statements::{
     COUNT_INSTANCES, INSTANCES_NEWEST_FIRST, INSTANCES_OF_CORRELATION_ID, INSTANCES_OF_PARENT, LIST_LETTERS,
-    LIST_RESULTS, SELECT_INSTANCES, access, upkeep,
+    LIST_RESULTS, SELECT_INSTANCES, access, feed, upkeep,
 };
 use super::{execute, fixture, registered};
 use crate::WorkflowStore;
@@ -95,4 +95,19 @@ async fn what_an_instance_does_not_have_costs_no_statement() {
     let loaded = store.load_instance(fixture::instance(1)).await.unwrap().unwrap();
 
     assert_eq!(loaded.results.len(), 1, "its input, which stands beside it");
+}
+
+#[tokio::test]
+async fn whoever_follows_history_reads_it_in_order_and_that_of_one_instance_from_its_own_rows() {
+    let (_store, folder) = registered().await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+
+    let window = plan(&connection, feed::LIST_WINDOW);
+    let of_instance = plan(&connection, feed::LIST_OF_INSTANCE);
+
+    assert!(window.starts_with("SEARCH h USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{window}");
+    assert!(of_instance.contains("SEARCH h USING INDEX history_by_instance (instance=?)"), "{of_instance}");
+    for plan in [window, of_instance] {
+        assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}");
+    }
 }
