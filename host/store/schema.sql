@@ -28,7 +28,7 @@ CREATE TABLE instances (
     control          TEXT NOT NULL,
     error            TEXT,
     result           TEXT
-, chain BLOB) STRICT;
+, chain BLOB, stored_bytes INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE INDEX instances_by_definition ON instances (definition);
 
@@ -223,3 +223,65 @@ CREATE INDEX components_by_bytes ON components (bytes);
 CREATE INDEX instances_by_tenant ON instances (tenant, id) WHERE tenant IS NOT NULL;
 
 CREATE INDEX tasks_by_tenant ON tasks (tenant, status) WHERE tenant IS NOT NULL;
+
+CREATE TABLE access (
+    only      INTEGER PRIMARY KEY CHECK (only = 1),
+    revision  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tenants (
+    id            TEXT PRIMARY KEY,
+    display_name  TEXT NOT NULL,
+    status        TEXT NOT NULL,
+    quotas        TEXT NOT NULL,
+    created_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_keys (
+    id            BLOB PRIMARY KEY,
+    prefix        TEXT NOT NULL UNIQUE,
+    hash          BLOB NOT NULL,
+    name          TEXT NOT NULL,
+    tenant        TEXT NOT NULL,
+    user          TEXT NOT NULL,
+    groups        TEXT NOT NULL,
+    scopes        TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    created_by    TEXT,
+    expires_at    INTEGER,
+    last_used_at  INTEGER,
+    revoked_at    INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX api_keys_by_tenant ON api_keys (tenant, id);
+
+CREATE TABLE audit (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at          INTEGER NOT NULL,
+    tenant      TEXT NOT NULL,
+    user        TEXT,
+    key         BLOB,
+    action      TEXT NOT NULL,
+    target      TEXT,
+    outcome     TEXT NOT NULL,
+    request_id  TEXT,
+    details     TEXT
+) STRICT;
+
+CREATE INDEX audit_by_tenant ON audit (tenant, number);
+
+CREATE TABLE idempotency (
+    tenant       TEXT NOT NULL,
+    key          TEXT NOT NULL,
+    fingerprint  BLOB NOT NULL,
+    at           INTEGER NOT NULL,
+    status       INTEGER,
+    location     TEXT,
+    body         TEXT,
+    PRIMARY KEY (tenant, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_by_time ON idempotency (at);
+
+CREATE INDEX instances_open ON instances (tenant)
+    WHERE tenant IS NOT NULL AND status NOT IN ('completed', 'failed', 'canceled');

@@ -13,13 +13,16 @@ use stepcell_model::host_key::HostKey;
 use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::record::InstanceSummary;
+use stepcell_model::time::Timestamp;
 use stepcell_model::transition::{Cause, Transition, advance};
 use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
+use crate::counts::{Committing, Counts};
 use crate::driver::Hot;
 use crate::error::EngineError;
+use crate::events::live::Live;
 use crate::finishing::Finishing;
 use crate::guard::Guard;
 use crate::ids::{IdSource, RandomIds};
@@ -98,8 +101,11 @@ pub(crate) struct Inner {
     pub(crate) has_recovered: AtomicBool,
     /// Wakes whoever hands over letters.
     pub(crate) letters: Notify,
+    /// Reads for those who follow what happens.
+    pub(crate) live: Arc<Live>,
     /// Changes with every commit of this process.
     pub(crate) committed: watch::Sender<()>,
+    pub(crate) counts: Counts,
     #[cfg(feature = "failpoints")]
     pub(crate) fails: crate::fail::Fails,
 }
@@ -121,6 +127,7 @@ impl WorkflowEngine {
         let registry =
             WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock, ids, Arc::clone(&guard));
         let inner = Inner {
+            live: Arc::new(Live::new(Arc::clone(&store))),
             store,
             runner,
             registry,
@@ -141,6 +148,7 @@ impl WorkflowEngine {
             has_recovered: AtomicBool::new(false),
             letters: Notify::new(),
             committed: watch::Sender::new(()),
+            counts: Counts::default(),
             #[cfg(feature = "failpoints")]
             fails: crate::fail::Fails::default(),
         };
@@ -157,6 +165,12 @@ impl WorkflowEngine {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn WorkflowStore> {
         &self.inner.store
+    }
+
+    /// What the engine's clock says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     /// An instance as it stands.
@@ -251,7 +265,9 @@ impl Inner {
         #[cfg(feature = "failpoints")]
         let kind = crate::fail::TransitionKind::of(&transition);
         fail_point!(self, CommitBegins, kind)?;
-        let committed = self.store.commit(transition).await?;
+        let counted = Committing::of(&transition.events);
+        let committed = self.store.commit(transition).await.inspect_err(|_| self.counts.refused())?;
+        self.counts.committed(&counted);
         fail_point!(self, CommitDone, kind)?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);

@@ -11,7 +11,7 @@ use stepcell_model::name::{ContextKey, KEY_LEN_BYTES_MAX, TenantId, UserId, Work
 use stepcell_model::record::{CallbackSecret, DefinitionRecord, InstanceIdentity, InstanceSummary, ParentLink};
 use stepcell_model::schema::FieldError;
 use stepcell_model::transition::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX, start};
-use stepcell_store::StoreError;
+use stepcell_store::{Inserted, StoreError};
 
 use crate::engine::{Inner, WorkflowEngine};
 use crate::error::EngineError;
@@ -35,6 +35,15 @@ pub struct StartRequest {
     pub correlation_id: Option<String>,
     /// Starting twice with one key, for one tenant, gives one instance.
     pub idempotency_key: Option<String>,
+}
+
+/// An instance after its start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    /// The instance.
+    pub summary: InstanceSummary,
+    /// Whether it was new.
+    pub inserted: Inserted,
 }
 
 impl StartRequest {
@@ -67,6 +76,15 @@ impl WorkflowEngine {
     /// [`EngineError::WorkflowNotFound`], [`EngineError::WorkflowInactive`], [`EngineError::InvalidData`] if the data
     /// does not fit. Nothing is stored then.
     pub async fn start_workflow(&self, request: StartRequest) -> Result<InstanceSummary, EngineError> {
+        Ok(self.start_workflow_once(request).await?.summary)
+    }
+
+    /// Starts an instance as [`Self::start_workflow`] does, and says whether it is new: with an idempotency key it may be
+    /// the one of an earlier start, whatever that was started with.
+    ///
+    /// # Errors
+    /// As [`Self::start_workflow`].
+    pub async fn start_workflow_once(&self, request: StartRequest) -> Result<Started, EngineError> {
         if self.inner.is_stopping() {
             return Err(EngineError::Stopping);
         }
@@ -77,8 +95,10 @@ impl WorkflowEngine {
         }
         let id = InstanceId::from_uuid(self.inner.ids.next_id());
         match self.inner.start(id, None, record, request).await {
-            Ok(summary) => Ok(summary),
-            Err(EngineError::Store(StoreError::DuplicateStart { existing })) => self.get_instance(existing).await,
+            Ok(summary) => Ok(Started { summary, inserted: Inserted::New }),
+            Err(EngineError::Store(StoreError::DuplicateStart { existing })) => {
+                Ok(Started { summary: self.get_instance(existing).await?, inserted: Inserted::AlreadyThere })
+            }
             Err(error) => Err(error),
         }
     }

@@ -5,6 +5,7 @@
 //! run), [`instance`] (one run of it), [`transition`] (the one function that moves a run), [`attempt`] (what crosses
 //! the wall to a step and back).
 
+pub mod access;
 pub mod attempt;
 pub mod audit;
 pub mod chain;

@@ -145,6 +145,14 @@ name! {
     /// Names a tenant.
     TenantId, "a tenant's id", ID, is_id
 }
+name! {
+    /// What people call a tenant or a key; nothing is found by it.
+    Label, "a display name", ID, is_id
+}
+name! {
+    /// Names what somebody asked for, such as `instance.cancel`.
+    ActionName, "an action's name", PATH, is_path
+}
 
 impl StepName {
     /// The part of a for-each step that runs once for each item.

@@ -1,28 +1,29 @@
-//! The HTTP face of the engine: for now a health route.
+//! The HTTP face of the engine: REST, events, authentication, and the error table.
 //!
 //! This crate translates between HTTP and the engine, and holds no rule of its own. It does not know SQL, WebAssembly,
-//! or where the process listens: whoever embeds it binds the address and decides when to stop. Not here yet: the REST
-//! API, the event stream, authentication and the web pages.
+//! or where the process listens: whoever embeds it binds the address and decides when to stop.
+//!
+//! Reading order: [`router`] and [`ApiOptions`] (what there is), [`wire`] (what is sent), [`Problem`] (what requests are
+//! refused with), `auth` (who calls and how far they reach), `extract` (how requests are read), `routes` (one file a noun),
+//! `openapi` (the document that all of it makes).
 
+mod api;
+mod auth;
+mod extract;
 mod health;
+mod observe;
+mod openapi;
+mod page;
+mod problem;
+mod routes;
 mod serve;
+pub mod wire;
 
-use axum::Router;
-use axum::routing::get;
-
-pub use serve::serve;
-
-/// Returns every route there is.
-///
-/// | route | answers |
-/// |---|---|
-/// | `GET /healthz` | `200` with `{"status":"ok"}`: the process accepts and answers requests |
-///
-/// # Examples
-/// ```
-/// // Embedders mount the routes beside their own.
-/// let app: axum::Router = axum::Router::new().nest("/workflows", stepcell_server::router());
-/// ```
-pub fn router() -> Router {
-    Router::new().route("/healthz", get(health::show))
-}
+pub use self::api::{ApiOptions, PATH_PREFIX, openapi_document, router};
+pub use self::auth::{AdminGuard, Caller, Guard, Guards, Scope, Scopes};
+pub use self::health::{Front, Phase};
+pub use self::observe::{PROBLEMS_TOTAL, REQUEST_DURATION, REQUEST_ID, REQUESTS_TOTAL, RequestId, observed};
+pub use self::openapi::{operations_of, problem_codes};
+pub use self::page::{PAGE_LEN_DEFAULT, PAGE_LEN_MAX, Page, PageQuery};
+pub use self::problem::{FieldProblem, PROBLEM_JSON, Problem, ProblemBody, ProblemCode};
+pub use self::serve::{Drained, ServeLimits, Server, Tls, TlsError, Traffic, TrafficCounts, serve};

@@ -2,9 +2,11 @@
 //!
 //! [`conformance_suite!`](crate::conformance_suite) makes them tests of the module that it is called in.
 
+pub mod access;
 pub mod catalog;
 #[cfg(unix)]
 pub mod disk;
+pub mod feed;
 pub mod fixture;
 pub mod guard;
 pub mod history;
@@ -13,6 +15,7 @@ pub mod letters;
 pub mod lists;
 pub mod messages;
 pub mod owners;
+pub mod records;
 pub mod results;
 pub mod scheduling;
 pub mod tasks;
@@ -84,11 +87,30 @@ macro_rules! conformance_suite {
             history: history_is_read_in_order_and_after_a_number,
             history: positions_grow_over_all_instances,
             history: events_read_back_as_they_were_told,
+            feed: a_window_has_the_rows_that_match_and_whose_they_are,
+            feed: whoever_goes_on_where_a_window_ends_misses_nothing,
+            feed: a_window_passes_over_no_more_than_its_length,
             guard: the_guard_reads_back_and_every_change_raises_its_revision,
             guard: a_block_stays_with_its_first_reason_until_it_is_removed,
             guard: faults_of_a_component_are_counted_until_it_may_run_again,
             guard: tenants_do_not_share_secrets,
             guard: what_attempts_used_is_summed_by_tenant_and_day,
+            access: a_tenant_is_kept_once_and_changed_in_place,
+            access: tenants_are_listed_by_id_in_pages,
+            access: a_key_reads_back_by_prefix_and_by_id_and_no_two_share_either,
+            access: keys_are_listed_newest_first_and_by_whose_they_are,
+            access: a_key_is_revoked_once_and_its_last_use_only_moves_on,
+            access: the_revision_of_access_grows_with_each_change_and_with_no_use,
+            access: a_repeated_request_is_told_what_became_of_the_first,
+            access: a_request_that_came_to_nothing_frees_its_key,
+            access: claims_are_forgotten_by_their_age,
+            access: of_racing_requests_with_one_key_exactly_one_is_new,
+            records: a_record_of_the_audit_log_reads_back_with_every_field,
+            records: the_audit_log_is_filtered_by_every_part_and_paged_newest_first,
+            records: what_an_instance_keeps_is_summed_with_each_transition,
+            records: what_a_pruned_instance_kept_is_kept_no_more,
+            records: what_a_tenant_has_is_counted_without_that_of_others,
+            records: stats_count_what_there_is_of_one_tenant_or_of_all,
             upkeep: each_transition_is_linked_to_the_one_before,
             upkeep: links_are_listed_instance_by_instance_and_page_by_page,
             upkeep: a_finished_instance_goes_with_all_that_it_had,

@@ -4,23 +4,28 @@
 //! not at all. Reading order: [`WorkflowStore`] (what any back end promises), [`StoreError`] (what can go wrong and what to
 //! do), [`MemoryStore`] and [`SqliteStore`] (the back ends), `conformance` (each promise as a test).
 
+mod access;
 mod chains;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod feed;
 mod guard;
 mod memory;
 mod pruning;
 mod query;
 mod results;
 mod same;
+mod sizes;
 mod sqlite;
 mod store;
 mod text;
 mod upkeep;
 
+pub use access::{AccessStore, AuditFilter, KeyFilter, StoreStats, TenantFilter, Whose};
 pub use chains::{BREAKS_LEN_MAX, CheckedChains, check_chain, check_chains, load_chain};
 pub use error::StoreError;
+pub use feed::{FeedStore, HistoryFilter, HistoryRow, HistoryWindow, WINDOW_LEN_MAX};
 pub use guard::{GuardState, GuardStore};
 pub use memory::MemoryStore;
 pub use pruning::{PrunePace, prune_all};

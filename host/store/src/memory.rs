@@ -2,7 +2,9 @@
 //!
 //! It behaves exactly as the persistent stores do, but for durability: one lock over plain maps.
 
+mod access;
 mod catalog;
+mod feed;
 mod guard;
 mod instances;
 mod letters;
@@ -21,15 +23,18 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord,
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
+use self::access::Access;
 use self::catalog::Catalog;
 use self::guard::Guard;
 use self::instances::Instances;
 use self::letters::Letters;
+use crate::access::StoreStats;
 use crate::error::StoreError;
 use crate::query::{
     Activity, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter, LetterKey, Owners,
     Page, TaskFilter,
 };
+use crate::sizes::stored_bytes;
 use crate::store::WorkflowStore;
 use crate::text::text_of;
 
@@ -41,6 +46,7 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct State {
+    access: Access,
     catalog: Catalog,
     guard: Guard,
     instances: Instances,
@@ -57,6 +63,16 @@ impl MemoryStore {
     /// A panic under the lock leaves no half-made change behind (changes come after all checks), so poison is ignored.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn stats(&self, tenant: Option<&TenantId>, now: Timestamp) -> StoreStats {
+        let mut stats = StoreStats::default();
+        self.catalog.add_to(&mut stats, tenant);
+        self.instances.add_to(&mut stats, tenant, now);
+        stats.letters = tenant.is_none().then(|| self.letters.count());
+        stats
     }
 }
 
@@ -148,10 +164,11 @@ impl WorkflowStore for MemoryStore {
         if state.catalog.find_definition_by_id(definition).is_none() {
             return Err(StoreError::UnknownDefinition { definition });
         }
-        let chain = transition.link(&text_of(&transition.events)?);
+        let events = text_of(&transition.events)?;
+        let (chain, stored_bytes) = (transition.link(&events), stored_bytes(&transition, &events));
         state.guard.add_usage(&transition);
         state.letters.write(std::mem::take(&mut transition.letters));
-        Ok(state.instances.apply(transition, chain))
+        Ok(state.instances.apply(transition, chain, stored_bytes))
     }
 
     async fn load_instance(&self, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {

@@ -4,6 +4,7 @@ mod catalog;
 
 pub use self::catalog::{CatalogKey, ComponentFilter, DefinitionFilter, Owners};
 
+use serde::{Deserialize, Serialize};
 use stepcell_model::chain::ChainHash;
 use stepcell_model::id::{InstanceId, TaskId};
 use stepcell_model::name::{GroupId, TenantId, UserId, WorkflowName};
@@ -157,7 +158,7 @@ pub struct TaskFilter {
 }
 
 /// The place of a task in lists: by due time, those without one last, then by time of creation, then by id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskPlace {
     /// Until when it is to be done.
     pub due_at: Option<Timestamp>,

@@ -4,11 +4,13 @@
 //! (`synchronous=FULL`); other processes may work on the same file, and the sequence numbers keep them apart.
 //! What a row means is read in `rows`, and nowhere else; the SQL stands in `statements`.
 
+mod access;
 mod backup;
 mod catalog;
 mod checkpoint;
 mod failure;
 mod fate;
+mod feed;
 mod guard;
 mod instances;
 mod letters;

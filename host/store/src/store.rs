@@ -16,7 +16,9 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord,
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
+use crate::access::AccessStore;
 use crate::error::StoreError;
+use crate::feed::FeedStore;
 use crate::guard::GuardStore;
 use crate::query::{
     Activity, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter, LetterKey, Owners,
@@ -30,7 +32,7 @@ use crate::upkeep::UpkeepStore;
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait WorkflowStore: GuardStore + UpkeepStore {
+pub trait WorkflowStore: AccessStore + FeedStore + GuardStore + UpkeepStore {
     /// Keeps a component under its owner, name and version; its bytes are kept once for each digest, whoever has them.
     ///
     /// # Errors

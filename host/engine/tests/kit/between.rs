@@ -5,6 +5,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use stepcell_model::access::{
+    ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, KeptAnswer, KeyPrefix, Reservation, TenantRecord,
+    TenantUse,
+};
 use stepcell_model::attempt::ContextData;
 use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage};
 use stepcell_model::history::HistoryEntry;
@@ -18,9 +22,9 @@ use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use stepcell_store::{
-    Activity, Committed, ComponentFilter, DefinitionFilter, Deletion, GuardState, GuardStore, Inserted, InstanceFilter,
-    KeptLink, LetterKey, Owners, Page, Prunable, PruneFilter, Pruned, StoreError, TaskFilter, UpkeepStore,
-    WorkflowStore,
+    AccessStore, Activity, AuditFilter, Committed, ComponentFilter, DefinitionFilter, Deletion, FeedStore, GuardState,
+    GuardStore, HistoryFilter, HistoryWindow, Inserted, InstanceFilter, KeptLink, KeyFilter, LetterKey, Owners, Page,
+    Prunable, PruneFilter, Pruned, StoreError, StoreStats, TaskFilter, TenantFilter, UpkeepStore, WorkflowStore,
 };
 
 /// What a call meets on its way to the store and back.
@@ -101,6 +105,10 @@ passes_on! { WorkflowStore {
     }
 }
 
+passes_on! { FeedStore {
+    fn list_window(filter: &HistoryFilter, position: u64, limit: u32) -> HistoryWindow;
+}}
+
 passes_on! { GuardStore {
     fn guard_revision() -> u64;
     fn load_guard() -> GuardState;
@@ -121,4 +129,26 @@ passes_on! { UpkeepStore {
     fn list_links(after: Option<(InstanceId, u64)>, limit: u32) -> Vec<KeptLink>;
     fn list_prunable(filter: &PruneFilter, after: Option<InstanceId>, limit: u32) -> Vec<Prunable>;
     fn prune(filter: &PruneFilter, instances: &[InstanceId]) -> Pruned;
+}}
+
+passes_on! { AccessStore {
+    fn access_revision() -> u64;
+    fn insert_tenant(tenant: TenantRecord) -> Inserted;
+    fn find_tenant(id: &TenantId) -> Option<TenantRecord>;
+    fn list_tenants(filter: &TenantFilter) -> Page<TenantRecord>;
+    fn update_tenant(tenant: TenantRecord) -> bool;
+    fn insert_key(key: ApiKey) -> Inserted;
+    fn find_key(prefix: KeyPrefix) -> Option<ApiKey>;
+    fn find_key_by_id(id: ApiKeyId) -> Option<ApiKey>;
+    fn list_keys(filter: &KeyFilter) -> Page<ApiKey>;
+    fn revoke_key(id: ApiKeyId, at: Timestamp) -> bool;
+    fn note_key_uses(uses: &[(ApiKeyId, Timestamp)]) -> ();
+    fn append_audit(records: Vec<AuditRecord>) -> ();
+    fn list_audit(filter: &AuditFilter) -> Page<AuditEntry>;
+    fn claim_idempotency(claim: IdempotencyClaim) -> Reservation;
+    fn answer_idempotency(claim: &IdempotencyClaim, answer: KeptAnswer) -> bool;
+    fn release_idempotency(claim: &IdempotencyClaim) -> ();
+    fn forget_idempotency(before: Timestamp) -> u64;
+    fn load_tenant_use(tenant: &TenantId) -> TenantUse;
+    fn load_stats(tenant: Option<&TenantId>, now: Timestamp) -> StoreStats;
 }}

@@ -1,30 +1,10 @@
 //! An event, as JSON and in words.
 
-use serde_json::{Map, Value, json};
-use stepcell::model::attempt::AttemptTrace;
+use serde_json::{Map, Value};
 use stepcell::model::history::Event;
+pub(crate) use stepcell_server::wire::{event_fields as fields, trace_fields};
 
 use super::print;
-
-/// An event's type and fields as JSON, but for what an attempt cost and said.
-pub(crate) fn fields(event: &Event) -> anyhow::Result<Map<String, Value>> {
-    let mut fields = object(serde_json::to_value(event)?);
-    fields.shift_remove("trace");
-    Ok(fields)
-}
-
-/// What an attempt or a hook cost and said, as JSON.
-pub(crate) fn trace_fields(trace: &AttemptTrace) -> Map<String, Value> {
-    object(json!({
-        "receipt": trace.receipt,
-        "log": trace.log,
-        "log_lines_dropped": trace.log_lines_dropped,
-        "denials": trace.denials,
-        "secrets_read": trace.secrets_read,
-        "signed_by": trace.signed_by,
-        "host_fault": trace.host_fault,
-    }))
-}
 
 /// The fields of an object.
 pub(crate) fn object(value: Value) -> Map<String, Value> {
@@ -36,7 +16,7 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
 
 /// An event's name, and its fields in one line.
 pub(crate) fn words(event: &Event) -> anyhow::Result<(String, String)> {
-    let mut fields = fields(event)?;
+    let mut fields = fields(event);
     let name = fields.shift_remove("type").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
     let step = fields.shift_remove("step").and_then(|step| step.as_str().map(|step| format!("`{step}`")));
     let told = fields.iter().map(|(name, value)| match value {
@@ -79,6 +59,8 @@ fn listed(values: &[Value]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn told(event: Value) -> (String, String) {

@@ -116,7 +116,7 @@ fn lines(entry: &HistoryEntry, output: Output) -> anyhow::Result<String> {
 fn to_json(entry: &HistoryEntry, event: &Event) -> anyhow::Result<Value> {
     let place = json!({ "position": entry.position, "seq": entry.seq, "instance": entry.instance, "at": entry.at });
     let mut fields = object(place);
-    fields.extend(event::fields(event)?);
+    fields.extend(event::fields(event));
     fields.extend(event.trace().map(event::trace_fields).unwrap_or_default());
     Ok(Value::Object(fields))
 }

@@ -1,7 +1,6 @@
 //! `instance`: what runs and ran, and what became of it.
 
 mod export;
-mod graph;
 mod history;
 mod operate;
 mod why;
@@ -192,11 +191,11 @@ impl Graph {
         let instance = store.load_instance(self.id).await?.ok_or(missing)?;
         let record = store.find_definition_by_id(instance.identity.definition).await?;
         let definition = definition_of(&record.ok_or_else(|| Refused::unusable("the instance's definition is gone"))?)?;
-        let state = graph::state_of(&instance, &store.list_executions(self.id).await?);
+        let state = stepcell_server::wire::state_of(&instance, &store.list_executions(self.id).await?);
         match self.format {
             GraphFormat::Mermaid => print::text(&definition.to_mermaid_with(&state)),
             GraphFormat::Dot => print::text(&definition.to_dot_with(&state)),
-            GraphFormat::Json => print::json(&graph::to_json(&definition, &state)?),
+            GraphFormat::Json => print::json(&stepcell_server::wire::graph_json(&definition, &state)),
         }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its fixtures too")]
 
 mod callbacks;
+mod configuring;
 mod damaged;
 mod database;
 mod definitions;
@@ -15,5 +16,6 @@ mod operating;
 mod owners;
 mod people;
 mod refusals;
+mod serving;
 mod tool;
 mod upkeep;

@@ -8,6 +8,7 @@ use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 
+use crate::access::StoreStats;
 use crate::error::StoreError;
 use crate::query::{Activity, CatalogKey, ComponentFilter, DefinitionFilter, Inserted, Owners, Page, PageLimit};
 use crate::same::{component_conflict, definition_conflict, is_same_definition};
@@ -74,6 +75,19 @@ impl Catalog {
 
     pub(super) fn component_bytes(&self, digest: &ComponentDigest) -> Option<Arc<[u8]>> {
         self.bytes.get(digest).map(|(bytes, _)| Arc::clone(bytes))
+    }
+
+    /// Counts components and definitions, of one tenant or of all.
+    pub(super) fn add_to(&self, stats: &mut StoreStats, tenant: Option<&TenantId>) {
+        let is_meant = |owner: Option<&TenantId>| tenant.is_none() || owner == tenant;
+        for component in self.components.values().filter(|record| is_meant(record.tenant.as_ref())) {
+            stats.components += 1;
+            stats.stored_bytes += component.size_bytes;
+        }
+        for definition in self.definitions.values().filter(|record| is_meant(record.tenant.as_ref())) {
+            stats.definitions += 1;
+            stats.stored_bytes += definition.document.len_bytes() as u64;
+        }
     }
 
     pub(super) fn insert_definition(&mut self, record: DefinitionRecord) -> Result<Inserted, StoreError> {

@@ -1,5 +1,6 @@
 //! Instances, tasks and history in memory, with the sets that keep scheduling queries from looking at all of them.
 
+mod feed;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,6 +21,7 @@ use stepcell_model::status::{StepStatus, TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
+use crate::access::StoreStats;
 use crate::error::StoreError;
 use crate::query::{Committed, InstanceFilter, LIST_LEN_MAX, Page, TaskFilter, TaskPlace};
 use crate::results;
@@ -49,6 +51,8 @@ struct Row {
     identity: Arc<InstanceIdentity>,
     seq: u64,
     chain: ChainHash,
+    /// What its transitions wrote.
+    stored_bytes: u64,
     state: InstanceState,
     context: Arc<ContextData>,
     executions: BTreeMap<ExecutionNumber, ExecutionRecord>,
@@ -74,7 +78,7 @@ impl Instances {
     }
 
     /// Takes over a transition that was checked, but for its letters, which belong to no instance.
-    pub(super) fn apply(&mut self, transition: Transition, chain: ChainHash) -> Committed {
+    pub(super) fn apply(&mut self, transition: Transition, chain: ChainHash, stored_bytes: u64) -> Committed {
         let Transition { identity, seq, chain: _, at, state, writes, executions, tasks, messages, letters: _, events } =
             transition;
         let instance = identity.id;
@@ -89,6 +93,7 @@ impl Instances {
         self.last_position = position;
         row.seq = seq;
         row.chain = chain;
+        row.stored_bytes += stored_bytes;
         row.state = state;
         row.write_context(writes);
         row.executions.extend(executions.into_iter().map(|execution| (execution.number, execution)));
@@ -110,6 +115,20 @@ impl Instances {
 
     pub(super) fn count_of_definition(&self, definition: DefinitionId) -> u64 {
         self.rows.values().filter(|row| row.identity.definition == definition).count() as u64
+    }
+
+    /// Counts instances and tasks, of one tenant or of all.
+    pub(super) fn add_to(&self, stats: &mut StoreStats, tenant: Option<&TenantId>, now: Timestamp) {
+        let is_meant = |of: &Option<TenantId>| tenant.is_none() || of.as_ref() == tenant;
+        for row in self.rows.values().filter(|row| is_meant(&row.identity.tenant)) {
+            *stats.instances.entry(row.state.status).or_default() += 1;
+            stats.stored_bytes += row.stored_bytes;
+        }
+        let pending = self.tasks.values().filter(|task| task.status == TaskStatus::Pending && is_meant(&task.tenant));
+        for task in pending {
+            stats.tasks_pending += 1;
+            stats.tasks_overdue += u64::from(task.due_at.is_some_and(|due| due < now));
+        }
     }
 
     pub(super) fn load(&self, id: InstanceId) -> Result<Option<WorkflowInstance>, StoreError> {
@@ -217,6 +236,7 @@ impl Row {
             identity,
             seq: 0,
             chain: ChainHash::START,
+            stored_bytes: 0,
             state,
             context: Arc::default(),
             executions: BTreeMap::new(),

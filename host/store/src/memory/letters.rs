@@ -27,6 +27,10 @@ impl Letters {
         oldest.map(|(key, letter)| (*key, letter.clone())).collect()
     }
 
+    pub(super) fn count(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
     /// The instances that any letter is about.
     pub(super) fn about(&self) -> HashSet<InstanceId> {
         self.waiting.values().flat_map(Letter::about).collect()

@@ -1,6 +1,7 @@
 //! Which definitions and components are asked for, and of whom.
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 
@@ -27,7 +28,7 @@ impl Owners {
 }
 
 /// The place of a definition or a component in lists: by name, then by semantic version, then by owner, the shared one first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CatalogKey<N> {
     /// The name.
     pub name: N,

@@ -99,11 +99,11 @@ pub(super) fn put_signature(connection: &Connection, signature: &ComponentSignat
 }
 
 /// How a tenant stands in a key; instances without one have the empty text, which no tenant is called.
-fn tenant_key(tenant: Option<&TenantId>) -> &str {
+pub(super) fn tenant_key(tenant: Option<&TenantId>) -> &str {
     tenant.map_or("", TenantId::as_str)
 }
 
-fn tenant(row: &Columns<'_>) -> Result<Option<TenantId>, StoreError> {
+pub(super) fn tenant(row: &Columns<'_>) -> Result<Option<TenantId>, StoreError> {
     let is_none = row.value::<String>("tenant")?.is_empty();
     if is_none { Ok(None) } else { row.word("tenant").map(Some) }
 }

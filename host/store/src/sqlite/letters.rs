@@ -15,6 +15,11 @@ pub(super) fn list(connection: &Connection, limit: u32) -> Result<Vec<(LetterKey
     rows::list(connection, statements::LIST_LETTERS, [limit.min(LIST_LEN_MAX)], rows::letter)
 }
 
+pub(super) fn count(connection: &Connection) -> Result<u64, StoreError> {
+    let count: i64 = connection.prepare_cached(statements::COUNT_LETTERS)?.query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// The instances that any letter is about.
 pub(super) fn named(connection: &Connection) -> Result<HashSet<InstanceId>, StoreError> {
     let letters =

@@ -147,10 +147,23 @@ impl Conditions {
         if self.texts.is_empty() { String::new() } else { format!("WHERE {}", self.texts.join(" AND ")) }
     }
 
-    fn count(&self, connection: &Connection, select: &str) -> Result<u64, StoreError> {
+    pub(super) fn count(&self, connection: &Connection, select: &str) -> Result<u64, StoreError> {
         let mut statement = connection.prepare_cached(&format!("{select} {}", self.clause()))?;
         let count: i64 = statement.query_row(params_from_iter(&self.values), |row| row.get(0))?;
         Ok(count.unsigned_abs())
+    }
+
+    /// The first rows that match.
+    pub(super) fn first<T>(
+        &self,
+        connection: &Connection,
+        [select, order]: [&str; 2],
+        limit: PageLimit,
+        read: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let limit = [Value::from(i64::from(limit.rows()))];
+        let values = self.values.iter().chain(&limit);
+        rows::list(connection, &format!("{select} {} {order}", self.clause()), params_from_iter(values), read)
     }
 
     fn page<T>(

@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
         then: Some(upkeep::link_all),
     },
     Migration { number: 6, name: "owners", script: include_str!("../../migrations/0006_owners.sql"), then: None },
+    Migration { number: 7, name: "access", script: include_str!("../../migrations/0007_access.sql"), then: None },
 ];
 
 /// The schema that this version reads and writes.

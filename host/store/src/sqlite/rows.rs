@@ -111,7 +111,7 @@ impl Columns<'_> {
     }
 
     /// A document of our own.
-    fn document<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
+    pub(super) fn document<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
         serde_json::from_str(&self.value::<String>(column)?).map_err(|error| misread(column, error))
     }
 

@@ -1,5 +1,7 @@
 //! Every SQL statement, by name.
 
+pub(super) mod access;
+pub(super) mod feed;
 pub(super) mod upkeep;
 
 pub(super) const CREATE_SCHEMA_VERSION: &str = "
@@ -19,8 +21,8 @@ pub(super) const INSERT_SCHEMA_VERSION: &str =
 
 pub(super) const INSERT_INSTANCE: &str = "
 INSERT INTO instances (id, definition, seq, status, current_step, completed_at, wake_at, started_at, tenant, created_by,
-    correlation_id, idempotency_key, control, error, result, chain)
-SELECT ?1, key, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM definitions WHERE id = ?2
+    correlation_id, idempotency_key, control, error, result, chain, stored_bytes)
+SELECT ?1, key, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16 FROM definitions WHERE id = ?2
 ON CONFLICT DO NOTHING
 RETURNING key";
 
@@ -30,7 +32,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 pub(super) const UPDATE_INSTANCE: &str = "
 UPDATE instances SET seq = ?2, status = ?4, current_step = ?5, completed_at = ?6, wake_at = ?7, control = ?8,
-    error = ?9, result = ?10, chain = ?11
+    error = ?9, result = ?10, chain = ?11, stored_bytes = stored_bytes + ?12
 WHERE id = ?1 AND seq = ?3
 RETURNING key";
 
@@ -197,6 +199,8 @@ ORDER BY wake_at LIMIT 1";
 // Letters.
 
 pub(super) const LIST_LETTERS: &str = "SELECT key, letter FROM letters ORDER BY key LIMIT ?1";
+
+pub(super) const COUNT_LETTERS: &str = "SELECT count(*) FROM letters";
 
 pub(super) const DELETE_LETTERS: &str = "DELETE FROM letters WHERE key IN (SELECT value FROM json_each(?1))";
 

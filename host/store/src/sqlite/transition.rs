@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Role, guard, statements};
 use crate::error::StoreError;
 use crate::query::Committed;
+use crate::sizes::stored_bytes;
 pub(super) use crate::text::text_of;
 
 /// A transition, and the texts of what is kept as JSON.
@@ -22,6 +23,7 @@ pub(super) struct EncodedTransition {
     error: Option<String>,
     events: String,
     chain: ChainHash,
+    stored_bytes: u64,
     /// Only for the first transition.
     metadata: Option<String>,
     /// One for each execution.
@@ -40,6 +42,7 @@ impl EncodedTransition {
             control: text_of(&transition.state.control)?,
             error: transition.state.error.as_ref().map(text_of).transpose()?,
             chain: transition.link(&events),
+            stored_bytes: stored_bytes(&transition, &events),
             events,
             metadata: (transition.seq == 1).then(|| text_of(&*transition.identity.metadata)).transpose()?,
             failures: failures.collect::<Result<_, _>>()?,
@@ -99,6 +102,7 @@ impl EncodedTransition {
             self.error,
             state.result.as_ref().map(Json::text),
             self.chain.as_bytes(),
+            signed(self.stored_bytes),
         ];
         let mut statement = connection.prepare_cached(statements::INSERT_INSTANCE)?;
         let Some(key) = statement.query_row(row, key_of).optional()? else {
@@ -131,6 +135,7 @@ impl EncodedTransition {
             self.error,
             state.result.as_ref().map(Json::text),
             self.chain.as_bytes(),
+            signed(self.stored_bytes),
         ];
         let mut statement = connection.prepare_cached(statements::UPDATE_INSTANCE)?;
         match statement.query_row(row, key_of).optional()? {

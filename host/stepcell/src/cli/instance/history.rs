@@ -39,7 +39,7 @@ fn to_json(history: &[HistoryEntry], attempts: &[Attempt<'_>]) -> anyhow::Result
     for entry in history {
         for event in &entry.events {
             let mut item = object(json!({ "seq": entry.seq, "at": entry.at }));
-            item.extend(event::fields(event)?);
+            item.extend(event::fields(event));
             // What an attempt cost and said stands with the attempt.
             if let Event::HookEnded { trace: Some(trace), .. } = event {
                 item.extend(event::trace_fields(trace));

@@ -20,7 +20,8 @@ use uuid::Uuid;
 use super::super::migrate;
 use super::{OPTIONS, fixture, open};
 use crate::{
-    ComponentFilter, Deletion, InstanceFilter, Owners, SqliteStore, StoreError, TaskFilter, UpkeepStore, WorkflowStore,
+    AccessStore, ComponentFilter, Deletion, InstanceFilter, Owners, SqliteStore, StoreError, TaskFilter, UpkeepStore,
+    WorkflowStore,
 };
 
 /// What the first version had written: an instance that waits for a person and two that run; all are named by `id(n)`.
@@ -109,6 +110,28 @@ async fn a_database_of_the_first_version_is_migrated_in_place_and_keeps_its_rows
     assert_eq!(store.next_wake().await.unwrap().map(Timestamp::unix_ms), Some(900));
     assert_eq!(store.take_nudges().await.unwrap(), [id(2)]);
     assert!(store.list_letters(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_instances_of_the_first_version_keep_is_summed_once_and_goes_on_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    make_first_version(&path);
+    let texts = [
+        r#"{"amount": 12.50}"#,
+        r#"{"region":"eu"}"#,
+        r#"[{"type":"workflow_started","user":"ann"}]"#,
+        "[]",
+        r#"[{"type":"workflow_waiting"}]"#,
+        "12.50",
+        r#"{"given":1}"#,
+        r#"{"returned":1}"#,
+    ];
+
+    let used = open(&path).load_tenant_use(&fixture::tenant("acme")).await.unwrap();
+
+    let kept = texts.iter().map(|text| text.len() as u64).sum();
+    assert_eq!((used.open_instances, used.stored_bytes), (1, kept));
 }
 
 #[tokio::test]

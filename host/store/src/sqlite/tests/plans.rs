@@ -7,7 +7,7 @@ use super::super::statements::{
     INSTANCES_OF_TENANT_TOO, INSTANCES_OF_USER, INSTANCES_OF_WORKFLOW, INSTANCES_WITH_STATUS, LIST_LETTERS,
     LIST_RESULTS, SELECT_COMPONENT_KEYS, SELECT_COMPONENTS, SELECT_DEFINITION_KEYS, SELECT_DEFINITIONS,
     SELECT_INSTANCES, SELECT_TASKS, TASKS_AFTER_ONE_WITH_DUE_TIME, TASKS_BY_DUE_TIME, TASKS_FOR_ASSIGNEE,
-    TASKS_OF_INSTANCE, TASKS_OF_TENANT, TASKS_OVERDUE, TASKS_WITH_STATUS, upkeep,
+    TASKS_OF_INSTANCE, TASKS_OF_TENANT, TASKS_OVERDUE, TASKS_WITH_STATUS, access, feed, upkeep,
 };
 use super::{execute, fixture, registered};
 use crate::WorkflowStore;
@@ -139,6 +139,26 @@ async fn links_are_read_in_order_without_sorting_and_nobody_is_looked_for_in_all
 }
 
 #[tokio::test]
+async fn what_a_tenant_has_and_did_is_found_without_looking_at_everybody() {
+    let (_store, folder) = registered().await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+    let of_tenant = |select, order| format!("{select} WHERE {} {order}", access::OF_TENANT);
+    let cases = [
+        (access::COUNT_OPEN_INSTANCES.to_owned(), "USING INDEX instances_open"),
+        (of_tenant(access::SELECT_KEYS, access::KEYS_NEWEST_FIRST), "USING INDEX api_keys_by_tenant"),
+        (of_tenant(access::SELECT_AUDIT, access::AUDIT_NEWEST_FIRST), "USING INDEX audit_by_tenant"),
+        (access::FORGET_CLAIMS.to_owned(), "USING COVERING INDEX idempotency_by_time"),
+    ];
+
+    for (sql, index) in cases {
+        let plan = plan(&connection, &sql);
+
+        assert!(plan.contains(index), "{sql}:\n{plan}");
+        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}:\n{plan}");
+    }
+}
+
+#[tokio::test]
 async fn what_an_instance_does_not_have_costs_no_statement() {
     let (store, folder) = registered().await;
     let first = fixture::start(1);
@@ -153,4 +173,19 @@ async fn what_an_instance_does_not_have_costs_no_statement() {
     let loaded = store.load_instance(fixture::instance(1)).await.unwrap().unwrap();
 
     assert_eq!(loaded.results.len(), 1, "its input, which stands beside it");
+}
+
+#[tokio::test]
+async fn whoever_follows_history_reads_it_in_order_and_that_of_one_instance_from_its_own_rows() {
+    let (_store, folder) = registered().await;
+    let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+
+    let window = plan(&connection, feed::LIST_WINDOW);
+    let of_instance = plan(&connection, feed::LIST_OF_INSTANCE);
+
+    assert!(window.starts_with("SEARCH h USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{window}");
+    assert!(of_instance.contains("SEARCH h USING INDEX history_by_instance (instance=?)"), "{of_instance}");
+    for plan in [window, of_instance] {
+        assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}");
+    }
 }

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use stepcell::StepStatus;
-use stepcell::model::definition::WorkflowDefinition;
-use stepcell::model::instance::WorkflowInstance;
-use stepcell::model::mermaid::GraphState;
-use stepcell::model::name::StepName;
-use stepcell::model::record::ExecutionRecord;
+use stepcell_model::definition::WorkflowDefinition;
+use stepcell_model::instance::WorkflowInstance;
+use stepcell_model::mermaid::GraphState;
+use stepcell_model::name::StepName;
+use stepcell_model::record::ExecutionRecord;
+use stepcell_model::status::StepStatus;
 
 /// How far each step has come: what its last execution came to, unless it is active again.
 ///
 /// The items of one step count together: one that failed is what matters of them.
-pub(super) fn state_of(instance: &WorkflowInstance, executions: &[ExecutionRecord]) -> GraphState {
+#[must_use]
+pub fn state_of(instance: &WorkflowInstance, executions: &[ExecutionRecord]) -> GraphState {
     let mut last: BTreeMap<&StepName, &ExecutionRecord> = BTreeMap::new();
     for record in executions {
         let known = last.entry(&record.step).or_insert(record);
@@ -39,10 +40,14 @@ pub(super) fn state_of(instance: &WorkflowInstance, executions: &[ExecutionRecor
 }
 
 /// The graph as JSON, with a word at each node for how far it has come.
-pub(super) fn to_json(definition: &WorkflowDefinition, state: &GraphState) -> anyhow::Result<Value> {
-    let mut graph = serde_json::to_value(definition.graph())?;
+///
+/// # Panics
+/// Never: a graph is names and words.
+#[must_use]
+pub fn graph_json(definition: &WorkflowDefinition, state: &GraphState) -> Value {
+    let mut graph = serde_json::to_value(definition.graph()).expect("a graph is names and words");
     graph["nodes"].as_array_mut().into_iter().flatten().for_each(|node| note_state(node, state));
-    Ok(graph)
+    graph
 }
 
 fn note_state(node: &mut Value, state: &GraphState) {

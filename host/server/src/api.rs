@@ -1,0 +1,151 @@
+//! The API as a router that a program mounts, or that the server of this crate serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::IntoResponse;
+use http::Uri;
+use stepcell_engine::WorkflowEngine;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::auth::Guards;
+use crate::openapi;
+use crate::problem::{Problem, ProblemCode};
+use crate::routes;
+
+/// How many components are uploaded at once. Protects memory: each is held as a whole.
+const UPLOADS_MAX: usize = 4;
+
+/// When to come back where there was no room for one more upload.
+const UPLOAD_RETRY: Duration = Duration::from_secs(2);
+
+/// Where routes are unless told.
+pub const PATH_PREFIX: &str = "/api/v1";
+
+/// Which routes there are, and who is let in.
+#[derive(Clone, Debug)]
+pub struct ApiOptions {
+    /// What every path begins with: nothing, or `/` and names.
+    pub path_prefix: String,
+    /// Whether there are the routes of workflows, instances and tasks.
+    pub enable_api: bool,
+    /// Whether there are the routes of the platform's administrators.
+    pub enable_admin: bool,
+    /// Whether there are pages for people: the documentation.
+    pub enable_ui: bool,
+    /// Who is let in; without a guard nobody is.
+    pub guards: Guards,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            path_prefix: PATH_PREFIX.to_owned(),
+            enable_api: true,
+            enable_admin: true,
+            enable_ui: true,
+            guards: Guards::none(),
+        }
+    }
+}
+
+/// What every handler has: the engine, and who is let in.
+#[derive(Clone)]
+pub(crate) struct ApiState(Arc<Shared>);
+
+struct Shared {
+    engine: WorkflowEngine,
+    options: ApiOptions,
+    uploads: Arc<Semaphore>,
+}
+
+impl ApiState {
+    fn new(engine: WorkflowEngine, options: ApiOptions) -> Self {
+        Self(Arc::new(Shared { engine, options, uploads: Arc::new(Semaphore::new(UPLOADS_MAX)) }))
+    }
+
+    /// Room for one more upload, for as long as the answer is kept.
+    pub(crate) fn begin_upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.0.uploads).try_acquire_owned().map_err(|_| {
+            let detail = format!("{UPLOADS_MAX} components are being uploaded already; try again in a moment");
+            Problem::new(ProblemCode::Unavailable, detail).retry_after(UPLOAD_RETRY)
+        })
+    }
+
+    pub(crate) fn engine(&self) -> &WorkflowEngine {
+        &self.0.engine
+    }
+
+    pub(crate) fn guards(&self) -> &Guards {
+        &self.0.options.guards
+    }
+
+    /// A path of this API as clients see it.
+    pub(crate) fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.0.options.path_prefix)
+    }
+}
+
+/// Returns every route of an engine's API, under its prefix.
+///
+/// # Examples
+/// Mounted beside a program's own routes, with layers of its own around it.
+/// ```
+/// use stepcell_server::{ApiOptions, router};
+///
+/// fn app(engine: stepcell_engine::WorkflowEngine) -> axum::Router {
+///     let options = ApiOptions { path_prefix: "/workflows".to_owned(), ..ApiOptions::default() };
+///     axum::Router::new().merge(router(engine, options))
+/// }
+/// ```
+pub fn router(engine: WorkflowEngine, options: ApiOptions) -> Router {
+    let state = ApiState::new(engine, options);
+    let (routes, document) = routes_of(&state).split_for_parts();
+    let mut router = routes.with_state(state.clone());
+    let options = &state.0.options;
+    if options.enable_api || options.enable_admin {
+        router = router.merge(openapi::pages(&document, options));
+    }
+    router.fallback(no_route).method_not_allowed_fallback(no_method).layer(CatchPanicLayer::custom(|_| {
+        Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more").into_response()
+    }))
+}
+
+/// The OpenAPI document of everything that there can be, under the usual prefix.
+#[must_use]
+pub fn openapi_document(engine: WorkflowEngine) -> OpenApi {
+    let state = ApiState::new(engine, ApiOptions::default());
+    routes_of(&state).split_for_parts().1
+}
+
+fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let options = &state.0.options;
+    let mut routes = OpenApiRouter::with_openapi(openapi::head());
+    if options.enable_api {
+        routes = routes.merge(routes::api(state));
+    }
+    if options.enable_admin {
+        routes = routes.merge(routes::admin(state));
+    }
+    let prefix = options.path_prefix.trim_end_matches('/');
+    let mut all = if prefix.is_empty() { routes } else { nested(prefix, routes) };
+    openapi::complete(all.get_openapi_mut());
+    all
+}
+
+fn nested(prefix: &str, routes: OpenApiRouter<ApiState>) -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::head()).nest(prefix, routes)
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(ProblemCode::RouteNotFound, format!("there is no route `{path}`; the OpenAPI document lists all"))
+}
+
+async fn no_method() -> Problem {
+    Problem::new(ProblemCode::MethodNotAllowed, "the route is there and does not take this method; `Allow` lists those")
+}

@@ -1,0 +1,109 @@
+//! Who calls, and how far they reach.
+//!
+//! A [`Guard`] makes a [`Caller`] of a request's head. What an operation asks of its caller stands in its own entry of
+//! the OpenAPI document, as `security`, and is read from there: what is documented is what is held to, and an operation
+//! that says nothing of it can not be built.
+
+mod authorize;
+mod caller;
+mod scope;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::request::Parts;
+
+pub(crate) use self::authorize::{Requirement, SCHEME, Secured, operations};
+pub use self::caller::Caller;
+pub use self::scope::{Scope, Scopes};
+use crate::problem::Problem;
+
+/// Makes out who calls.
+///
+/// # Examples
+/// An embedding program that has authenticated its users already.
+/// ```
+/// use stepcell_server::{Caller, Guard, Problem, ProblemCode, Scopes};
+///
+/// struct Upstream;
+///
+/// #[async_trait::async_trait]
+/// impl Guard for Upstream {
+///     async fn authenticate(&self, head: &http::request::Parts) -> Result<Option<Caller>, Problem> {
+///         let Some(user) = head.headers.get("x-user").and_then(|user| user.to_str().ok()) else { return Ok(None) };
+///         let user = user.parse().map_err(|_| Problem::new(ProblemCode::Unauthenticated, "`x-user` is no user's id"))?;
+///         Ok(Some(Caller::of_platform(user, Scopes::all())))
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Guard: Send + Sync + 'static {
+    /// The caller; nothing if the request has no credentials of the kind that this guard looks at.
+    ///
+    /// # Errors
+    /// A [`Problem`] if it has such credentials, and they do not hold.
+    async fn authenticate(&self, head: &Parts) -> Result<Option<Caller>, Problem>;
+}
+
+/// Decides who may use the routes of the platform's administrators, beyond the scope that they ask for.
+pub trait AdminGuard: Send + Sync + 'static {
+    /// Lets a caller through.
+    ///
+    /// # Errors
+    /// A [`Problem`] that says why not.
+    fn admit(&self, caller: &Caller) -> Result<(), Problem>;
+}
+
+/// The guards of an API: the first of the first kind that knows a request's credentials decides.
+#[derive(Clone)]
+pub struct Guards {
+    callers: Vec<Arc<dyn Guard>>,
+    admin: Arc<dyn AdminGuard>,
+}
+
+impl Guards {
+    /// Guards that let nobody in.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { callers: Vec::new(), admin: Arc::new(PlatformAdmins) }
+    }
+
+    /// The same with one more way to be known.
+    #[must_use]
+    pub fn with(mut self, guard: Arc<dyn Guard>) -> Self {
+        self.callers.push(guard);
+        self
+    }
+
+    /// The same with another opinion of who is an administrator of the platform.
+    #[must_use]
+    pub fn with_admin(mut self, guard: Arc<dyn AdminGuard>) -> Self {
+        self.admin = guard;
+        self
+    }
+
+    async fn authenticate(&self, head: &Parts) -> Result<Option<Caller>, Problem> {
+        for guard in &self.callers {
+            if let Some(caller) = guard.authenticate(head).await? {
+                return Ok(Some(caller));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl fmt::Debug for Guards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guards").field("callers", &self.callers.len()).finish_non_exhaustive()
+    }
+}
+
+/// Callers of the platform itself, of no tenant, with the scope `admin`.
+struct PlatformAdmins;
+
+impl AdminGuard for PlatformAdmins {
+    fn admit(&self, caller: &Caller) -> Result<(), Problem> {
+        caller.check_platform_admin()
+    }
+}

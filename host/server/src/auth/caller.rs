@@ -1,0 +1,99 @@
+//! Who calls.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use stepcell_model::name::{GroupId, TenantId, UserId};
+use stepcell_model::transition::{Actor, Standing};
+
+use super::scope::{Scope, Scopes};
+use crate::problem::{Problem, ProblemCode};
+
+/// Whoever sent a request, as its credentials say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub user: UserId,
+    /// The groups that they are a member of, for human tasks.
+    pub groups: Vec<GroupId>,
+    /// Whose things they reach; without one, those of the platform and of every tenant.
+    pub tenant: Option<TenantId>,
+    /// How far they reach.
+    pub scopes: Scopes,
+    /// The id of the API key that they called with.
+    pub key: Option<String>,
+}
+
+impl Caller {
+    /// Somebody of the platform itself.
+    #[must_use]
+    pub const fn of_platform(user: UserId, scopes: Scopes) -> Self {
+        Self { user, groups: Vec::new(), tenant: None, scopes, key: None }
+    }
+
+    /// Somebody of a tenant.
+    #[must_use]
+    pub const fn of_tenant(tenant: TenantId, user: UserId, scopes: Scopes) -> Self {
+        Self { user, groups: Vec::new(), tenant: Some(tenant), scopes, key: None }
+    }
+
+    /// Whether what belongs to that tenant, or to nobody in particular, is there for them.
+    #[must_use]
+    pub fn sees(&self, tenant: Option<&TenantId>) -> bool {
+        self.tenant.is_none() || self.tenant.as_ref() == tenant
+    }
+
+    /// They, as somebody who acts on human tasks.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        let standing = if self.scopes.allows(Scope::Admin) { Standing::Admin } else { Standing::Member };
+        Actor { user: self.user.clone(), groups: self.groups.clone(), standing }
+    }
+
+    /// The tenant that a request is about: their own, or for callers of the platform the one that it names.
+    ///
+    /// # Errors
+    /// [`ProblemCode::TenantNotFound`] if it names another tenant than theirs: for them there is none such.
+    pub fn tenant_for(&self, named: Option<TenantId>) -> Result<Option<TenantId>, Problem> {
+        match (&self.tenant, named) {
+            (None, named) => Ok(named),
+            (Some(own), None) => Ok(Some(own.clone())),
+            (Some(own), Some(named)) if *own == named => Ok(Some(named)),
+            (Some(_), Some(named)) => {
+                Err(Problem::new(ProblemCode::TenantNotFound, format!("there is no tenant `{named}`")))
+            }
+        }
+    }
+
+    /// Whether they reach that far.
+    pub(crate) fn check_scope(&self, scope: Scope) -> Result<(), Problem> {
+        if self.scopes.allows(scope) {
+            return Ok(());
+        }
+        let detail = format!("this takes the scope `{scope}`; use credentials that have it");
+        Err(Problem::new(ProblemCode::ScopeMissing, detail))
+    }
+
+    /// Whether they are administrators of the platform.
+    pub(crate) fn check_platform_admin(&self) -> Result<(), Problem> {
+        if self.tenant.is_none() && self.scopes.allows(Scope::Admin) {
+            return Ok(());
+        }
+        let detail = "this is for administrators of the platform: use credentials of no tenant with the scope `admin`";
+        Err(Problem::new(ProblemCode::AdminOnly, detail))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Put there by `authorize`; a route without it is public, and asks for no caller.
+        parts.extensions.get::<Self>().cloned().ok_or_else(unauthenticated)
+    }
+}
+
+/// What somebody without credentials is told.
+pub(super) fn unauthenticated() -> Problem {
+    let detail = "there are no credentials; send `Authorization: Bearer` and an API key";
+    Problem::new(ProblemCode::Unauthenticated, detail)
+}

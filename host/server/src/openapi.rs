@@ -1,0 +1,142 @@
+//! The OpenAPI 3.1 document, made from the routes, and the page that shows it without a network.
+//!
+//! What holds for every operation is added here once: which errors it can answer with follows from what it takes.
+
+use axum::Router;
+use axum::routing::get;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::api::ApiOptions;
+use crate::auth::{Requirement, SCHEME, operations};
+use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemBody, ProblemCode};
+
+/// Where the document is, below the prefix.
+const DOCUMENT: &str = "/openapi.json";
+
+/// Where the page is, below the prefix.
+const PAGE: &str = "/docs";
+
+const ABOUT: &str = "Durable workflows whose every step is a WebAssembly component in a cell of its own.
+
+Every refusal is `application/problem+json` (RFC 9457) with a `code` that programs branch on. Lists come in pages: \
+`limit`, `cursor`, `total`. What belongs to another tenant is answered as what is not there. `security` of an operation \
+names the scope that credentials must have: each scope reaches what `viewer` sees, and `admin` reaches everything of the \
+tenant; `platform-admin` is `admin` of no tenant.";
+
+/// The document without any route.
+pub(crate) fn head() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Stepcell")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).build()))
+        .build();
+    OpenApiBuilder::new().info(info).components(Some(components())).build()
+}
+
+fn components() -> utoipa::openapi::Components {
+    let mut bearer = Http::new(HttpAuthScheme::Bearer);
+    bearer.description =
+        Some("An API key, or a token of the issuer that the server trusts, where it trusts one.".to_owned());
+    let field = (FieldProblem::name().into_owned(), FieldProblem::schema());
+    let problem = (ProblemBody::name().into_owned(), ProblemBody::schema());
+    ComponentsBuilder::new()
+        .security_scheme(SCHEME, SecurityScheme::Http(bearer))
+        .schema(field.0, field.1)
+        .schema(problem.0, problem.1)
+        .build()
+}
+
+/// Adds to each operation the errors that follow from what it takes and whom it is for.
+pub(crate) fn complete(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in all.into_iter().filter_map(Option::as_mut) {
+            complete_operation(operation);
+        }
+    }
+}
+
+fn complete_operation(operation: &mut Operation) {
+    let requirement = Requirement::of(operation);
+    let parameters = operation.parameters.as_deref().unwrap_or_default();
+    let is_in = |parameter: &RefOr<Parameter>, place: &ParameterIn| match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == *place,
+        RefOr::Ref(_) => false,
+    };
+    let takes = |place: &ParameterIn| parameters.iter().any(|parameter| is_in(parameter, place));
+    let (in_path, in_query) = (takes(&ParameterIn::Path), takes(&ParameterIn::Query));
+    let mut codes = vec![(503, "The store can not be used, or the server is stopping.")];
+    if requirement != Some(Requirement::Public) {
+        codes.push((401, "The credentials are missing or do not hold."));
+        codes.push((403, "The credentials do not reach that far."));
+        codes.push((429, "Too many requests, or a quota is used up; `Retry-After` says when to come back."));
+    }
+    if in_path {
+        codes.push((404, "What the path names is not there, or not the caller's."));
+    }
+    if in_query || operation.request_body.is_some() {
+        codes.push((400, "The query or the body is not as it has to be."));
+    }
+    if operation.request_body.is_some() {
+        codes.push((408, "The body did not arrive in time."));
+        codes.push((413, "The body is too large."));
+        codes.push((415, "The body is of a type that is not read here, or compressed."));
+    }
+    for (status, description) in codes {
+        let known = operation.responses.responses.entry(status.to_string());
+        known.or_insert_with(|| RefOr::T(ResponseBuilder::new().description(description).build()));
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response) {
+            let problem = Ref::from_schema_name(ProblemBody::name());
+            let content = ContentBuilder::new().schema(Some(RefOr::Ref(problem))).build();
+            response.content.clear();
+            response.content.insert(PROBLEM_JSON.to_owned(), RefOr::T(content));
+        }
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.required.get_or_insert(Required::True);
+    }
+}
+
+/// The document itself, and a page that shows it: both are public, and neither asks for anything from elsewhere.
+pub(crate) fn pages(document: &OpenApi, options: &ApiOptions) -> Router {
+    let prefix = options.path_prefix.trim_end_matches('/');
+    let url = format!("{prefix}{DOCUMENT}");
+    if options.enable_ui {
+        let config = Config::new([url.clone()]).validator_url("none").persist_authorization(false);
+        return SwaggerUi::new(format!("{prefix}{PAGE}")).url(url, document.clone()).config(config).into();
+    }
+    let document = axum::Json(document.clone());
+    Router::new().route(&url, get(move || async move { document }))
+}
+
+/// Every code with its status and title, for whoever writes a client.
+#[must_use]
+pub fn problem_codes() -> Vec<(&'static str, u16, &'static str)> {
+    ProblemCode::ALL.iter().map(|code| (code.as_str(), code.status().as_u16(), code.title())).collect()
+}
+
+/// The operations of a document by method and path, with what each asks of its caller as the document has it.
+#[must_use]
+pub fn operations_of(document: &OpenApi) -> Vec<(String, String, String)> {
+    let items = document.paths.paths.iter();
+    let all = items.flat_map(|(path, item)| operations(item).into_iter().map(move |found| (path, found)));
+    all.map(|(path, (method, operation))| (method.to_string(), path.clone(), role_of(operation))).collect()
+}
+
+fn role_of(operation: &Operation) -> String {
+    match Requirement::of(operation) {
+        Some(Requirement::Scope(scope)) => scope.to_string(),
+        Some(Requirement::PlatformAdmin) => "platform-admin".to_owned(),
+        Some(Requirement::Public) | None => "public".to_owned(),
+    }
+}

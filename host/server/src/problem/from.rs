@@ -1,0 +1,117 @@
+//! What the engine and the store refuse, as problems.
+
+use std::time::Duration;
+
+use stepcell_engine::EngineError;
+use stepcell_model::problem::Problems;
+use stepcell_model::schema::FieldError;
+use stepcell_store::StoreError;
+
+use super::{FieldProblem, Problem, ProblemCode};
+
+/// When to come back after the store could not be used. Most such troubles are over then, or take an operator.
+const STORE_RETRY: Duration = Duration::from_secs(2);
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        use ProblemCode as Code;
+        let code = match error {
+            EngineError::Validation { problems } => return Self::of_definition(&problems),
+            EngineError::InvalidData { what, errors } => return Self::of_data(&what, errors),
+            EngineError::Store(error) => return error.into(),
+            EngineError::InstanceNotFound { id } => {
+                return Self::new(Code::InstanceNotFound, format!("there is no instance `{id}`; list those there are"));
+            }
+            EngineError::TaskNotFound { what } => {
+                return Self::new(Code::TaskNotFound, format!("there is no {what}; list those that wait"));
+            }
+            EngineError::Stopping => {
+                return Self::new(Code::Unavailable, error.to_string()).retry_after(STORE_RETRY);
+            }
+            EngineError::WorkflowNotFound { .. } | EngineError::NoVersionFits { .. } => Code::DefinitionNotFound,
+            EngineError::WorkflowInactive { .. } => Code::DefinitionInactive,
+            EngineError::ComponentNotFound { .. } => Code::ComponentNotFound,
+            EngineError::ComponentRefused { .. } => Code::ComponentRefused,
+            EngineError::WantsMore { .. } => Code::ComponentWantsMore,
+            EngineError::VersionTaken { .. } => Code::VersionTaken,
+            EngineError::InUse { .. } => Code::DefinitionInUse,
+            EngineError::PositionNotFound { .. } => Code::PositionNotFound,
+            EngineError::InvalidTransition { .. } => Code::WrongState,
+            EngineError::AlreadyCompleted { .. } => Code::InstanceFinished,
+            EngineError::TaskAlreadyCompleted { .. } => Code::TaskFinished,
+            EngineError::TaskUnauthorized { .. } => Code::TaskUnauthorized,
+            EngineError::NobodyWaits { .. } | EngineError::Repeated => Code::NobodyWaits,
+            EngineError::CallbackRefused { .. } => Code::CallbackRefused,
+            EngineError::NoHostKey | EngineError::SecretUnreadable { .. } => Code::NotConfigured,
+            EngineError::StepExecution { .. } => Code::WrongState,
+            other => {
+                tracing::error!(error = %other, "a refusal of the engine has no code");
+                return Self::new(Code::Internal, "the server made a mistake; its log says more");
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Stale { .. } => ProblemCode::WrongState,
+            StoreError::DuplicateStart { .. } => ProblemCode::AlreadyExists,
+            StoreError::UnknownDefinition { .. } => ProblemCode::DefinitionNotFound,
+            StoreError::Conflict { .. } => ProblemCode::VersionTaken,
+            _ => {
+                // What stands in the way is the operator's: clients are told that, and not which file.
+                tracing::error!(%error, "the store can not be used");
+                let detail = "the store can not be used right now; nothing was stored, try again";
+                return Self::new(ProblemCode::StoreUnavailable, detail).retry_after(STORE_RETRY);
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl Problem {
+    /// Everything that is wrong with a definition.
+    pub(crate) fn of_definition(problems: &Problems) -> Self {
+        let errors = problems.as_slice().iter().map(|problem| FieldProblem {
+            pointer: Some(pointer_of(&problem.path)),
+            line: problem.span.map(|position| position.line),
+            column: problem.span.map(|position| position.column),
+            detail: problem.message.clone(),
+            parameter: None,
+        });
+        let count = problems.as_slice().len();
+        let detail = format!("the definition has {count} problems, which `errors` names; nothing was registered");
+        Self::new(ProblemCode::DefinitionInvalid, detail).with_errors(errors)
+    }
+
+    fn of_data(what: &str, errors: Vec<FieldError>) -> Self {
+        let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let detail = format!("{what} is not valid: {}; nothing was changed", told.join("; "));
+        let errors = errors.into_iter().map(|error| FieldProblem::at(error.pointer, error.message));
+        Self::new(ProblemCode::DataInvalid, detail).with_errors(errors)
+    }
+}
+
+/// A path as people write it, `edges[1].target`, as a JSON pointer.
+fn pointer_of(path: &str) -> String {
+    let mut pointer = String::new();
+    for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
+        pointer.push('/');
+        pointer.push_str(&part.trim_end_matches(']').replace('~', "~0").replace('/', "~1"));
+    }
+    pointer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_pointer_too() {
+        for (path, pointer) in [("", ""), ("name", "/name"), ("edges[1].target", "/edges/1/target"), ("a/b", "/a~1b")] {
+            assert_eq!(pointer_of(path), pointer);
+        }
+    }
+}

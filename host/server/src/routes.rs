@@ -1,0 +1,56 @@
+//! Every route, one file a noun.
+//!
+//! A handler translates: it reads a request, asks the engine, and answers with what `wire` says. Whom an operation is for
+//! stands in its `security`, and is held to before the handler is reached; what a caller may see of it is asked here.
+
+mod callbacks;
+mod components;
+mod definitions;
+mod instances;
+mod operate;
+mod tasks;
+mod usage;
+mod visible;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::ApiState;
+use crate::auth::Secured as _;
+
+/// The routes of workflows, instances and tasks.
+pub(crate) fn api(state: &ApiState) -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .secured(state, routes!(definitions::list, definitions::register))
+        .secured(state, routes!(definitions::get))
+        .secured(state, routes!(definitions::versions))
+        .secured(state, routes!(definitions::get_version, definitions::unregister))
+        .secured(state, routes!(definitions::deactivate))
+        .secured(state, routes!(definitions::graph))
+        .secured(state, routes!(components::list, components::upload))
+        .secured(state, routes!(components::get))
+        .secured(state, routes!(components::revoke))
+        .secured(state, routes!(instances::list, instances::start))
+        .secured(state, routes!(instances::get))
+        .secured(state, routes!(instances::history))
+        .secured(state, routes!(instances::graph))
+        .secured(state, routes!(instances::why))
+        .secured(state, routes!(operate::cancel))
+        .secured(state, routes!(operate::retry))
+        .secured(state, routes!(operate::pause))
+        .secured(state, routes!(operate::resume))
+        .secured(state, routes!(operate::signal))
+        .secured(state, routes!(callbacks::address))
+        .secured(state, routes!(callbacks::deliver))
+        .secured(state, routes!(tasks::list))
+        .secured(state, routes!(tasks::get))
+        .secured(state, routes!(tasks::claim))
+        .secured(state, routes!(tasks::complete))
+        .secured(state, routes!(tasks::reassign))
+        .secured(state, routes!(usage::show))
+}
+
+/// The routes of the platform's administrators.
+pub(crate) fn admin(_: &ApiState) -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+}

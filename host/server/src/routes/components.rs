@@ -1,0 +1,247 @@
+//! Components: uploading them, looking at them, and letting them run no more.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use stepcell_engine::{Acceptance, NewComponent};
+use stepcell_model::definition::ComponentRef;
+use stepcell_model::guard::ComponentBlock;
+use stepcell_model::name::{ComponentName, UserId};
+use stepcell_model::record::ComponentRecord;
+use stepcell_model::time::Timestamp;
+use stepcell_store::Inserted;
+use utoipa::{IntoParams, ToSchema};
+
+use super::visible;
+use crate::api::ApiState;
+use crate::auth::Caller;
+use crate::extract::{Id, JsonBody, Query, check_plain, read_bytes, read_parameter};
+use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::problem::{Problem, ProblemCode};
+use crate::wire::Component;
+
+/// The largest component that is read, in bytes: as large as any that is let in.
+pub(crate) const UPLOAD_LEN_BYTES_MAX: usize = 32 << 20;
+
+/// The name of the list in its cursors.
+const LIST: &str = "components";
+
+/// What an upload is registered as.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UploadComponent {
+    /// The name that definitions will call it by.
+    #[param(example = "acme/validate")]
+    name: String,
+    /// Its version, which never changes.
+    #[param(example = "1.0.3")]
+    version: String,
+    /// Take it even if it can do more than the version before it.
+    #[serde(default)]
+    accept_capabilities: bool,
+    /// Whose it is, for callers of the platform.
+    tenant_id: Option<String>,
+}
+
+/// Which components to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListComponents {
+    /// Only versions of this component.
+    name: Option<String>,
+    /// The components of this tenant, for callers of the platform.
+    tenant_id: Option<String>,
+    /// How many rows at most.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Where to begin: the `next_cursor` of the page before.
+    #[param(max_length = 1024)]
+    cursor: Option<String>,
+}
+
+/// A component, and whether it may run.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ComponentDetail {
+    #[serde(flatten)]
+    component: Component,
+    /// Why it may not run; null if it may.
+    blocked: Option<Block>,
+}
+
+/// Why a component may not run.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Block {
+    /// `revoked` or `quarantined`.
+    kind: String,
+    /// Why, in words of whoever decided it.
+    reason: String,
+    /// Who decided it.
+    #[schema(value_type = Option<String>)]
+    by: Option<UserId>,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+/// Why a component shall run no more.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokeComponent {
+    /// Why, for whoever asks.
+    #[schema(min_length = 1, max_length = 1024)]
+    reason: String,
+}
+
+impl From<&ComponentBlock> for Block {
+    fn from(block: &ComponentBlock) -> Self {
+        Self { kind: block.kind.to_string(), reason: block.reason.clone(), by: block.by.clone(), at: block.at }
+    }
+}
+
+/// List components by name and version.
+#[utoipa::path(
+    get, path = "/components", tag = "components", operation_id = "list_components",
+    params(ListComponents), security(("bearer" = ["viewer"])),
+    responses((status = 200, description = "A page of components.", body = Page<Component>)),
+)]
+pub(crate) async fn list(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Query(asked): Query<ListComponents>,
+) -> Result<Json<Page<Component>>, Problem> {
+    let _tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let name: Option<ComponentName> = read_parameter("name", asked.name.as_deref())?;
+    let after: Option<(ComponentName, Version)> = read_cursor(LIST, asked.cursor.as_deref())?;
+    let limit = read_limit(asked.limit)?.rows() as usize;
+    let records = api.engine().registry().list_components(name.as_ref()).await?;
+    let is_after = |record: &&ComponentRecord| {
+        after.as_ref().is_none_or(|(name, version)| (&record.name, &record.version) > (name, version))
+    };
+    let mut rest = records.iter().filter(is_after);
+    let shown: Vec<_> = rest.by_ref().take(limit).collect();
+    let next_cursor = match (rest.next(), shown.last()) {
+        (Some(_), Some(last)) => Some(write_cursor(LIST, &(&last.name, &last.version))),
+        _ => None,
+    };
+    let items = shown.into_iter().map(Component::from).collect();
+    Ok(Json(Page { items, total: records.len() as u64, next_cursor }))
+}
+
+/// Upload a component: it is checked against the contract, compiled, and registered.
+///
+/// The same bytes a second time have no effect, and answer with 200. A version never changes.
+#[utoipa::path(
+    post, path = "/components", tag = "components", operation_id = "upload_component",
+    params(UploadComponent),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component, at most 32 MiB."),
+    security(("bearer" = ["author"])),
+    responses(
+        (status = 201, description = "It is registered.", body = Component,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 200, description = "The same was registered before.", body = Component),
+        (status = 404, description = "There is no such tenant."),
+        (status = 409, description = "The version has other bytes, or it wants more than the version before it."),
+        (status = 422, description = "It does not fit the contract, is blocked, or lacks a signature."),
+    ),
+)]
+pub(crate) async fn upload(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Query(asked): Query<UploadComponent>,
+    head: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let name: ComponentName = visible::name("name", &asked.name)?;
+    let version: Version = visible::name("version", &asked.version)?;
+    check_wasm(&head)?;
+    let _turn = api.begin_upload()?;
+    let bytes: Arc<[u8]> = Vec::from(read_bytes(body, UPLOAD_LEN_BYTES_MAX).await?).into();
+    let acceptance = if asked.accept_capabilities { Acceptance::Anything } else { Acceptance::AsBefore };
+    let new = NewComponent { name, version, bytes, tenant, signature: None, acceptance };
+    let registered = api.engine().registry().register(new).await?;
+    let status = match registered.inserted {
+        Inserted::New => StatusCode::CREATED,
+        Inserted::AlreadyThere => StatusCode::OK,
+    };
+    let mut response = (status, Json(Component::from(&registered.record))).into_response();
+    if let Ok(location) = HeaderValue::from_str(&api.path(&format!("/components/{}", registered.record.digest))) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn check_wasm(head: &HeaderMap) -> Result<(), Problem> {
+    check_plain(head)?;
+    let sent = head.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if ["application/wasm", "application/octet-stream"].contains(&sent) {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::MediaType, "send a component as `Content-Type: application/wasm`"))
+}
+
+/// Inspect a component: what it exports, what it can make use of, and whether it may run.
+#[utoipa::path(
+    get, path = "/components/{digest}", tag = "components", operation_id = "get_component",
+    params(("digest" = String, Path, description = "`sha256:` and 64 digits, or `name@version` with `%2F` for a `/`.")),
+    security(("bearer" = ["viewer"])),
+    responses((status = 200, description = "The component.", body = ComponentDetail)),
+)]
+pub(crate) async fn get(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id(digest): Id<String>,
+) -> Result<Json<ComponentDetail>, Problem> {
+    let record = find(&api, &caller, &digest).await?;
+    let blocks = api.engine().list_blocks().await?;
+    let blocked = blocks.iter().find(|block| block.digest == record.digest).map(Block::from);
+    Ok(Json(ComponentDetail { component: Component::from(&record), blocked }))
+}
+
+/// Let a component run no more: what runs is stopped, what is queued is held back, and no definition can name it.
+#[utoipa::path(
+    post, path = "/components/{digest}/revoke", tag = "components", operation_id = "revoke_component",
+    params(("digest" = String, Path, description = "`sha256:` and 64 digits.")),
+    request_body = RevokeComponent, security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "The component as it is then.", body = ComponentDetail),
+        (status = 422, description = "The reason is empty or too long."),
+    ),
+)]
+pub(crate) async fn revoke(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id(digest): Id<String>,
+    JsonBody(asked): JsonBody<RevokeComponent>,
+) -> Result<Json<ComponentDetail>, Problem> {
+    let record = find(&api, &caller, &digest).await?;
+    api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await?;
+    get(State(api), caller, Id(record.digest.to_string())).await
+}
+
+/// A component that the caller may see.
+async fn find(api: &ApiState, _caller: &Caller, text: &str) -> Result<ComponentRecord, Problem> {
+    let missing = || {
+        let detail = format!("there is no component `{}`; list those there are", visible::told(text));
+        Problem::new(ProblemCode::ComponentNotFound, detail)
+    };
+    let wanted: ComponentRef = visible::read(text).ok_or_else(missing)?;
+    match wanted {
+        ComponentRef::Digest(_) | ComponentRef::Registered { .. } => {}
+        ComponentRef::Host(_) | ComponentRef::File(_) => return Err(missing()),
+    }
+    let found = api.engine().registry().get_component(&wanted).await;
+    found.map_err(|error| match error {
+        stepcell_engine::EngineError::Store(error) => error.into(),
+        _ => missing(),
+    })
+}

@@ -1,0 +1,369 @@
+//! Definitions: their versions, their graphs, and registering them.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, ETAG, LOCATION};
+use http::{HeaderValue, StatusCode};
+use semver::Version;
+use serde::Deserialize;
+use stepcell_model::definition::{LocatedDefinition, WorkflowDefinition};
+use stepcell_model::mermaid::GraphState;
+use stepcell_model::name::WorkflowName;
+use stepcell_model::record::DefinitionRecord;
+use stepcell_store::Inserted;
+use utoipa::{IntoParams, ToSchema};
+
+use super::instances::drawn;
+use super::visible;
+use crate::api::ApiState;
+use crate::auth::Caller;
+use crate::extract::{Id, Query, TextBody, read_parameter};
+use crate::page::{Page, PageQuery, read_cursor, read_limit, write_cursor};
+use crate::problem::{Problem, ProblemCode};
+use crate::wire::{Definition, DefinitionDetail};
+
+/// The name of the list in its cursors.
+const LIST: &str = "definitions";
+
+/// What bodies are read as definitions.
+const MEDIA_TYPES: [&str; 5] =
+    ["application/yaml", "application/x-yaml", "text/yaml", "application/json", "application/vnd.stepcell+json"];
+
+/// What a graph is drawn as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GraphFormat {
+    /// A Mermaid flowchart.
+    #[default]
+    Mermaid,
+    /// A Graphviz digraph.
+    Dot,
+    /// Nodes and edges.
+    Json,
+}
+
+impl GraphFormat {
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Mermaid => "text/vnd.mermaid; charset=utf-8",
+            Self::Dot => "text/vnd.graphviz; charset=utf-8",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// Which definitions to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListDefinitions {
+    /// Every version, and not only the latest active one of each workflow.
+    #[serde(default)]
+    all: bool,
+    /// The definitions of this tenant, for callers of the platform.
+    tenant_id: Option<String>,
+    /// How many rows at most.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Where to begin: the `next_cursor` of the page before.
+    #[param(max_length = 1024)]
+    cursor: Option<String>,
+}
+
+/// Which version is meant, and whose.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WhichVersion {
+    /// The version; the latest active release without it.
+    version: Option<String>,
+    /// The definition of this tenant, for callers of the platform.
+    tenant_id: Option<String>,
+}
+
+/// Whose definition is meant.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Whose {
+    /// The definition of this tenant, for callers of the platform.
+    pub(super) tenant_id: Option<String>,
+}
+
+/// How to draw a graph.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DrawDefinition {
+    /// What to draw it as.
+    #[serde(default)]
+    #[param(inline)]
+    format: GraphFormat,
+    /// The version; the latest active release without it.
+    version: Option<String>,
+    /// The definition of this tenant, for callers of the platform.
+    tenant_id: Option<String>,
+}
+
+/// List definitions: the latest active version of each workflow, or all, by name and version.
+#[utoipa::path(
+    get, path = "/definitions", tag = "definitions", operation_id = "list_definitions",
+    params(ListDefinitions), security(("bearer" = ["viewer"])),
+    responses((status = 200, description = "A page of definitions.", body = Page<Definition>)),
+)]
+pub(crate) async fn list(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Query(asked): Query<ListDefinitions>,
+) -> Result<Json<Page<Definition>>, Problem> {
+    let _tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let registry = api.engine().registry();
+    let records = match asked.all {
+        true => registry.list_all_definitions(None).await?,
+        false => registry.list_latest_definitions().await?,
+    };
+    page_of(LIST, &records, asked.limit, asked.cursor.as_deref()).map(Json)
+}
+
+/// A page of a list that is at hand as a whole.
+fn page_of(
+    list: &str,
+    records: &[DefinitionRecord],
+    limit: Option<u32>,
+    cursor: Option<&str>,
+) -> Result<Page<Definition>, Problem> {
+    let after: Option<(WorkflowName, Version)> = read_cursor(list, cursor)?;
+    let limit = read_limit(limit)?.rows() as usize;
+    let is_after = |record: &&DefinitionRecord| {
+        after.as_ref().is_none_or(|(name, version)| (&record.name, &record.version) > (name, version))
+    };
+    let mut rest = records.iter().filter(is_after);
+    let shown: Vec<_> = rest.by_ref().take(limit).collect();
+    let next_cursor = match (rest.next(), shown.last()) {
+        (Some(_), Some(last)) => Some(write_cursor(list, &(&last.name, &last.version))),
+        _ => None,
+    };
+    let items = shown.into_iter().map(Definition::from).collect();
+    Ok(Page { items, total: records.len() as u64, next_cursor })
+}
+
+/// Register a version of a definition, from YAML or JSON in the published format.
+///
+/// The same content a second time has no effect, and answers with 200. A version never changes: other content under the same
+/// version is refused.
+#[utoipa::path(
+    post, path = "/definitions", tag = "definitions", operation_id = "register_definition",
+    params(Whose),
+    request_body(description = "The definition.", content((Object = "application/json"), (String = "application/yaml"))),
+    security(("bearer" = ["author"])),
+    responses(
+        (status = 201, description = "It is registered.", body = DefinitionDetail,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 200, description = "The same was registered before.", body = DefinitionDetail),
+        (status = 404, description = "There is no such tenant."),
+        (status = 409, description = "The version is registered with other content."),
+        (status = 422, description = "It is not valid; `errors` names everything that is wrong, by pointer, line and column."),
+    ),
+)]
+pub(crate) async fn register(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Query(whose): Query<Whose>,
+    body: TextBody,
+) -> Result<Response, Problem> {
+    let _tenant = caller.tenant_for(read_parameter("tenant_id", whose.tenant_id.as_deref())?)?;
+    if !MEDIA_TYPES.contains(&body.media_type.as_str()) {
+        let detail = format!("send a definition as one of {}", MEDIA_TYPES.join(", "));
+        return Err(Problem::new(ProblemCode::MediaType, detail));
+    }
+    let located = LocatedDefinition::parse(&body.text).map_err(|problems| Problem::of_definition(&problems))?;
+    let registry = api.engine().registry();
+    let (_, findings) = registry.resolve(&located.definition).await?;
+    if !findings.is_empty() {
+        return Err(Problem::of_definition(&located.locate(findings)));
+    }
+    let registered = registry.register_definition(located.definition).await?;
+    let record = registered.record;
+    let status = match registered.inserted {
+        Inserted::New => StatusCode::CREATED,
+        Inserted::AlreadyThere => StatusCode::OK,
+    };
+    let mut response = (status, Json(DefinitionDetail::from(&record))).into_response();
+    let path = format!("/definitions/{}/versions/{}", segment(record.name.as_str()), record.version);
+    if let Ok(location) = HeaderValue::from_str(&api.path(&path)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// A name as one segment of a path.
+pub(super) fn segment(name: &str) -> String {
+    name.replace('/', "%2F")
+}
+
+/// Get a definition with its document: its latest active release, or the version that is asked for.
+#[utoipa::path(
+    get, path = "/definitions/{name}", tag = "definitions", operation_id = "get_definition",
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."), WhichVersion),
+    security(("bearer" = ["viewer"])),
+    responses((status = 200, description = "The definition.", body = DefinitionDetail)),
+)]
+pub(crate) async fn get(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id(name): Id<String>,
+    Query(asked): Query<WhichVersion>,
+) -> Result<Response, Problem> {
+    let version = read_parameter("version", asked.version.as_deref())?;
+    let record = find(&api, &caller, &name, version.as_ref(), asked.tenant_id.as_deref()).await?;
+    Ok(shown(&record))
+}
+
+/// Get one version of a definition with its document. It never changes, but for whether it is active.
+#[utoipa::path(
+    get, path = "/definitions/{name}/versions/{version}", tag = "definitions", operation_id = "get_definition_version",
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."),
+        ("version" = String, Path, description = "The version."), Whose),
+    security(("bearer" = ["viewer"])),
+    responses((status = 200, description = "The definition.", body = DefinitionDetail)),
+)]
+pub(crate) async fn get_version(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id((name, version)): Id<(String, String)>,
+    Query(whose): Query<Whose>,
+) -> Result<Response, Problem> {
+    let version = read_version(&name, &version)?;
+    Ok(shown(&find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?))
+}
+
+fn shown(record: &DefinitionRecord) -> Response {
+    let activity = if record.is_active { "a" } else { "i" };
+    let tag = format!("\"{}-{activity}\"", record.id);
+    ([(ETAG, tag), (CACHE_CONTROL, "no-cache".to_owned())], Json(DefinitionDetail::from(record))).into_response()
+}
+
+/// List the versions of a workflow, those that are deactivated too, in the order of versions.
+#[utoipa::path(
+    get, path = "/definitions/{name}/versions", tag = "definitions", operation_id = "list_definition_versions",
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."), PageQuery),
+    security(("bearer" = ["viewer"])),
+    responses((status = 200, description = "A page of versions.", body = Page<Definition>)),
+)]
+pub(crate) async fn versions(
+    State(api): State<ApiState>,
+    _caller: Caller,
+    Id(name): Id<String>,
+    Query(asked): Query<PageQuery>,
+) -> Result<Json<Page<Definition>>, Problem> {
+    let read: WorkflowName = visible::read(&name).ok_or_else(|| missing(&name))?;
+    let records = api.engine().registry().list_all_definitions(Some(&read)).await?;
+    if records.is_empty() {
+        return Err(missing(&name));
+    }
+    page_of("versions", &records, asked.limit, asked.cursor.as_deref()).map(Json)
+}
+
+/// Draw a workflow.
+#[utoipa::path(
+    get, path = "/definitions/{name}/graph", tag = "definitions", operation_id = "get_definition_graph",
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."), DrawDefinition),
+    security(("bearer" = ["viewer"])),
+    responses((status = 200, description = "The graph.", content(
+        (String = "text/vnd.mermaid"), (String = "text/vnd.graphviz"), (serde_json::Value = "application/json"),
+    ))),
+)]
+pub(crate) async fn graph(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id(name): Id<String>,
+    Query(asked): Query<DrawDefinition>,
+) -> Result<Response, Problem> {
+    let version = read_parameter("version", asked.version.as_deref())?;
+    let record = find(&api, &caller, &name, version.as_ref(), asked.tenant_id.as_deref()).await?;
+    let definition = definition_of(&record)?;
+    Ok(match asked.format {
+        GraphFormat::Mermaid => drawn(asked.format, definition.to_mermaid()),
+        GraphFormat::Dot => drawn(asked.format, definition.to_dot_with(&GraphState::default())),
+        GraphFormat::Json => Json(definition.graph()).into_response(),
+    })
+}
+
+/// Let a version start nothing new. What runs on it goes on.
+#[utoipa::path(
+    post, path = "/definitions/{name}/versions/{version}/deactivate", tag = "definitions",
+    operation_id = "deactivate_definition",
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."),
+        ("version" = String, Path, description = "The version."), Whose),
+    security(("bearer" = ["author"])),
+    responses((status = 200, description = "The definition as it is then.", body = Definition)),
+)]
+pub(crate) async fn deactivate(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id((name, version)): Id<(String, String)>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Definition>, Problem> {
+    let version = read_version(&name, &version)?;
+    let record = find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?;
+    api.engine().registry().deactivate(&record.name, &record.version).await?;
+    Ok(Json(Definition { is_active: false, ..Definition::from(&record) }))
+}
+
+/// Remove a version that nothing runs or ran on.
+#[utoipa::path(
+    delete, path = "/definitions/{name}/versions/{version}", tag = "definitions", operation_id = "unregister_definition",
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."),
+        ("version" = String, Path, description = "The version."), Whose),
+    security(("bearer" = ["author"])),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 409, description = "Instances refer to it; deactivate it instead."),
+    ),
+)]
+pub(crate) async fn unregister(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id((name, version)): Id<(String, String)>,
+    Query(whose): Query<Whose>,
+) -> Result<StatusCode, Problem> {
+    let version = read_version(&name, &version)?;
+    let record = find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?;
+    api.engine().registry().unregister(&record.name, &record.version).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A definition that the caller may see.
+async fn find(
+    api: &ApiState,
+    caller: &Caller,
+    name: &str,
+    version: Option<&Version>,
+    tenant: Option<&str>,
+) -> Result<DefinitionRecord, Problem> {
+    let _tenant = caller.tenant_for(read_parameter("tenant_id", tenant)?)?;
+    let read: WorkflowName = visible::read(name).ok_or_else(|| missing(name))?;
+    Ok(api.engine().registry().get_definition(&read, version).await?)
+}
+
+fn read_version(name: &str, version: &str) -> Result<Version, Problem> {
+    visible::read(version).ok_or_else(|| {
+        let detail =
+            format!("there is no workflow `{}` `{}`; list its versions", visible::told(name), visible::told(version));
+        Problem::new(ProblemCode::DefinitionNotFound, detail)
+    })
+}
+
+fn missing(name: &str) -> Problem {
+    let detail = format!("there is no workflow `{}`; list those there are", visible::told(name));
+    Problem::new(ProblemCode::DefinitionNotFound, detail)
+}
+
+/// The definition of a record.
+pub(super) fn definition_of(record: &DefinitionRecord) -> Result<WorkflowDefinition, Problem> {
+    serde_json::from_str(record.document.text()).map_err(|error| {
+        tracing::error!(%error, name = %record.name, version = %record.version, "a stored definition does not read");
+        Problem::new(ProblemCode::StoreUnavailable, "a stored definition does not read; its operator has to look")
+    })
+}

@@ -1,0 +1,58 @@
+//! What a caller may see: what is another tenant's is not there.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use stepcell_engine::EngineError;
+use stepcell_model::id::{InstanceId, TaskId};
+use stepcell_model::record::{InstanceSummary, TaskRecord};
+
+use crate::api::ApiState;
+use crate::auth::Caller;
+use crate::problem::{Problem, ProblemCode};
+
+/// The longest id that is told back.
+const TOLD_LEN_MAX: usize = 80;
+
+/// An instance that the caller may see.
+pub(super) async fn instance(api: &ApiState, caller: &Caller, id: &str) -> Result<InstanceSummary, Problem> {
+    let missing = || {
+        let detail = format!("there is no instance `{}`; list those there are", told(id));
+        Problem::new(ProblemCode::InstanceNotFound, detail)
+    };
+    let id: InstanceId = read(id).ok_or_else(missing)?;
+    match api.engine().get_instance(id).await {
+        Ok(found) if caller.sees(found.identity.tenant.as_ref()) => Ok(found),
+        Ok(_) | Err(EngineError::InstanceNotFound { .. }) => Err(missing()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A task that the caller may see.
+pub(super) async fn task(api: &ApiState, caller: &Caller, id: &str) -> Result<TaskRecord, Problem> {
+    let missing = || {
+        let detail = format!("there is no task `{}`; list those that wait", told(id));
+        Problem::new(ProblemCode::TaskNotFound, detail)
+    };
+    let id: TaskId = read(id).ok_or_else(missing)?;
+    match api.engine().get_task(id).await {
+        Ok(found) if caller.sees(found.tenant.as_ref()) => Ok(found),
+        Ok(_) | Err(EngineError::TaskNotFound { .. }) => Err(missing()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads a name of a path; what is malformed names nothing.
+pub(super) fn read<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// Reads a name of a body or a query; what is malformed is told.
+pub(super) fn name<T: FromStr<Err: Display>>(parameter: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error: T::Err| Problem::parameter(parameter, error.to_string()))
+}
+
+/// An id as it is told back: not longer than any id is.
+pub(super) fn told(id: &str) -> String {
+    id.chars().filter(|letter| !letter.is_control()).take(TOLD_LEN_MAX).collect()
+}

@@ -1,0 +1,81 @@
+//! Definitions.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use stepcell_model::id::ComponentDigest;
+use stepcell_model::json::Json;
+use stepcell_model::name::{StepName, WorkflowName};
+use stepcell_model::record::DefinitionRecord;
+use stepcell_model::time::Timestamp;
+use utoipa::ToSchema;
+
+/// A version of a definition as lists show it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Definition {
+    /// The workflow's name.
+    #[schema(value_type = String)]
+    pub name: WorkflowName,
+    /// The version.
+    pub version: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether new instances may start on it.
+    pub is_active: bool,
+    /// When it was registered.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// A version of a definition with its document.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DefinitionDetail {
+    /// The workflow's name.
+    #[schema(value_type = String)]
+    pub name: WorkflowName,
+    /// The version.
+    pub version: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether new instances may start on it.
+    pub is_active: bool,
+    /// When it was registered.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// The digest of the component that each step runs, fixed at registration.
+    #[schema(value_type = Object)]
+    pub components: IndexMap<StepName, ComponentDigest>,
+    /// Of those, the steps whose attempts nobody outside can tell from none.
+    #[schema(value_type = Vec<String>)]
+    pub pure_steps: Vec<StepName>,
+    /// The definition in the published format.
+    #[schema(value_type = Object)]
+    pub document: Json,
+}
+
+impl From<&DefinitionRecord> for Definition {
+    fn from(record: &DefinitionRecord) -> Self {
+        Self {
+            name: record.name.clone(),
+            version: record.version.to_string(),
+            description: record.description.clone(),
+            is_active: record.is_active,
+            created_at: record.created_at,
+        }
+    }
+}
+
+impl From<&DefinitionRecord> for DefinitionDetail {
+    fn from(record: &DefinitionRecord) -> Self {
+        let Definition { name, version, description, is_active, created_at } = record.into();
+        Self {
+            name,
+            version,
+            description,
+            is_active,
+            created_at,
+            components: record.components.iter().cloned().collect(),
+            pure_steps: record.pure_steps.clone(),
+            document: record.document.clone(),
+        }
+    }
+}

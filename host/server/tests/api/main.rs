@@ -1,0 +1,10 @@
+//! The API against an engine in memory: each route by what it promises, and the document that all of it makes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod definitions;
+mod document;
+mod instances;
+mod kit;
+mod requests;
+mod tasks;
