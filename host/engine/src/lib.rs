@@ -74,7 +74,8 @@ pub use self::gateway::Gateway;
 pub use self::ids::{IdSource, RandomIds};
 pub use self::operate::CancelRequest;
 pub use self::registry::{
-    Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, Resolved, Versions, WorkflowRegistry,
+    Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, RegistryView, Resolved, Versions,
+    WorkflowRegistry,
 };
 pub use self::repository::{
     HumanTaskRepository, StepExecutionRepository, WorkflowDefinitionRepository, WorkflowInstanceRepository,
