@@ -32,6 +32,7 @@ use crate::registry::WorkflowRegistry;
 use crate::room::Room;
 use crate::runner::StepRunner;
 use crate::scheduler::Wakes;
+use crate::sealing::Sealer;
 use crate::waiters::Waiters;
 
 /// How often a decision is made anew because somebody else was first, before the caller is told so.
@@ -84,6 +85,7 @@ pub(crate) struct Inner {
     pub(crate) quotas: Arc<QuotaKeeper>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
+    host_key: Option<HostKey>,
     pub(crate) room: Arc<Room>,
     pub(crate) fused_for: Duration,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
@@ -145,6 +147,7 @@ impl WorkflowEngine {
             quotas,
             clock: options.clock,
             ids: options.ids,
+            host_key: options.host_key,
             room: Room::new(options.concurrency),
             fused_for: options.fused_for,
             hot: Mutex::default(),
@@ -176,6 +179,26 @@ impl WorkflowEngine {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn WorkflowStore> {
         &self.inner.store
+    }
+
+    /// What tells the engine the time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Where ids and secrets come from.
+    #[must_use]
+    pub fn ids(&self) -> &Arc<dyn IdSource> {
+        &self.inner.ids
+    }
+
+    /// Encrypts what is kept for a purpose, with a key of its own.
+    ///
+    /// # Errors
+    /// [`EngineError::NoHostKey`].
+    pub fn sealer(&self, purpose: &'static str) -> Result<Sealer, EngineError> {
+        self.inner.host_key.as_ref().map(|key| Sealer::new(key, purpose)).ok_or(EngineError::NoHostKey)
     }
 
     /// What the engine's clock says.

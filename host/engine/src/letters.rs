@@ -145,8 +145,10 @@ impl Inner {
         if !active.is_some_and(|active| waits(&active.phase)) {
             return Ok(());
         }
-        let record = self.registry.find_startable(&start.workflow, start.version.as_ref()).await?;
         let identity = &instance.identity;
+        let owner = self.registry.owner_of(identity.definition).await?;
+        let view = self.registry.view(owner.as_ref());
+        let record = view.find_startable(&start.workflow, start.version.as_ref()).await?;
         let metadata: serde_json::Map<_, _> =
             identity.metadata.iter().map(|(key, value)| (key.to_string(), value.tree().clone())).collect();
         let request = StartRequest {

@@ -51,7 +51,9 @@ mod repository;
 mod room;
 pub mod runner;
 mod scheduler;
+mod sealing;
 mod settle;
+pub mod signing;
 mod start;
 pub mod step;
 mod tasks;
@@ -72,13 +74,15 @@ pub use self::gateway::Gateway;
 pub use self::ids::{IdSource, RandomIds};
 pub use self::operate::CancelRequest;
 pub use self::registry::{
-    Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, Resolved, Versions, WorkflowRegistry,
+    Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, RegistryView, Resolved, Versions,
+    WorkflowRegistry,
 };
 pub use self::repository::{
     HumanTaskRepository, StepExecutionRepository, WorkflowDefinitionRepository, WorkflowInstanceRepository,
 };
 pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
+pub use self::sealing::{Sealer, Unsealable};
 pub use self::start::{StartRequest, Started};
 pub use self::step::Step;
 pub use self::webhooks::{CallbackAddress, Delivered, Delivery};

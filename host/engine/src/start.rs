@@ -27,7 +27,7 @@ pub struct StartRequest {
     pub data: Json,
     /// A JSON object of values that steps read and can not write, or `null`.
     pub metadata: Json,
-    /// Whose instance it is.
+    /// Whose instance it is, and who therefore says what the workflow's name means; only shared ones start without one.
     pub tenant: Option<TenantId>,
     /// Who starts it.
     pub user: Option<UserId>,
@@ -89,7 +89,8 @@ impl WorkflowEngine {
         if self.inner.is_stopping() {
             return Err(EngineError::Stopping);
         }
-        let record = self.registry().definition_to_start(&request.workflow, request.version.as_ref()).await?;
+        let view = self.registry().view(request.tenant.as_ref());
+        let record = view.definition_to_start(&request.workflow, request.version.as_ref()).await?;
         if !record.is_active {
             return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
         }

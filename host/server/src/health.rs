@@ -255,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_has_a_store_that_does_not_answer_is_not_ready() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("closed.db"), SqliteOptions::default()).unwrap();
+        let store = SqliteStore::open(folder.path().join("closed.db"), SqliteOptions::default()).unwrap();
         store.close().await;
         let front = Front::default();
         front.open(Arc::new(store), Router::new());

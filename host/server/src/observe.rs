@@ -15,6 +15,7 @@ use axum::response::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
+use stepcell_model::name::TenantId;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -141,7 +142,7 @@ impl Seen {
             problem = self.problem.map(ProblemCode::as_str),
             took_us = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
             key = caller.and_then(|caller| caller.key.as_deref()),
-            tenant = caller.and_then(|caller| caller.tenant.as_ref()).map(|tenant| tenant.as_str()),
+            tenant = caller.and_then(|caller| caller.tenant.as_ref()).map(TenantId::as_str),
             "answered"
         );
     }

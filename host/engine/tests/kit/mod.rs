@@ -290,7 +290,7 @@ impl TestHost {
         }
         // What it had handed to the store before is stored once the store has done something that came after.
         let (nobody, version) = (WorkflowName::new("nobody").unwrap(), semver::Version::new(0, 0, 0));
-        store.set_definition_active(&nobody, &version, Activity::Active).await.unwrap();
+        store.set_definition_active(None, &nobody, &version, Activity::Active).await.unwrap();
         prepare(&self.clock);
         let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
         Self::over(store, self._folder.take(), runner, clock, self.fused_for).await
