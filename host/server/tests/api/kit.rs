@@ -148,6 +148,9 @@ impl Guard for ByName {
         if name == "platform" {
             return Ok(Some(Caller::of_platform(user, Scopes::all())));
         }
+        if name.ends_with("-revoked") {
+            return Err(refused());
+        }
         let (tenant, scope) = name.split_once('-').ok_or_else(refused)?;
         let scope: Scope = scope.parse().map_err(|_| refused())?;
         Ok(Some(Caller::of_tenant(tenant.parse().map_err(|_| refused())?, user, [scope].into_iter().collect())))

@@ -6,5 +6,6 @@ mod definitions;
 mod document;
 mod instances;
 mod kit;
+mod matrix;
 mod requests;
 mod tasks;

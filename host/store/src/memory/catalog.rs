@@ -68,8 +68,11 @@ impl Catalog {
 
     pub(super) fn list_components(&self, filter: &ComponentFilter) -> Page<ComponentRecord> {
         let is_wanted = |key: &CatalogKey<ComponentName>| filter.name.as_ref().is_none_or(|name| key.name == *name);
-        let matching =
-            self.components.iter().filter(|(key, _)| is_wanted(key) && is_of(&self.components, key, &filter.owners));
+        let is_meant = |record: &ComponentRecord| filter.digest.is_none_or(|digest| record.digest == digest);
+        let matching = self
+            .components
+            .iter()
+            .filter(|(key, record)| is_wanted(key) && is_meant(record) && is_of(&self.components, key, &filter.owners));
         page(matching, filter.after.as_ref(), filter.limit)
     }
 
