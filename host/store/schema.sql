@@ -11,32 +11,6 @@ CREATE TABLE component_bytes (
     bytes   BLOB NOT NULL
 ) STRICT;
 
-CREATE TABLE components (
-    key         INTEGER PRIMARY KEY,
-    name        TEXT NOT NULL,
-    version     TEXT NOT NULL,
-    bytes       INTEGER NOT NULL REFERENCES component_bytes (key),
-    manifest    TEXT,
-    size_bytes  INTEGER NOT NULL,
-    created_at  INTEGER NOT NULL, exports TEXT NOT NULL DEFAULT 'step', capabilities TEXT NOT NULL DEFAULT '["secrets","clock","randomness"]', tenant TEXT,
-    UNIQUE (name, version)
-) STRICT;
-
-CREATE INDEX components_by_bytes ON components (bytes);
-
-CREATE TABLE definitions (
-    key          INTEGER PRIMARY KEY,
-    id           BLOB NOT NULL UNIQUE,
-    name         TEXT NOT NULL,
-    version      TEXT NOT NULL,
-    description  TEXT,
-    document     TEXT NOT NULL,
-    components   TEXT NOT NULL,
-    is_active    INTEGER NOT NULL,
-    created_at   INTEGER NOT NULL, pure_steps TEXT NOT NULL DEFAULT '[]', tenant TEXT,
-    UNIQUE (name, version)
-) STRICT;
-
 CREATE TABLE instances (
     key              INTEGER PRIMARY KEY,
     id               BLOB NOT NULL UNIQUE,
@@ -212,6 +186,43 @@ CREATE TABLE usage_codes (
     count   INTEGER NOT NULL,
     PRIMARY KEY (tenant, day, code)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE "definitions" (
+    key          INTEGER PRIMARY KEY,
+    id           BLOB NOT NULL UNIQUE,
+    owner        TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    version      TEXT NOT NULL,
+    is_active    INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    description  TEXT,
+    components   TEXT NOT NULL,
+    pure_steps   TEXT NOT NULL,
+    document     TEXT NOT NULL,
+    UNIQUE (owner, name, version)
+) STRICT;
+
+CREATE INDEX definitions_by_name ON definitions (name);
+
+CREATE TABLE "components" (
+    key           INTEGER PRIMARY KEY,
+    owner         TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    version       TEXT NOT NULL,
+    bytes         INTEGER NOT NULL REFERENCES component_bytes (key),
+    size_bytes    INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL,
+    exports       TEXT NOT NULL,
+    capabilities  TEXT NOT NULL,
+    manifest      TEXT,
+    UNIQUE (owner, name, version)
+) STRICT;
+
+CREATE INDEX components_by_bytes ON components (bytes);
+
+CREATE INDEX instances_by_tenant ON instances (tenant, id) WHERE tenant IS NOT NULL;
+
+CREATE INDEX tasks_by_tenant ON tasks (tenant, status) WHERE tenant IS NOT NULL;
 
 CREATE TABLE access (
     only      INTEGER PRIMARY KEY CHECK (only = 1),

@@ -31,7 +31,8 @@ pub use guard::{GuardState, GuardStore};
 pub use memory::MemoryStore;
 pub use pruning::{PrunePace, prune_all};
 pub use query::{
-    Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,
+    Activity, CatalogKey, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter,
+    LIST_LEN_MAX, LetterKey, Owners, Page, PageLimit, TaskFilter, TaskPlace,
 };
 pub use sqlite::{BackedUp, BackupError, BackupProgress, Existing, Losses, Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;
