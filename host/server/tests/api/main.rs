@@ -4,6 +4,7 @@
 
 mod definitions;
 mod document;
+mod hostile;
 mod instances;
 mod kit;
 mod matrix;
