@@ -5,6 +5,7 @@
 
 mod advance;
 mod attempts;
+mod audit;
 mod backup;
 mod check;
 mod component;
@@ -17,6 +18,7 @@ mod events;
 mod exit;
 mod input;
 mod instance;
+mod key;
 mod next;
 mod open;
 mod policy;
@@ -86,6 +88,10 @@ enum Verb {
     Secret(secret::Secret),
     #[command(subcommand)]
     Tenant(tenant::Tenant),
+    #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
+    Audit(audit::Audit),
     #[command(subcommand)]
     Config(config::Config),
     Events(events::Events),
@@ -176,6 +182,8 @@ impl Verb {
             Self::Policy(verb) => verb.perform(settings).await,
             Self::Secret(verb) => verb.perform(settings).await,
             Self::Tenant(verb) => verb.perform(settings).await,
+            Self::Key(verb) => verb.perform(settings).await,
+            Self::Audit(verb) => verb.perform(settings).await,
             Self::Config(verb) => verb.perform(settings),
             Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,

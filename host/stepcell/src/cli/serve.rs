@@ -9,12 +9,12 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Args;
 use stepcell::model::time::Span;
-use stepcell::store::Losses;
+use stepcell::store::{KeyFilter, Losses, PageLimit};
 use stepcell::{Access, Host, HostBuilder};
 
 use super::exit::Exit;
 use super::open::{Settings, cannot_open};
-use super::print::note;
+use super::print::{note, shell_word};
 use super::prune::Retention;
 use super::stops::{Stops, Told};
 
@@ -50,6 +50,9 @@ impl Serve {
         let host = self.builder(settings, &database)?.open().await.with_context(|| cannot_open(&database))?;
         listening.open(&host, &self.http);
         note(format!("driving {}; stop with Ctrl-C", database.display()));
+        if self.http.listen.is_some() {
+            tell_of_first_key(&host, &database).await?;
+        }
         let retention = self.retention.map(|age| Retention::of(host.store(), age));
         let fault = loop {
             tokio::select! {
@@ -89,6 +92,19 @@ impl Serve {
         }
         Ok(builder)
     }
+}
+
+/// Says how the first key is made, where there is none: nobody comes in otherwise.
+async fn tell_of_first_key(host: &Host, database: &Path) -> anyhow::Result<()> {
+    let any = KeyFilter { limit: PageLimit::clamped(1), ..KeyFilter::default() };
+    if host.store().list_keys(&any).await?.total == 0 {
+        let database = shell_word(&database.display().to_string());
+        note(format!(
+            "there is no API key yet, so nobody comes in; make the first one with\n  stepcell key create --db {database} --scope \
+             admin --name first"
+        ));
+    }
+    Ok(())
 }
 
 fn cannot_go_on(database: &Path) -> String {
