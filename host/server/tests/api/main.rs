@@ -5,7 +5,9 @@
 mod access;
 mod definitions;
 mod document;
+mod hostile;
 mod instances;
 mod kit;
+mod matrix;
 mod requests;
 mod tasks;
