@@ -54,6 +54,18 @@ pub struct EngineOptions {
     pub fused_for: Duration,
     /// What secrets are encrypted with; without it there are none.
     pub host_key: Option<HostKey>,
+    /// What requests of steps say of the trace that they are in.
+    pub tracing: Tracing,
+}
+
+/// What requests of steps say of the trace that they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tracing {
+    /// That of the start of the instance, if it was started in one.
+    #[default]
+    PassedOn,
+    /// The span of their execution, of which somebody tells.
+    Told,
 }
 
 impl Default for EngineOptions {
@@ -65,6 +77,7 @@ impl Default for EngineOptions {
             ids: Arc::new(RandomIds),
             fused_for: Duration::from_millis(50),
             host_key: None,
+            tracing: Tracing::default(),
         }
     }
 }
@@ -84,6 +97,7 @@ pub(crate) struct Inner {
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) room: Arc<Room>,
     pub(crate) fused_for: Duration,
+    pub(crate) tracing: Tracing,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     /// How many drivers there are anything left of.
     pub(crate) drivers: AtomicUsize,
@@ -136,6 +150,7 @@ impl WorkflowEngine {
             ids: options.ids,
             room: Room::new(options.concurrency),
             fused_for: options.fused_for,
+            tracing: options.tracing,
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),

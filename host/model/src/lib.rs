@@ -39,5 +39,6 @@ pub mod signature;
 pub mod staged;
 pub mod status;
 pub mod time;
+pub mod trace;
 pub mod transition;
 pub mod why;
