@@ -41,4 +41,5 @@ pub mod status;
 pub mod time;
 pub mod trace;
 pub mod transition;
+pub mod webhook;
 pub mod why;

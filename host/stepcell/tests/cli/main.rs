@@ -13,6 +13,7 @@ mod explaining;
 mod groups;
 mod json;
 mod operating;
+mod owners;
 mod people;
 mod refusals;
 mod serving;
