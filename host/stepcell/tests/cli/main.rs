@@ -18,4 +18,5 @@ mod people;
 mod refusals;
 mod serving;
 mod tool;
+mod tracing;
 mod upkeep;
