@@ -14,5 +14,6 @@ mod json;
 mod operating;
 mod people;
 mod refusals;
+mod remote;
 mod tool;
 mod upkeep;
