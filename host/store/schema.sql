@@ -11,32 +11,6 @@ CREATE TABLE component_bytes (
     bytes   BLOB NOT NULL
 ) STRICT;
 
-CREATE TABLE components (
-    key         INTEGER PRIMARY KEY,
-    name        TEXT NOT NULL,
-    version     TEXT NOT NULL,
-    bytes       INTEGER NOT NULL REFERENCES component_bytes (key),
-    manifest    TEXT,
-    size_bytes  INTEGER NOT NULL,
-    created_at  INTEGER NOT NULL, exports TEXT NOT NULL DEFAULT 'step', capabilities TEXT NOT NULL DEFAULT '["secrets","clock","randomness"]', tenant TEXT,
-    UNIQUE (name, version)
-) STRICT;
-
-CREATE INDEX components_by_bytes ON components (bytes);
-
-CREATE TABLE definitions (
-    key          INTEGER PRIMARY KEY,
-    id           BLOB NOT NULL UNIQUE,
-    name         TEXT NOT NULL,
-    version      TEXT NOT NULL,
-    description  TEXT,
-    document     TEXT NOT NULL,
-    components   TEXT NOT NULL,
-    is_active    INTEGER NOT NULL,
-    created_at   INTEGER NOT NULL, pure_steps TEXT NOT NULL DEFAULT '[]', tenant TEXT,
-    UNIQUE (name, version)
-) STRICT;
-
 CREATE TABLE instances (
     key              INTEGER PRIMARY KEY,
     id               BLOB NOT NULL UNIQUE,
@@ -213,6 +187,43 @@ CREATE TABLE usage_codes (
     PRIMARY KEY (tenant, day, code)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE "definitions" (
+    key          INTEGER PRIMARY KEY,
+    id           BLOB NOT NULL UNIQUE,
+    owner        TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    version      TEXT NOT NULL,
+    is_active    INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    description  TEXT,
+    components   TEXT NOT NULL,
+    pure_steps   TEXT NOT NULL,
+    document     TEXT NOT NULL,
+    UNIQUE (owner, name, version)
+) STRICT;
+
+CREATE INDEX definitions_by_name ON definitions (name);
+
+CREATE TABLE "components" (
+    key           INTEGER PRIMARY KEY,
+    owner         TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    version       TEXT NOT NULL,
+    bytes         INTEGER NOT NULL REFERENCES component_bytes (key),
+    size_bytes    INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL,
+    exports       TEXT NOT NULL,
+    capabilities  TEXT NOT NULL,
+    manifest      TEXT,
+    UNIQUE (owner, name, version)
+) STRICT;
+
+CREATE INDEX components_by_bytes ON components (bytes);
+
+CREATE INDEX instances_by_tenant ON instances (tenant, id) WHERE tenant IS NOT NULL;
+
+CREATE INDEX tasks_by_tenant ON tasks (tenant, status) WHERE tenant IS NOT NULL;
+
 CREATE TABLE access (
     only      INTEGER PRIMARY KEY CHECK (only = 1),
     revision  INTEGER NOT NULL
@@ -274,3 +285,52 @@ CREATE INDEX idempotency_by_time ON idempotency (at);
 
 CREATE INDEX instances_open ON instances (tenant)
     WHERE tenant IS NOT NULL AND status NOT IN ('completed', 'failed', 'canceled');
+
+CREATE TABLE webhook_head (
+    only      INTEGER PRIMARY KEY CHECK (only = 1),
+    revision  INTEGER NOT NULL,
+    position  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE webhooks (
+    key            INTEGER PRIMARY KEY,
+    id             BLOB NOT NULL UNIQUE,
+    tenant         TEXT,
+    url            TEXT NOT NULL,
+    types          TEXT NOT NULL,
+    workflow       TEXT,
+    description    TEXT,
+    is_active      INTEGER NOT NULL,
+    stopped        TEXT,
+    since          INTEGER NOT NULL,
+    created_at     INTEGER NOT NULL,
+    created_by     TEXT,
+    secret         BLOB NOT NULL,
+    former_secret  BLOB,
+    former_until   INTEGER
+) STRICT;
+
+CREATE INDEX webhooks_by_tenant ON webhooks (tenant, id);
+
+CREATE TABLE webhook_deliveries (
+    key              INTEGER PRIMARY KEY,
+    id               BLOB NOT NULL UNIQUE,
+    webhook          INTEGER NOT NULL REFERENCES webhooks (key),
+    position         INTEGER NOT NULL,
+    event            INTEGER NOT NULL,
+    event_type       TEXT NOT NULL,
+    body             TEXT NOT NULL,
+    status           TEXT NOT NULL,
+    attempts         INTEGER NOT NULL,
+    next_attempt_at  INTEGER,
+    last_status      INTEGER,
+    last_error       TEXT,
+    created_at       INTEGER NOT NULL,
+    ended_at         INTEGER
+) STRICT;
+
+CREATE INDEX webhook_deliveries_by_status ON webhook_deliveries (webhook, status, key);
+
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook, next_attempt_at) WHERE status = 'pending';
+
+CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (ended_at) WHERE ended_at IS NOT NULL;

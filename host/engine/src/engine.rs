@@ -19,16 +19,20 @@ use stepcell_store::{Committed, StoreError, WorkflowStore};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
+use crate::counts::{Committing, Counts};
 use crate::driver::Hot;
 use crate::error::EngineError;
+use crate::events::live::Live;
 use crate::finishing::Finishing;
 use crate::guard::Guard;
 use crate::ids::{IdSource, RandomIds};
 use crate::native::{HostRunner, HostSteps};
+use crate::quotas::{QuotaKeeper, Ticket};
 use crate::registry::WorkflowRegistry;
 use crate::room::Room;
 use crate::runner::StepRunner;
 use crate::scheduler::Wakes;
+use crate::sealing::Sealer;
 use crate::waiters::Waiters;
 
 /// How often a decision is made anew because somebody else was first, before the caller is told so.
@@ -78,8 +82,10 @@ pub(crate) struct Inner {
     pub(crate) runner: Arc<dyn StepRunner>,
     pub(crate) registry: WorkflowRegistry,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) quotas: Arc<QuotaKeeper>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
+    host_key: Option<HostKey>,
     pub(crate) room: Arc<Room>,
     pub(crate) fused_for: Duration,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
@@ -99,8 +105,11 @@ pub(crate) struct Inner {
     pub(crate) has_recovered: AtomicBool,
     /// Wakes whoever hands over letters.
     pub(crate) letters: Notify,
+    /// Reads for those who follow what happens.
+    pub(crate) live: Arc<Live>,
     /// Changes with every commit of this process.
     pub(crate) committed: watch::Sender<()>,
+    pub(crate) counts: Counts,
     #[cfg(feature = "failpoints")]
     pub(crate) fails: crate::fail::Fails,
 }
@@ -119,15 +128,26 @@ impl WorkflowEngine {
         let runner: Arc<dyn StepRunner> = Arc::new(HostRunner { steps: Arc::clone(&steps), cells: runner });
         let guard = Arc::new(Guard::new(Arc::clone(&store), options.host_key.as_ref()));
         let (clock, ids) = (Arc::clone(&options.clock), Arc::clone(&options.ids));
-        let registry =
-            WorkflowRegistry::new(Arc::clone(&store), Arc::clone(&runner), steps, clock, ids, Arc::clone(&guard));
+        let quotas = Arc::new(QuotaKeeper::new(Arc::clone(&store), Arc::clone(&clock)));
+        let registry = WorkflowRegistry::new(
+            Arc::clone(&store),
+            Arc::clone(&runner),
+            steps,
+            clock,
+            ids,
+            Arc::clone(&guard),
+            Arc::clone(&quotas),
+        );
         let inner = Inner {
+            live: Arc::new(Live::new(Arc::clone(&store))),
             store,
             runner,
             registry,
             guard,
+            quotas,
             clock: options.clock,
             ids: options.ids,
+            host_key: options.host_key,
             room: Room::new(options.concurrency),
             fused_for: options.fused_for,
             hot: Mutex::default(),
@@ -142,6 +162,7 @@ impl WorkflowEngine {
             has_recovered: AtomicBool::new(false),
             letters: Notify::new(),
             committed: watch::Sender::new(()),
+            counts: Counts::default(),
             #[cfg(feature = "failpoints")]
             fails: crate::fail::Fails::default(),
         };
@@ -158,6 +179,26 @@ impl WorkflowEngine {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn WorkflowStore> {
         &self.inner.store
+    }
+
+    /// What tells the engine the time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Where ids and secrets come from.
+    #[must_use]
+    pub fn ids(&self) -> &Arc<dyn IdSource> {
+        &self.inner.ids
+    }
+
+    /// Encrypts what is kept for a purpose, with a key of its own.
+    ///
+    /// # Errors
+    /// [`EngineError::NoHostKey`].
+    pub fn sealer(&self, purpose: &'static str) -> Result<Sealer, EngineError> {
+        self.inner.host_key.as_ref().map(|key| Sealer::new(key, purpose)).ok_or(EngineError::NoHostKey)
     }
 
     /// What the engine's clock says.
@@ -217,7 +258,7 @@ impl Inner {
             let transition = advance(&plan, &instance, cause, self.clock.now())
                 .map_err(|refusal| EngineError::refused(id, refusal))?;
             instance.apply(&transition);
-            match self.commit_and_drive(transition, instance).await {
+            match self.commit_and_drive(transition, instance, None).await {
                 Ok(()) => return Ok(()),
                 Err(error @ StoreError::Stale { .. }) => stale = Some(error),
                 Err(error) => return Err(error.into()),
@@ -227,16 +268,21 @@ impl Inner {
     }
 
     /// Commits a transition that `instance` was brought to, and sees to it that it is driven on, even where the caller
-    /// stops waiting meanwhile.
+    /// stops waiting meanwhile. The ticket of a start is settled.
     pub(crate) async fn commit_and_drive(
         self: &Arc<Self>,
         transition: Transition,
         mut instance: WorkflowInstance,
+        ticket: Option<Ticket>,
     ) -> Result<(), StoreError> {
         let inner = Arc::clone(self);
         let work = async move {
             let seq = transition.seq;
             let committed = inner.commit(transition).await?;
+            // Before anything of it can end.
+            if let Some(ticket) = ticket {
+                ticket.settle();
+            }
             instance.committed(seq, committed.chain);
             if instance.has_its_results() {
                 inner.poke_known(instance);
@@ -251,6 +297,7 @@ impl Inner {
     /// Commits a transition and wakes whoever waits for it.
     pub(crate) async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {
         let (instance, seq) = (transition.identity.id, transition.seq);
+        let tenant = transition.identity.tenant.clone().filter(|_| transition.state.status.is_finished());
         let end = transition.state.status.is_finished().then(|| transition.state.summary(&transition.identity, seq));
         let is_settled = transition.state.is_settled();
         let has_letters = !transition.letters.is_empty();
@@ -258,10 +305,15 @@ impl Inner {
         #[cfg(feature = "failpoints")]
         let kind = crate::fail::TransitionKind::of(&transition);
         fail_point!(self, CommitBegins, kind)?;
-        let committed = self.store.commit(transition).await?;
+        let counted = Committing::of(&transition.events);
+        let committed = self.store.commit(transition).await.inspect_err(|_| self.counts.refused())?;
+        self.counts.committed(&counted);
         fail_point!(self, CommitDone, kind)?;
         if let Some(wake_at) = wake_at {
             self.wakes.at(wake_at);
+        }
+        if let Some(tenant) = tenant {
+            self.quotas.ended(&tenant);
         }
         self.committed.send_replace(());
         match end {

@@ -1,13 +1,17 @@
 //! Everything that a call to the engine can be refused for.
 
+use std::time::Duration;
+
 use semver::Version;
+use stepcell_model::access::{ApiKeyId, Quota};
 use stepcell_model::component::Capability;
 use stepcell_model::failure::Failure;
 use stepcell_model::id::{InstanceId, TaskId};
-use stepcell_model::name::{ComponentName, SecretName, StepName, UserId, WorkflowName};
+use stepcell_model::name::{ComponentName, SecretName, StepName, TenantId, UserId, WorkflowName};
 use stepcell_model::problem::Problems;
 use stepcell_model::schema::FieldError;
 use stepcell_model::status::WorkflowStatus;
+use stepcell_model::time::Span;
 use stepcell_model::transition::Refusal;
 use stepcell_store::StoreError;
 
@@ -206,6 +210,41 @@ pub enum EngineError {
     CallbackRefused {
         /// What is wrong.
         why: String,
+    },
+    /// The tenant has as much as it may have.
+    #[error(
+        "tenant `{tenant}` has used up its quota `{quota}`: it may have {limit}; try again in {}, or have the quota raised",
+        Span::new(*retry_after)
+    )]
+    QuotaExceeded {
+        /// Whose.
+        tenant: TenantId,
+        /// Which quota.
+        quota: Quota,
+        /// How much it may have.
+        limit: u64,
+        /// When trying again may help.
+        retry_after: Duration,
+    },
+    /// The tenant is suspended: nothing of it is started or registered.
+    #[error(
+        "tenant `{tenant}` is suspended; nothing was changed, and an administrator of the platform can let it go on"
+    )]
+    TenantSuspended {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// There is no record of the tenant.
+    #[error("there is no tenant `{tenant}`; `stepcell tenant list` shows those there are")]
+    TenantNotFound {
+        /// What was asked for.
+        tenant: TenantId,
+    },
+    /// There is no such API key.
+    #[error("there is no API key {id}; `stepcell key list` shows those there are")]
+    KeyNotFound {
+        /// What was asked for.
+        id: ApiKeyId,
     },
     /// There is no key that secrets could be encrypted with.
     #[error(

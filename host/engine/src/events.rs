@@ -2,11 +2,13 @@
 //!
 //! A feed reads: it tells each entry once, in the order of the commits, whichever process made them, and whoever resumes
 //! at the position of the last one misses nothing. Nobody waits for a feed: one that is slow, or never read, holds one
-//! page and delays nothing. Commits of this process wake it; for those of others it looks from time to time.
+//! page and delays nothing. Feeds that wait let one task read for all of them, which commits of this process wake; for
+//! those of others it looks from time to time.
 
 mod listening;
+pub(crate) mod live;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,22 +17,19 @@ use stepcell_model::event_type::EventType;
 use stepcell_model::history::{Event, HistoryEntry};
 use stepcell_model::id::InstanceId;
 use stepcell_model::name::{TenantId, WorkflowName};
-use stepcell_model::record::InstanceSummary;
-use stepcell_store::{StoreError, WorkflowStore};
+use stepcell_store::{HistoryFilter, HistoryRow, StoreError, WorkflowStore};
 use tokio::sync::watch;
 
 pub use self::listening::Listening;
+use self::live::{Following, Found, Live, Topic};
 use crate::engine::WorkflowEngine;
 use crate::error::EngineError;
 
 /// How many entries a feed reads at once. Bounds the memory of each.
 const PAGE_LEN_MAX: u32 = 100;
 
-/// How often a feed looks for what other processes committed.
+/// How often is looked for what other processes committed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Of how many instances a feed remembers whether it tells of them. Bounds the memory of each.
-const VERDICTS_LEN_MAX: usize = 10_000;
 
 /// What a feed tells of; every part that is given must hold.
 #[derive(Clone, Debug, Default)]
@@ -79,10 +78,8 @@ impl WorkflowEngine {
     ///     Ok(())
     /// }
     /// ```
-    pub async fn events(&self, filter: EventFilter, start: FeedStart) -> Result<EventFeed, EngineError> {
-        // Before the position is asked for: what is committed from then on wakes the feed.
-        let committed = self.inner.committed.subscribe();
-        let store = Arc::clone(&self.inner.store);
+    pub async fn events(&self, mut filter: EventFilter, start: FeedStart) -> Result<EventFeed, EngineError> {
+        let store = &self.inner.store;
         if let Some(id) = filter.instance {
             store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })?;
         }
@@ -95,30 +92,46 @@ impl WorkflowEngine {
             }
             FeedStart::After(position) => position,
         };
-        let (page, verdicts) = (VecDeque::new(), HashMap::new());
-        Ok(EventFeed { store, committed, filter, position, seq: 0, page, verdicts })
+        Ok(EventFeed {
+            store: Arc::clone(store),
+            live: Arc::clone(&self.inner.live),
+            committed: self.inner.committed.subscribe(),
+            types: std::mem::take(&mut filter.types).into(),
+            rows: filter.rows().into(),
+            position,
+            up_to: position,
+            page: VecDeque::new(),
+            following: None,
+        })
     }
 }
 
 /// What happened, entry by entry. Made by [`WorkflowEngine::events`].
 ///
-/// An entry has those of its events that the filter asks for; one that has none is passed over.
+/// An entry has those of its events that the filter asks for; one that has none is passed over. While it waits it holds
+/// nothing but its filter and its place.
 #[must_use = "a feed tells nothing unless it is read"]
 pub struct EventFeed {
     store: Arc<dyn WorkflowStore>,
+    live: Arc<Live>,
+    /// Ends with the engine.
     committed: watch::Receiver<()>,
-    filter: EventFilter,
+    rows: Box<HistoryFilter>,
+    types: Box<[EventType]>,
+    /// The last entry that was told or passed over.
     position: u64,
-    /// The number of the last transition that was read, where the feed is of one instance.
-    seq: u64,
-    page: VecDeque<HistoryEntry>,
-    verdicts: HashMap<InstanceId, bool>,
+    /// How far the store was read.
+    up_to: u64,
+    page: VecDeque<HistoryRow>,
+    /// Where it waits, since it first had to.
+    following: Option<Following>,
 }
 
 impl fmt::Debug for EventFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventFeed")
-            .field("filter", &self.filter)
+            .field("rows", &self.rows)
+            .field("types", &self.types)
             .field("position", &self.position)
             .finish_non_exhaustive()
     }
@@ -132,18 +145,32 @@ impl EventFeed {
     /// # Errors
     /// What the store says. The feed stays where it is, and can be asked again.
     pub async fn next(&mut self) -> Result<Option<HistoryEntry>, StoreError> {
+        Ok(self.next_row().await?.map(|row| row.entry))
+    }
+
+    /// As [`Self::next`], with whose the entry is.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_row(&mut self) -> Result<Option<HistoryRow>, StoreError> {
         loop {
-            // Before the look: what is committed after it ends the wait.
-            self.committed.mark_unchanged();
-            match self.find_next().await {
-                Ok(None) => {}
-                Err(StoreError::Closed) => return Ok(None),
-                told => return told,
+            // Before the look: what is put on the board after it ends the wait.
+            if let Some(following) = &mut self.following {
+                following.mark();
             }
-            tokio::select! {
-                biased;
-                changed = self.committed.changed() => if changed.is_err() { return Ok(None) },
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            if let Some(row) = self.take_next() {
+                return Ok(Some(row));
+            }
+            if self.is_up_to_date() {
+                self.wait().await;
+                continue;
+            }
+            let has_engine = self.committed.has_changed().is_ok();
+            match self.turn_page().await {
+                Ok(true) => {}
+                Ok(false) if has_engine => self.follow(),
+                Ok(false) | Err(StoreError::Closed) => return Ok(None),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -155,21 +182,20 @@ impl EventFeed {
     /// # Errors
     /// What the store says. The feed stays where it is, and can be asked again.
     pub async fn find_next(&mut self) -> Result<Option<HistoryEntry>, StoreError> {
+        Ok(self.find_next_row().await?.map(|row| row.entry))
+    }
+
+    /// As [`Self::find_next`], with whose the entry is.
+    ///
+    /// # Errors
+    /// As [`Self::find_next`].
+    pub async fn find_next_row(&mut self) -> Result<Option<HistoryRow>, StoreError> {
         loop {
-            let Some(entry) = self.page.front() else {
-                if self.turn_page().await? {
-                    continue;
-                }
+            if let Some(row) = self.take_next() {
+                return Ok(Some(row));
+            }
+            if !self.turn_page().await? {
                 return Ok(None);
-            };
-            let (instance, has_events) = (entry.instance, entry.events.iter().any(|event| self.filter.wants(event)));
-            // Asked while the entry is still in the page, which it leaves once nothing can come in between.
-            let is_wanted = has_events && self.wants_instance(instance).await?;
-            let Some(mut entry) = self.page.pop_front() else { continue };
-            self.position = entry.position;
-            if is_wanted {
-                entry.events.retain(|event| self.filter.wants(event));
-                return Ok(Some(entry));
             }
         }
     }
@@ -180,47 +206,82 @@ impl EventFeed {
         self.position
     }
 
-    /// Reads on. Answers whether there was anything.
-    async fn turn_page(&mut self) -> Result<bool, StoreError> {
-        // A store in memory never waits; a long way through what nobody wants must not hold the thread.
-        tokio::task::yield_now().await;
-        let position = self.position;
-        let page = match self.filter.instance {
-            Some(id) => self.store.list_history(id, self.seq, PAGE_LEN_MAX).await?,
-            None => self.store.list_history_after(position, PAGE_LEN_MAX).await?,
-        };
-        let Some(last) = page.last() else { return Ok(false) };
-        self.seq = last.seq;
-        self.page = page.into_iter().filter(|entry| entry.position > position).collect();
-        Ok(true)
+    /// The next row that is wanted, of those at hand: of the page that was read, then of the board.
+    fn take_next(&mut self) -> Option<HistoryRow> {
+        while let Some(row) = self.page.pop_front() {
+            self.position = row.entry.position;
+            if let Some(row) = self.wanted(row) {
+                return Some(row);
+            }
+        }
+        // A page as long as it was would be held for as long as nothing happens.
+        self.page = VecDeque::new();
+        self.position = self.position.max(self.up_to);
+        while let Some(Found::Row(row)) = self.following.as_ref().map(|following| following.find_after(self.position)) {
+            self.position = row.entry.position;
+            if self.rows.fits(&row)
+                && let Some(row) = self.wanted_of(&row)
+            {
+                return Some(row);
+            }
+        }
+        None
     }
 
-    /// Whether the instance is one that the feed tells of; what that depends on never changes.
-    async fn wants_instance(&mut self, id: InstanceId) -> Result<bool, StoreError> {
-        if self.filter.workflow.is_none() && self.filter.tenant.is_none() {
-            return Ok(true);
-        }
-        if let Some(verdict) = self.verdicts.get(&id) {
-            return Ok(*verdict);
-        }
-        let instance = self.store.find_instance(id).await?;
-        let verdict = instance.is_some_and(|instance| self.filter.fits(&instance));
-        if self.verdicts.len() >= VERDICTS_LEN_MAX {
-            self.verdicts.clear();
-        }
-        self.verdicts.insert(id, verdict);
-        Ok(verdict)
+    /// The row with those of its events that are wanted, if there are any.
+    fn wanted(&self, mut row: HistoryRow) -> Option<HistoryRow> {
+        row.entry.events.retain(|event| self.wants(event));
+        (!row.entry.events.is_empty()).then_some(row)
     }
-}
 
-impl EventFilter {
+    /// As [`Self::wanted`], of a row that others are told as well.
+    fn wanted_of(&self, row: &HistoryRow) -> Option<HistoryRow> {
+        if !row.entry.events.iter().any(|event| self.wants(event)) {
+            return None;
+        }
+        self.wanted(row.clone())
+    }
+
     fn wants(&self, event: &Event) -> bool {
         self.types.is_empty() || self.types.contains(&event.event_type())
     }
 
-    fn fits(&self, instance: &InstanceSummary) -> bool {
-        let identity = &instance.identity;
-        self.workflow.as_ref().is_none_or(|workflow| identity.workflow_name == *workflow)
-            && (self.tenant.is_none() || identity.tenant == self.tenant)
+    /// Whether its board has what comes next.
+    fn is_up_to_date(&self) -> bool {
+        let found = self.following.as_ref().map(|following| following.find_after(self.position));
+        matches!(found, Some(Found::Nothing | Found::Row(_)))
+    }
+
+    async fn wait(&mut self) {
+        if let Some(following) = &mut self.following
+            && !following.wait().await
+        {
+            // Nobody reads for it any more; what the store says about that, it asks itself.
+            self.following = None;
+        }
+    }
+
+    fn follow(&mut self) {
+        if self.following.is_none() {
+            self.following = Some(self.live.follow(Topic::of(&self.rows), self.position, &self.committed));
+        }
+    }
+
+    /// Reads on in the store. Answers whether there may be more.
+    async fn turn_page(&mut self) -> Result<bool, StoreError> {
+        // A store in memory never waits; a long way through what nobody wants must not hold the thread.
+        tokio::task::yield_now().await;
+        let position = self.position;
+        let window = self.store.list_window(&self.rows, position, PAGE_LEN_MAX).await?;
+        self.up_to = window.up_to;
+        self.page = window.rows.into();
+        Ok(self.up_to > position)
+    }
+}
+
+impl EventFilter {
+    /// What the store and the boards look at; types are left to the feed.
+    fn rows(self) -> HistoryFilter {
+        HistoryFilter { instance: self.instance, tenant: self.tenant, workflow: self.workflow }
     }
 }

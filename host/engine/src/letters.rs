@@ -145,8 +145,10 @@ impl Inner {
         if !active.is_some_and(|active| waits(&active.phase)) {
             return Ok(());
         }
-        let record = self.registry.find_startable(&start.workflow, start.version.as_ref()).await?;
         let identity = &instance.identity;
+        let owner = self.registry.owner_of(identity.definition).await?;
+        let view = self.registry.view(owner.as_ref());
+        let record = view.find_startable(&start.workflow, start.version.as_ref()).await?;
         let metadata: serde_json::Map<_, _> =
             identity.metadata.iter().map(|(key, value)| (key.to_string(), value.tree().clone())).collect();
         let request = StartRequest {
@@ -167,7 +169,9 @@ impl Inner {
         child: InstanceId,
         error: &EngineError,
     ) -> Result<(), EngineError> {
-        let failure = Failure::engine(EngineCode::Input, error.to_string());
+        let is_quota = matches!(error, EngineError::QuotaExceeded { .. } | EngineError::TenantSuspended { .. });
+        let code = if is_quota { EngineCode::Quota } else { EngineCode::Input };
+        let failure = Failure::engine(code, error.to_string());
         let outcome = ChildOutcome::Failed { error: InstanceError::of(&failure) };
         let cause = Cause::ChildEnded { execution: parent.execution, child, outcome };
         self.change(parent.instance, |_| Ok(cause.clone())).await

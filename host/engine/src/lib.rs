@@ -24,10 +24,12 @@ macro_rules! fail_point {
     }};
 }
 
+mod access;
 mod alone;
 pub mod clock;
 mod component_step;
 pub mod context;
+mod counts;
 mod deadline;
 mod driver;
 pub mod engine;
@@ -43,12 +45,15 @@ mod ids;
 mod letters;
 mod native;
 mod operate;
+mod quotas;
 pub mod registry;
 mod repository;
 mod room;
 pub mod runner;
 mod scheduler;
+mod sealing;
 mod settle;
+pub mod signing;
 mod start;
 pub mod step;
 mod tasks;
@@ -56,9 +61,11 @@ mod waiters;
 pub mod webhooks;
 mod why;
 
+pub use self::access::{KEY_GROUPS_LEN_MAX, NewKey};
 pub use self::alone::{Executed, execute_step};
 pub use self::clock::{Clock, SimulatedClock, Sleep, SystemClock};
 pub use self::context::WorkflowContext;
+pub use self::counts::{AttemptClass, COMMIT_CLASSES_US, EngineCounts};
 pub use self::engine::{EngineOptions, WorkflowEngine};
 pub use self::error::EngineError;
 pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
@@ -67,13 +74,15 @@ pub use self::gateway::Gateway;
 pub use self::ids::{IdSource, RandomIds};
 pub use self::operate::CancelRequest;
 pub use self::registry::{
-    Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, Resolved, Versions, WorkflowRegistry,
+    Acceptance, NewComponent, RegisteredComponent, RegisteredDefinition, RegistryView, Resolved, Versions,
+    WorkflowRegistry,
 };
 pub use self::repository::{
     HumanTaskRepository, StepExecutionRepository, WorkflowDefinitionRepository, WorkflowInstanceRepository,
 };
 pub use self::runner::{ComponentFacts, ComponentRefused, StepRunner};
 pub use self::scheduler::Driving;
+pub use self::sealing::{Sealer, Unsealable};
 pub use self::start::{StartRequest, Started};
 pub use self::step::Step;
 pub use self::webhooks::{CallbackAddress, Delivered, Delivery};

@@ -1,35 +1,41 @@
 //! Which workflows and components there are, in which versions, and which bytes each definition is pinned to.
+//!
+//! All of them belong to a tenant, or are shared. What a name means therefore depends on who asks: [`RegistryView`] is the
+//! registry as one tenant sees it, and the calls of [`WorkflowRegistry`] itself are those of the view without a tenant.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use semver::Version;
-use stepcell_model::component::Purity;
-use stepcell_model::definition::{ComponentRef, Finding, StepDefinition, VersionRequirement, WorkflowDefinition};
+use stepcell_model::definition::{ComponentRef, Finding, WorkflowDefinition};
 use stepcell_model::expression::Scope;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
-use stepcell_model::name::{PredicateName, StepName, WorkflowName};
+use stepcell_model::name::{PredicateName, StepName, TenantId, WorkflowName};
 use stepcell_model::plan::Plan;
 use stepcell_model::predicate::Predicates;
-use stepcell_model::problem::{PathPart, Problem, Problems};
 use stepcell_model::record::DefinitionRecord;
-use stepcell_store::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
+use stepcell_store::{DefinitionFilter, Inserted, StoreError, WorkflowStore};
 
 use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::guard::Guard;
 use crate::ids::IdSource;
 use crate::native::HostSteps;
+use crate::quotas::QuotaKeeper;
 use crate::runner::StepRunner;
 
 mod component;
 mod host;
 mod known;
+mod view;
 
 pub use self::component::{Acceptance, NewComponent, RegisteredComponent};
 use self::known::Known;
+pub use self::view::RegistryView;
 
-/// Registers and finds definitions and components. What it keeps lives in the store; compiled plans are kept in memory.
+/// Registers and finds definitions and components: the shared ones, unless a tenant's [view](Self::view) is asked for.
+///
+/// What it keeps lives in the store; compiled plans are kept in memory.
 ///
 /// # Examples
 /// ```
@@ -51,9 +57,16 @@ pub struct WorkflowRegistry {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     guard: Arc<Guard>,
-    plans: RwLock<HashMap<DefinitionId, Arc<Plan>>>,
+    quotas: Arc<QuotaKeeper>,
+    plans: RwLock<HashMap<DefinitionId, Kept>>,
     known: Known,
     predicates: RwLock<Arc<Predicates>>,
+}
+
+/// A plan, and whose definition it is of.
+struct Kept {
+    plan: Arc<Plan>,
+    owner: Option<TenantId>,
 }
 
 /// A definition after its registration.
@@ -98,6 +111,7 @@ impl WorkflowRegistry {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         guard: Arc<Guard>,
+        quotas: Arc<QuotaKeeper>,
     ) -> Self {
         Self {
             store,
@@ -106,126 +120,122 @@ impl WorkflowRegistry {
             clock,
             ids,
             guard,
+            quotas,
             plans: RwLock::default(),
             known: Known::default(),
             predicates: RwLock::default(),
         }
     }
 
-    /// Checks a definition, pins its steps to digests, and registers it.
-    ///
-    /// The same content a second time is a no-op: the version stays with the digests that it was pinned to, whatever
-    /// was pushed since.
+    /// The registry as a tenant sees it: its own definitions and components, and the shared ones of other names; without a
+    /// tenant, the shared ones alone.
+    #[must_use]
+    pub const fn view<'a>(&'a self, tenant: Option<&'a TenantId>) -> RegistryView<'a> {
+        RegistryView::new(self, tenant)
+    }
+
+    /// As [`RegistryView::register_definition`], for a shared definition.
     ///
     /// # Errors
-    /// [`EngineError::Validation`] with everything that is wrong, unknown components among it;
-    /// [`EngineError::VersionTaken`] if the version has other content. Nothing is stored then.
+    /// As there.
     pub async fn register_definition(
         &self,
         definition: WorkflowDefinition,
     ) -> Result<RegisteredDefinition, EngineError> {
-        let (resolved, findings) = self.resolve(&definition).await?;
-        if !findings.is_empty() {
-            let problems = findings.into_iter().map(|finding| Problem::at(&finding.path, finding.message)).collect();
-            return Err(EngineError::Validation { problems: Problems::new(problems) });
-        }
-        let document = definition.to_json();
-        let known = self.store.find_definition(&definition.name, &definition.version).await?;
-        if let Some(known) = known.as_ref().filter(|known| known.document == document) {
-            return Ok(RegisteredDefinition { record: known.clone(), inserted: Inserted::AlreadyThere });
-        }
-        let record = DefinitionRecord {
-            id: DefinitionId::from_uuid(self.ids.next_id()),
-            name: definition.name.clone(),
-            version: definition.version.clone(),
-            description: definition.description.clone(),
-            document,
-            components: resolved.digests.clone().into_iter().collect(),
-            pure_steps: resolved.pure_steps.clone(),
-            is_active: true,
-            created_at: self.clock.now(),
-        };
-        let plan = Plan::with_predicates(record.id, definition, &resolved.digests, &self.predicates())
-            .map_err(|problems| EngineError::Validation { problems })?
-            .with_pure_steps(&resolved.pure_steps);
-        let what = format!("workflow `{}` {}", record.name, record.version);
-        let inserted = self.store.insert_definition(record.clone()).await.map_err(|error| match error {
-            StoreError::Conflict { .. } => EngineError::VersionTaken { what },
-            other => other.into(),
-        })?;
-        self.known.forget(&record.name);
-        if inserted == Inserted::AlreadyThere {
-            // Somebody registered the same between our look and our insert: theirs is what the store has.
-            let record = self.get_definition(&record.name, Some(&record.version)).await?;
-            return Ok(RegisteredDefinition { record, inserted });
-        }
-        self.keep(plan);
-        Ok(RegisteredDefinition { record, inserted })
+        self.view(None).register_definition(definition).await
     }
 
-    /// Everything that is wrong with a definition, and what its components are.
+    /// As [`RegistryView::resolve`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn resolve(&self, definition: &WorkflowDefinition) -> Result<(Resolved, Vec<Finding>), EngineError> {
+        self.view(None).resolve(definition).await
+    }
+
+    /// As [`RegistryView::get_definition`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_definition(
+        &self,
+        name: &WorkflowName,
+        version: Option<&Version>,
+    ) -> Result<DefinitionRecord, EngineError> {
+        self.view(None).get_definition(name, version).await
+    }
+
+    /// As [`RegistryView::find_definition`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn find_definition(
+        &self,
+        name: &WorkflowName,
+        version: Option<&Version>,
+        versions: Versions,
+    ) -> Result<Option<DefinitionRecord>, EngineError> {
+        self.view(None).find_definition(name, version, versions).await
+    }
+
+    /// As [`RegistryView::list_definitions`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn list_definitions(&self, versions: Versions) -> Result<Vec<DefinitionRecord>, EngineError> {
+        self.view(None).list_definitions(versions).await
+    }
+
+    /// As [`RegistryView::list_latest_definitions`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn list_latest_definitions(&self) -> Result<Vec<DefinitionRecord>, EngineError> {
+        self.view(None).list_latest_definitions().await
+    }
+
+    /// As [`RegistryView::list_all_definitions`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn list_all_definitions(
+        &self,
+        name: Option<&WorkflowName>,
+    ) -> Result<Vec<DefinitionRecord>, EngineError> {
+        self.view(None).list_all_definitions(name).await
+    }
+
+    /// The latest active version of each workflow of each owner, or every version of every one, whoever's they are.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store can not be read.
-    pub async fn resolve(&self, definition: &WorkflowDefinition) -> Result<(Resolved, Vec<Finding>), EngineError> {
-        let mut findings = definition.findings();
-        findings.extend(definition.unknown_predicates(&self.predicates()));
-        findings.extend(self.unknown_workflows(definition).await?);
-        let mut resolved = Resolved::default();
-        for used in definition.components() {
-            match self.resolve_component(used.component, used.needs).await? {
-                Ok(found) => {
-                    if found.purity(used.grants) == Purity::Pure {
-                        resolved.pure_steps.push(used.step.clone());
-                    }
-                    resolved.digests.insert(used.step, found.digest());
-                }
-                Err(message) => findings.push(Finding { path: used.path, message }),
-            }
-        }
-        Ok((resolved, findings))
+    pub async fn list_everybodys_definitions(&self, versions: Versions) -> Result<Vec<DefinitionRecord>, EngineError> {
+        let all = self.store.list_definitions(&DefinitionFilter::default()).await?.items;
+        Ok(if versions == Versions::Active { view::latest_of_each(all) } else { all })
     }
 
-    /// The steps whose workflow is not registered; a workflow may call itself.
-    async fn unknown_workflows(&self, definition: &WorkflowDefinition) -> Result<Vec<Finding>, EngineError> {
-        let mut wanted = Vec::new();
-        definition.visit_steps(&mut |visited| {
-            if let StepDefinition::Workflow(child) = visited.step
-                && child.workflow != definition.name
-            {
-                wanted.push((visited.path, child));
-            }
-        });
-        let mut findings = Vec::new();
-        for (mut path, child) in wanted {
-            if let Err(error) = self.find_startable(&child.workflow, child.version.as_ref()).await {
-                if let EngineError::Store(_) = error {
-                    return Err(error);
-                }
-                path.push(PathPart::Key("workflow".to_owned()));
-                findings.push(Finding { path, message: format!("{error}; register it first") });
-            }
-        }
-        Ok(findings)
+    /// As [`RegistryView::has_definition`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn has_definition(&self, name: &WorkflowName, version: Option<&Version>) -> Result<bool, EngineError> {
+        self.view(None).has_definition(name, version).await
     }
 
-    /// The active version of a workflow that a step means: the newest that fits, releases before pre-releases.
-    pub(crate) async fn find_startable(
-        &self,
-        name: &WorkflowName,
-        version: Option<&VersionRequirement>,
-    ) -> Result<DefinitionRecord, EngineError> {
-        let known = self.store.list_definitions(Some(name)).await?;
-        let fits = |record: &&DefinitionRecord| {
-            record.is_active && version.is_none_or(|version| version.matches(&record.version))
-        };
-        latest(known.iter().filter(fits)).cloned().ok_or_else(|| {
-            let (name, known) = (name.clone(), known.iter().map(|record| record.version.clone()).collect::<Vec<_>>());
-            match version.filter(|_| !known.is_empty()) {
-                Some(wanted) => EngineError::NoVersionFits { name, wanted: wanted.to_string(), known },
-                None => EngineError::WorkflowNotFound { name, version: None, known },
-            }
-        })
+    /// As [`RegistryView::deactivate`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn deactivate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
+        self.view(None).deactivate(name, version).await
+    }
+
+    /// As [`RegistryView::unregister`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn unregister(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
+        self.view(None).unregister(name, version).await
     }
 
     /// Registers a condition that this program decides, in place of an earlier one of that name: edges name it as
@@ -246,118 +256,10 @@ impl WorkflowRegistry {
         Arc::clone(&self.predicates.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The record of a workflow: of one version, or of the latest active release.
-    ///
-    /// # Errors
-    /// [`EngineError::WorkflowNotFound`] with the versions there are.
-    pub async fn get_definition(
-        &self,
-        name: &WorkflowName,
-        version: Option<&Version>,
-    ) -> Result<DefinitionRecord, EngineError> {
-        let known = self.store.list_definitions(Some(name)).await?;
-        pick_or_tell(&known, name, version)
-    }
-
-    /// The record of a version of a workflow to start, as it was known here a moment ago.
-    pub(crate) async fn definition_to_start(
-        &self,
-        name: &WorkflowName,
-        version: Option<&Version>,
-    ) -> Result<DefinitionRecord, EngineError> {
-        let known = self.known.versions(&*self.store, name).await?;
-        pick_or_tell(&known, name, version)
-    }
-
-    /// The record of one version of a workflow, or of the latest, among those meant by `versions`.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] if the store can not be read.
-    pub async fn find_definition(
-        &self,
-        name: &WorkflowName,
-        version: Option<&Version>,
-        versions: Versions,
-    ) -> Result<Option<DefinitionRecord>, EngineError> {
-        let known = self.store.list_definitions(Some(name)).await?;
-        Ok(pick(&known, version, versions).cloned())
-    }
-
-    /// The latest active version of each workflow, or every version of every one, by name.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] if the store can not be read.
-    pub async fn list_definitions(&self, versions: Versions) -> Result<Vec<DefinitionRecord>, EngineError> {
-        match versions {
-            Versions::Active => self.list_latest_definitions().await,
-            Versions::All => self.list_all_definitions(None).await,
-        }
-    }
-
-    /// The latest active version of each workflow, by name.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] if the store can not be read.
-    pub async fn list_latest_definitions(&self) -> Result<Vec<DefinitionRecord>, EngineError> {
-        let mut by_name = BTreeMap::<WorkflowName, Vec<DefinitionRecord>>::new();
-        for record in self.store.list_definitions(None).await?.into_iter().filter(|record| record.is_active) {
-            by_name.entry(record.name.clone()).or_default().push(record);
-        }
-        Ok(by_name.values().filter_map(|records| latest(records.iter()).cloned()).collect())
-    }
-
-    /// Every version of every workflow, or of one.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] if the store can not be read.
-    pub async fn list_all_definitions(
-        &self,
-        name: Option<&WorkflowName>,
-    ) -> Result<Vec<DefinitionRecord>, EngineError> {
-        Ok(self.store.list_definitions(name).await?)
-    }
-
-    /// Whether there is such a workflow, or such a version of it.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`] if the store can not be read.
-    pub async fn has_definition(&self, name: &WorkflowName, version: Option<&Version>) -> Result<bool, EngineError> {
-        let known = self.store.list_definitions(Some(name)).await?;
-        Ok(known.iter().any(|record| version.is_none_or(|version| record.version == *version)))
-    }
-
-    /// Lets a version start nothing new. What runs on it goes on.
-    ///
-    /// # Errors
-    /// [`EngineError::WorkflowNotFound`] if there is none such.
-    pub async fn deactivate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
-        let is_there = self.store.set_definition_active(name, version, Activity::Inactive).await?;
-        self.known.forget(name);
-        if is_there {
-            return Ok(());
-        }
-        self.get_definition(name, Some(version)).await.map(drop)
-    }
-
-    /// Removes a version that nothing runs or ran on; one that is not there is no error.
-    ///
-    /// # Errors
-    /// [`EngineError::InUse`] if instances refer to it.
-    pub async fn unregister(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
-        let deletion = self.store.delete_definition(name, version).await?;
-        self.known.forget(name);
-        match deletion {
-            Deletion::Deleted | Deletion::NotThere => Ok(()),
-            Deletion::InUse { instances } => {
-                Err(EngineError::InUse { name: name.clone(), version: version.clone(), instances })
-            }
-        }
-    }
-
     /// The plan of a registered definition, compiled at the first call.
     pub(crate) async fn plan(&self, id: DefinitionId) -> Result<Arc<Plan>, EngineError> {
-        if let Some(plan) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(Arc::clone(plan));
+        if let Some(kept) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Arc::clone(&kept.plan));
         }
         let damaged = |what: String| EngineError::Store(StoreError::Damaged { what });
         let record = self
@@ -370,46 +272,24 @@ impl WorkflowRegistry {
         let components = record.components.into_iter().collect();
         let plan = Plan::with_predicates(id, definition, &components, &self.predicates())
             .map_err(|problems| damaged(format!("definition {id} is not valid: {problems}")))?;
-        Ok(self.keep(plan.with_pure_steps(&record.pure_steps)))
+        Ok(self.keep(plan.with_pure_steps(&record.pure_steps), record.tenant))
     }
 
-    fn keep(&self, plan: Plan) -> Arc<Plan> {
+    /// Whose a registered definition is: in its owner's view names mean what they meant when it was registered.
+    pub(crate) async fn owner_of(&self, id: DefinitionId) -> Result<Option<TenantId>, EngineError> {
+        self.plan(id).await?;
+        let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(plans.get(&id).and_then(|kept| kept.owner.clone()))
+    }
+
+    fn keep(&self, plan: Plan, owner: Option<TenantId>) -> Arc<Plan> {
         for used in plan.definition.components() {
             if let ComponentRef::Host(name) = used.component {
                 self.steps.note(name);
             }
         }
         let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(plans.entry(plan.id).or_insert_with(|| Arc::new(plan)))
+        let kept = plans.entry(plan.id).or_insert_with(|| Kept { plan: Arc::new(plan), owner });
+        Arc::clone(&kept.plan)
     }
-}
-
-fn pick_or_tell(
-    known: &[DefinitionRecord],
-    name: &WorkflowName,
-    version: Option<&Version>,
-) -> Result<DefinitionRecord, EngineError> {
-    let wanted = if version.is_some() { Versions::All } else { Versions::Active };
-    pick(known, version, wanted).cloned().ok_or_else(|| EngineError::WorkflowNotFound {
-        name: name.clone(),
-        version: version.cloned(),
-        known: known.iter().map(|record| record.version.clone()).collect(),
-    })
-}
-
-fn pick<'a>(
-    known: &'a [DefinitionRecord],
-    version: Option<&Version>,
-    versions: Versions,
-) -> Option<&'a DefinitionRecord> {
-    let mut wanted = known.iter().filter(|record| versions == Versions::All || record.is_active);
-    match version {
-        Some(version) => wanted.find(|record| record.version == *version),
-        None => latest(wanted),
-    }
-}
-
-/// The newest of some versions: releases before pre-releases, then semantic order.
-fn latest<'a>(records: impl Iterator<Item = &'a DefinitionRecord>) -> Option<&'a DefinitionRecord> {
-    records.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
 }

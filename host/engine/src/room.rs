@@ -72,6 +72,13 @@ impl Room {
         }
     }
 
+    /// How many attempts may run at once, how many do, and how many wait.
+    pub(crate) fn occupancy(&self) -> (usize, usize, usize) {
+        let state = self.lock();
+        let (size, held) = state.ledger.occupancy();
+        (size, held, state.waiters.len())
+    }
+
     /// Lets in whoever there is room for.
     fn admit(self: &Arc<Self>) {
         loop {

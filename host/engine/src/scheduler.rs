@@ -63,7 +63,8 @@ impl Wakes {
         lock(&self.next).take()
     }
 
-    fn peek(&self) -> Option<Timestamp> {
+    /// The earliest of those times.
+    pub(crate) fn peek(&self) -> Option<Timestamp> {
         *lock(&self.next)
     }
 }

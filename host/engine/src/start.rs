@@ -27,7 +27,7 @@ pub struct StartRequest {
     pub data: Json,
     /// A JSON object of values that steps read and can not write, or `null`.
     pub metadata: Json,
-    /// Whose instance it is.
+    /// Whose instance it is, and who therefore says what the workflow's name means; only shared ones start without one.
     pub tenant: Option<TenantId>,
     /// Who starts it.
     pub user: Option<UserId>,
@@ -74,7 +74,8 @@ impl WorkflowEngine {
     ///
     /// # Errors
     /// [`EngineError::WorkflowNotFound`], [`EngineError::WorkflowInactive`], [`EngineError::InvalidData`] if the data
-    /// does not fit. Nothing is stored then.
+    /// does not fit, [`EngineError::QuotaExceeded`] and [`EngineError::TenantSuspended`] if its tenant may start no more.
+    /// Nothing is stored then.
     pub async fn start_workflow(&self, request: StartRequest) -> Result<InstanceSummary, EngineError> {
         Ok(self.start_workflow_once(request).await?.summary)
     }
@@ -88,18 +89,30 @@ impl WorkflowEngine {
         if self.inner.is_stopping() {
             return Err(EngineError::Stopping);
         }
-        let record = self.registry().definition_to_start(&request.workflow, request.version.as_ref()).await?;
+        let view = self.registry().view(request.tenant.as_ref());
+        let record = view.definition_to_start(&request.workflow, request.version.as_ref()).await?;
         if !record.is_active {
             return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
         }
         let id = InstanceId::from_uuid(self.inner.ids.next_id());
+        let (tenant, key) = (request.tenant.clone(), request.idempotency_key.clone());
         match self.inner.start(id, None, record, request).await {
             Ok(summary) => Ok(Started { summary, inserted: Inserted::New }),
-            Err(EngineError::Store(StoreError::DuplicateStart { existing })) => {
-                Ok(Started { summary: self.get_instance(existing).await?, inserted: Inserted::AlreadyThere })
+            Err(EngineError::Store(StoreError::DuplicateStart { existing })) => self.started_before(existing).await,
+            Err(error @ (EngineError::QuotaExceeded { .. } | EngineError::TenantSuspended { .. })) => {
+                // What was started before is told, whatever may be started now.
+                let Some(key) = key else { return Err(error) };
+                match self.inner.store.find_started(tenant.as_ref(), &key).await? {
+                    Some(existing) => self.started_before(existing).await,
+                    None => Err(error),
+                }
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn started_before(&self, existing: InstanceId) -> Result<Started, EngineError> {
+        Ok(Started { summary: self.get_instance(existing).await?, inserted: Inserted::AlreadyThere })
     }
 }
 
@@ -132,12 +145,18 @@ impl Inner {
             callback_secret: CallbackSecret::from_bytes(self.ids.next_secret()),
             started_at: self.clock.now(),
         };
+        let data_bytes = (identity.input.len_bytes() + len_bytes(&identity.metadata)) as u64;
+        let ticket = self.quotas.admit_start(identity.tenant.as_ref(), data_bytes).await?;
         let transition = start(&plan, Arc::new(identity), context);
         let instance = WorkflowInstance::created_by(&transition);
         let summary = transition.state.summary(&transition.identity, transition.seq);
-        self.commit_and_drive(transition, instance).await?;
+        self.commit_and_drive(transition, instance, ticket).await?;
         Ok(summary)
     }
+}
+
+fn len_bytes(values: &ContextData) -> usize {
+    values.iter().map(|(key, value)| key.as_str().len() + value.len_bytes()).sum()
 }
 
 fn refuse_if_any(what: &str, errors: Vec<FieldError>) -> Result<(), EngineError> {

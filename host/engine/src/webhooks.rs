@@ -2,15 +2,12 @@
 //!
 //! Everything about an address follows from the instance's own secret, so it is known from the instance's start and
 //! nothing more is kept. Signatures are those of Standard Webhooks, with a secret that belongs to the address.
-//!
-//! Source: <https://www.standardwebhooks.com/>, version 1: `v1,` and HMAC-SHA256 of `id.timestamp.body` in base 64.
 
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::Mac as _;
 use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
@@ -22,6 +19,7 @@ use stepcell_model::transition::{Cause, MESSAGE_LEN_BYTES_MAX};
 
 use crate::engine::WorkflowEngine;
 use crate::error::EngineError;
+use crate::signing::{SigningSecret, mac};
 
 const WRONG_TOKEN: &str = "the token is wrong";
 
@@ -90,8 +88,8 @@ impl Delivery {
     /// [`EngineError::CallbackRefused`] if the secret is none.
     pub fn signed(self, id: &str, at: Timestamp, secret: &str) -> Result<Self, EngineError> {
         let timestamp = (at.unix_ms() / 1000).to_string();
-        let mac = signature_of(secret, id, &timestamp, &self.body)?.finalize().into_bytes();
-        let signature = Some(format!("v1,{}", STANDARD.encode(mac)));
+        let secret = SigningSecret::parse(secret).map_err(|error| refused(&error.to_string()))?;
+        let signature = Some(secret.sign(id, &timestamp, &self.body));
         Ok(Self { id: Some(id.to_owned()), timestamp: Some(timestamp), signature, ..self })
     }
 }
@@ -184,12 +182,8 @@ impl WorkflowEngine {
         if now.since(at).max(at.since(now)) > SIGNATURE_AGE_MAX {
             return Err(refused("`webhook-timestamp` is more than 5 minutes away from now"));
         }
-        let expected = signature_of(secret, id, timestamp, &delivery.body)?;
-        let is_right = |signature: &str| {
-            let given = signature.strip_prefix("v1,").and_then(|given| STANDARD.decode(given).ok());
-            given.is_some_and(|given| expected.clone().verify_slice(&given).is_ok())
-        };
-        if signatures.split(' ').any(is_right) {
+        let secret = SigningSecret::parse(secret).map_err(|error| refused(&error.to_string()))?;
+        if secret.has_signed(signatures, id, timestamp, &delivery.body) {
             return Ok(());
         }
         Err(refused("no signature in `webhook-signature` fits the body and the step's signing secret"))
@@ -207,7 +201,7 @@ fn address_of(plan: &Plan, identity: &InstanceIdentity, step: &StepName) -> Resu
         instance: identity.id,
         step: step.clone(),
         token: URL_SAFE_NO_PAD.encode(derived("token")),
-        signing_secret: signed.then(|| format!("whsec_{}", STANDARD.encode(derived("signature")))),
+        signing_secret: signed.then(|| SigningSecret::of(&derived("signature")).told().expose().to_owned()),
     })
 }
 
@@ -216,19 +210,6 @@ fn no_webhook(plan: &Plan, step: &StepName) -> EngineError {
     let known: Vec<_> = plan.steps().filter(|step| is_webhook(&step.kind)).map(|step| step.name.to_string()).collect();
     let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
     EngineError::CallbackRefused { why: format!("`{step}` is no webhook step of the workflow; {known}") }
-}
-
-/// What a delivery's signature is made of, for whoever signs and whoever checks.
-fn signature_of(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Result<Hmac<Sha256>, EngineError> {
-    let key = secret.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok());
-    let key = key.ok_or_else(|| refused("the signing secret is none: `whsec_` and base 64"))?;
-    Ok(mac(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]))
-}
-
-fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
-    mac
 }
 
 fn refused(why: &str) -> EngineError {

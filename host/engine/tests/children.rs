@@ -83,7 +83,7 @@ async fn run_over_a_death(backend: Backend, choose: fn(&Transition) -> Death) {
     for child in host.instances(InstanceFilter { parent: Some(id), ..InstanceFilter::default() }).await {
         // What was started stays started, whatever may be started by then.
         let (name, version) = (&child.identity.workflow_name, &child.identity.workflow_version);
-        assert!(plain.set_definition_active(name, version, Activity::Inactive).await.unwrap());
+        assert!(plain.set_definition_active(None, name, version, Activity::Inactive).await.unwrap());
     }
     let host = host.crash_and_restart_on(plain, |_| {}).await;
     let instance = host.settled(id).await;
@@ -337,7 +337,7 @@ on_every_store! {
         host.named(&["c"]).await;
         parent_and_child(&host, "").await;
         let (child, version) = (WorkflowName::new("child").unwrap(), semver::Version::new(1, 0, 0));
-        host.store().set_definition_active(&child, &version, Activity::Inactive).await.unwrap();
+        host.store().set_definition_active(None, &child, &version, Activity::Inactive).await.unwrap();
 
         let instance = host.run("w", json!({})).await;
 

@@ -206,6 +206,7 @@ on_every_store! {
     }
 
     async fn a_feed_whose_calls_are_dropped_half_way_misses_nothing(host: TestHost) {
+        host.stores_each_step().await;
         two_workflows(&host).await;
         let ids = run_many(&host, 60).await;
         let kept = history(&host, &ids).await;
@@ -231,7 +232,7 @@ on_every_store! {
         }
 
         assert_eq!(told, expected);
-        assert!(dropped > 1);
+        assert!(dropped > 0);
     }
 
     async fn a_handler_that_fails_or_panics_is_told_the_next_entry_and_no_entry_twice(host: TestHost) {

@@ -79,6 +79,8 @@ engine_codes! {
     Expression = "expression",
     /// The data does not fit the schema that it is checked against.
     Input = "input",
+    /// The tenant may start no more instances: a quota is used up, or it is suspended.
+    Quota = "quota",
     /// The host could not do its part, such as loading the component.
     Host = "host",
 }
@@ -191,7 +193,10 @@ impl Failure {
     /// A failure of the engine's own. Whether it may be retried follows from the code.
     #[must_use]
     pub fn engine(code: EngineCode, message: impl Into<String>) -> Self {
-        let retryable = matches!(code, EngineCode::Crashed | EngineCode::Timeout | EngineCode::Wall | EngineCode::Host);
+        let retryable = matches!(
+            code,
+            EngineCode::Crashed | EngineCode::Timeout | EngineCode::Wall | EngineCode::Host | EngineCode::Quota
+        );
         Self { code: code.into(), message: shortened(message.into()), retryable, retry_after_ms: None, details: None }
     }
 

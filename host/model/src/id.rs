@@ -73,6 +73,24 @@ uuid_id! {
     TaskId
 }
 
+uuid_id! {
+    /// Names one subscription of outgoing webhooks (UUID v7).
+    WebhookId
+}
+
+uuid_id! {
+    /// Names one delivery of an outgoing webhook: its `webhook-id`, the same for every attempt.
+    DeliveryId
+}
+
+impl WebhookId {
+    /// The id of the delivery that tells this subscription of an event (UUID v5): the same however often it is made.
+    #[must_use]
+    pub fn delivery_of(self, position: u64, index: u32) -> DeliveryId {
+        DeliveryId(Uuid::new_v5(&self.0, format!("event/{position}.{index}").as_bytes()))
+    }
+}
+
 /// Numbers the executions of one instance in the order of their activation, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

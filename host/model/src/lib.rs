@@ -40,4 +40,5 @@ pub mod staged;
 pub mod status;
 pub mod time;
 pub mod transition;
+pub mod webhook;
 pub mod why;

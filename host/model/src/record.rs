@@ -197,6 +197,8 @@ pub struct TaskRecord {
 pub struct DefinitionRecord {
     /// The id of this version.
     pub id: DefinitionId,
+    /// Whose it is; the platform's own, which all share, without one.
+    pub tenant: Option<TenantId>,
     /// The workflow's name.
     pub name: WorkflowName,
     /// The version.
@@ -234,6 +236,7 @@ pub struct ComponentRecord {
     pub exports: ComponentExports,
     /// What it can make use of, if it is granted.
     pub capabilities: Vec<Capability>,
-    /// Who supplied it, where that was said; whose keys must sign it and whose turn it is to compile.
+    /// Whose it is, whose keys must sign it and whose turn it is to compile; the platform's own, which all share, without
+    /// one.
     pub tenant: Option<TenantId>,
 }

@@ -70,6 +70,9 @@ pub struct ProblemBody {
     /// Everything that is wrong, where there are several things or it is known where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
+    /// The id of the request, as in the head `X-Request-Id` and the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl Problem {
@@ -124,6 +127,7 @@ impl Problem {
             detail: self.detail.clone(),
             code: self.code.as_str().to_owned(),
             errors: self.errors.clone(),
+            request_id: None,
         }
     }
 }

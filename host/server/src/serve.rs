@@ -1,15 +1,35 @@
-//! Answers requests until told to stop.
+//! Answers requests until told to stop, whoever sends them and however slowly.
+//!
+//! Everything that a stranger can hold is bounded: connections by their number, heads and idle connections by time, bodies
+//! by the rate at which they arrive, answers by how long their reader may take none of them. What is over a bound is
+//! refused at once; nothing waits in a queue. HTTP/1.1 alone, plain or within TLS. Not here: what is answered.
+
+mod connection;
+mod limits;
+mod pace;
+mod stall;
+mod stopping;
+mod tls;
+mod traffic;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
-/// Serves `router` on `listener` until `shutdown` is done, then drains: it accepts nothing new, lets the requests that
-/// are under way end, and returns.
-///
-/// How long draining may take is the caller's to decide: dropping the future closes what is still open.
+pub use self::limits::ServeLimits;
+pub use self::tls::{Tls, TlsError};
+pub use self::traffic::{Traffic, TrafficCounts};
+
+use self::connection::{Connections, refuse};
+use self::stopping::Stop;
+
+/// Serves `router` on `listener` until `shutdown` is done, then drains: [`Server`] with everything as it is unless told.
 ///
 /// # Errors
 /// If the listener can not be used. That ends the server: report it and stop.
@@ -19,7 +39,7 @@ use tokio::net::TcpListener;
 /// # async fn example() -> std::io::Result<()> {
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-/// let server = stepcell_server::serve(listener, stepcell_server::health(), async move {
+/// let server = stepcell_server::serve(listener, axum::Router::new(), async move {
 ///     stopped.await.ok();
 /// });
 /// # drop(stop);
@@ -31,40 +51,130 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    Server::new(router).serve(listener, shutdown).await.map(|_| ())
 }
 
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-    use tokio::sync::oneshot;
+/// What answers on one listener.
+#[derive(Clone, Debug)]
+pub struct Server {
+    router: Router,
+    limits: ServeLimits,
+    tls: Option<Tls>,
+    traffic: Arc<Traffic>,
+}
 
-    use super::*;
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Whatever was under way has ended.
+    Whole,
+    /// So many connections were still open when the time was over, and were closed.
+    Cut(usize),
+}
 
-    async fn ask(address: std::net::SocketAddr) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+impl Server {
+    /// A server without TLS, within the limits that are right for most.
+    #[must_use]
+    pub fn new(router: Router) -> Self {
+        Self { router, limits: ServeLimits::default(), tls: None, traffic: Arc::default() }
     }
 
-    #[tokio::test]
-    async fn a_server_answers_until_it_is_told_to_stop() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, crate::health(), async {
-            stopped.await.ok();
-        }));
-
-        let answer = ask(address).await;
-        stop.send(()).unwrap();
-        let end = server.await.unwrap();
-
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-        assert!(end.is_ok());
-        assert!(TcpStream::connect(address).await.is_err());
+    /// Sets what strangers may hold.
+    #[must_use]
+    pub const fn limits(mut self, limits: ServeLimits) -> Self {
+        self.limits = limits;
+        self
     }
+
+    /// Answers within TLS alone.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Sets where it is counted what goes on.
+    #[must_use]
+    pub fn traffic(mut self, traffic: Arc<Traffic>) -> Self {
+        self.traffic = traffic;
+        self
+    }
+
+    /// Serves on `listener` until `shutdown` is done. Then nothing new is accepted, streams of events are ended,
+    /// requests under way end, and what is still open after [`ServeLimits::drain_timeout`] is closed.
+    ///
+    /// An error of a single connection, or of accepting one, ends nothing: where the process has no more descriptors it
+    /// waits until some are given back.
+    ///
+    /// # Errors
+    /// If the listener can not be used at all.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<Drained> {
+        listener.local_addr()?;
+        let stop = Stop::default();
+        let room = Arc::new(Semaphore::new(self.limits.connections_max));
+        let connections = Arc::new(Connections::new(&self, &stop));
+        let mut open = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            let (stream, peer) = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                // What has ended is let go of at once, so that memory comes back.
+                Some(_) = open.join_next() => continue,
+                accepted = accept(&listener) => accepted,
+            };
+            match Arc::clone(&room).try_acquire_owned() {
+                Ok(place) => {
+                    let connections = Arc::clone(&connections);
+                    open.spawn(async move {
+                        connections.answer(stream, peer).await;
+                        drop(place);
+                    });
+                }
+                Err(_) => {
+                    self.traffic.refuse();
+                    if self.tls.is_none() {
+                        refuse(stream);
+                    }
+                }
+            }
+        }
+        drop(listener);
+        stop.begin();
+        Ok(drain(open, &self.limits).await)
+    }
+}
+
+async fn drain(mut open: JoinSet<()>, limits: &ServeLimits) -> Drained {
+    let all = async { while open.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain_timeout, all).await.is_ok() {
+        return Drained::Whole;
+    }
+    let left = open.len();
+    open.shutdown().await;
+    Drained::Cut(left)
+}
+
+/// Accepts the next connection. What can not be accepted is passed over.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                // The one in front stays where it is, so that trying again at once would only keep a processor busy.
+                tracing::warn!(%error, "can not accept connections; trying again");
+                tokio::time::sleep(limits::ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

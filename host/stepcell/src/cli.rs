@@ -8,6 +8,7 @@ mod attempts;
 mod backup;
 mod check;
 mod component;
+mod config;
 mod definition;
 mod demo;
 mod doctor;
@@ -38,11 +39,13 @@ mod verify;
 mod view;
 mod webhook;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::config::ConfigFile;
 use self::exit::Exit;
 use self::open::Settings;
 
@@ -85,6 +88,8 @@ enum Verb {
     Secret(secret::Secret),
     #[command(subcommand)]
     Tenant(tenant::Tenant),
+    #[command(subcommand)]
+    Config(config::Config),
     Events(events::Events),
     Check(check::Check),
     Verify(verify::Verify),
@@ -104,15 +109,40 @@ struct Completions {
 
 /// Reads the command line, does what it says, and says how that went.
 pub(crate) fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match read_command_line() {
         Ok(cli) => cli,
-        Err(refusal) => return exit::of_usage(&refusal),
+        Err(Unread::Usage(refusal)) => return exit::of_usage(&refusal),
+        Err(Unread::File(error)) => return exit::report(&error).into(),
     };
     let outcome = cli.settings.start_log().and_then(|()| on_runtime(cli));
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => exit::report(&error).into(),
     }
+}
+
+/// Why it is not known what to do.
+enum Unread {
+    Usage(clap::Error),
+    File(anyhow::Error),
+}
+
+/// Reads the command line, with what the file with settings says where it and the environment say nothing.
+fn read_command_line() -> Result<Cli, Unread> {
+    let words: Vec<_> = std::env::args_os().collect();
+    let mut command = Cli::command();
+    let mut matches = command.try_get_matches_from_mut(&words).map_err(Unread::Usage)?;
+    let file = ConfigFile::find(matches.get_one::<PathBuf>("config").map(PathBuf::as_path)).map_err(Unread::File)?;
+    if let Some(file) = &file {
+        command = file.apply(Cli::command()).map_err(Unread::File)?;
+        matches = command.try_get_matches_from_mut(&words).map_err(Unread::Usage)?;
+    }
+    let mut cli = Cli::from_arg_matches(&matches).map_err(Unread::Usage)?;
+    if let Verb::Config(verb) = &mut cli.verb {
+        verb.look(&matches, &command, file.as_ref());
+    }
+    cli.settings.take_place(file.as_ref());
+    Ok(cli)
 }
 
 fn on_runtime(cli: Cli) -> anyhow::Result<Exit> {
@@ -147,6 +177,7 @@ impl Verb {
             Self::Verify(_) => "verify",
             Self::Prune(_) => "prune",
             Self::Backup(_) => "backup",
+            Self::Config(_) => "config",
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
             Self::Completions(_) => "completions",
@@ -172,6 +203,7 @@ impl Verb {
             Self::Policy(verb) => verb.perform(settings).await,
             Self::Secret(verb) => verb.perform(settings).await,
             Self::Tenant(verb) => verb.perform(settings).await,
+            Self::Config(verb) => verb.perform(settings),
             Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,
             Self::Verify(verb) => verb.perform(settings).await,

@@ -7,6 +7,7 @@ use stepcell_model::access::{
     ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, KeptAnswer, KeyPrefix, Reservation, TenantRecord,
     TenantStatus, TenantUse,
 };
+use stepcell_model::id::InstanceId;
 use stepcell_model::name::{ActionName, TenantId, UserId};
 use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
@@ -162,8 +163,11 @@ pub trait AccessStore: Send + Sync + 'static {
     /// Forgets claims that came before that time, at most [`LIST_LEN_MAX`](crate::LIST_LEN_MAX). Returns how many.
     async fn forget_idempotency(&self, before: Timestamp) -> Result<u64, StoreError>;
 
-    /// What a tenant has at this moment.
-    async fn load_tenant_use(&self, tenant: &TenantId) -> Result<TenantUse, StoreError>;
+    /// What a tenant has at this moment, and what it used on a day of UTC, counted from 1970-01-01.
+    async fn load_tenant_use(&self, tenant: &TenantId, day: i64) -> Result<TenantUse, StoreError>;
+
+    /// The instance that was started with an idempotency key.
+    async fn find_started(&self, tenant: Option<&TenantId>, key: &str) -> Result<Option<InstanceId>, StoreError>;
 
     /// How much there is of what, of one tenant or of all.
     async fn load_stats(&self, tenant: Option<&TenantId>, now: Timestamp) -> Result<StoreStats, StoreError>;

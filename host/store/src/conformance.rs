@@ -6,6 +6,7 @@ pub mod access;
 pub mod catalog;
 #[cfg(unix)]
 pub mod disk;
+pub mod feed;
 pub mod fixture;
 pub mod guard;
 pub mod history;
@@ -13,11 +14,13 @@ pub mod instances;
 pub mod letters;
 pub mod lists;
 pub mod messages;
+pub mod owners;
 pub mod records;
 pub mod results;
 pub mod scheduling;
 pub mod tasks;
 pub mod upkeep;
+pub mod webhooks;
 
 pub use crate::sqlite::{forge_history, mark_as_newer};
 
@@ -37,6 +40,13 @@ macro_rules! conformance_suite {
             catalog: definitions_are_listed_in_semantic_version_order,
             catalog: a_definition_is_deactivated_and_activated_again,
             catalog: a_definition_that_instances_refer_to_is_not_deleted,
+            owners: each_owner_has_names_of_its_own,
+            owners: what_is_changed_of_one_owner_stays_with_the_others,
+            owners: a_tenant_sees_its_own_and_the_shared_ones_of_other_names,
+            owners: bytes_are_shared_and_a_digest_is_found_with_whoever_may_see_it,
+            owners: definitions_and_components_are_walked_page_by_page,
+            owners: a_walk_tells_each_once_though_others_come_and_go,
+            owners: the_shared_one_stands_before_a_tenants_of_the_same_version,
             instances: an_instance_reads_back_with_every_field,
             instances: an_instance_is_read_as_of_its_last_transition,
             instances: what_is_not_there_is_none_or_empty,
@@ -65,17 +75,22 @@ macro_rules! conformance_suite {
             letters: the_key_of_a_letter_is_never_used_again,
             letters: a_refused_transition_leaves_no_letter,
             lists: instances_are_listed_newest_first_in_pages,
+            lists: instances_are_walked_from_place_to_place_though_others_are_started,
             lists: instances_are_filtered_by_every_part_at_once,
             lists: the_children_of_an_instance_are_listed_without_their_own,
             lists: executions_are_listed_in_the_order_of_their_end,
             lists: failed_executions_are_listed_latest_first,
             tasks: a_task_reads_back_with_every_field_and_is_replaced_by_id,
             tasks: tasks_are_listed_by_due_time_and_those_without_last,
+            tasks: tasks_are_walked_from_place_to_place_though_others_come,
             tasks: tasks_are_filtered_by_every_part,
             tasks: only_pending_tasks_are_loaded_with_their_instance,
             history: history_is_read_in_order_and_after_a_number,
             history: positions_grow_over_all_instances,
             history: events_read_back_as_they_were_told,
+            feed: a_window_has_the_rows_that_match_and_whose_they_are,
+            feed: whoever_goes_on_where_a_window_ends_misses_nothing,
+            feed: a_window_passes_over_no_more_than_its_length,
             guard: the_guard_reads_back_and_every_change_raises_its_revision,
             guard: a_block_stays_with_its_first_reason_until_it_is_removed,
             guard: faults_of_a_component_are_counted_until_it_may_run_again,
@@ -104,6 +119,15 @@ macro_rules! conformance_suite {
             upkeep: a_family_goes_only_once_all_of_it_is_finished,
             upkeep: an_instance_stays_as_long_as_a_letter_is_about_it,
             upkeep: no_position_is_given_twice_whatever_goes,
+            webhooks: a_subscription_reads_back_and_every_change_raises_the_revision,
+            webhooks: subscriptions_are_listed_by_id_and_tenant,
+            webhooks: a_subscription_tells_of_what_is_committed_once_it_is_active,
+            webhooks: deliveries_are_made_once_of_each_stretch_of_history,
+            webhooks: pending_deliveries_are_listed_by_the_time_of_their_next_attempt,
+            webhooks: deliveries_are_listed_latest_first_and_by_status_in_pages,
+            webhooks: a_delivery_or_all_dead_ones_are_sent_anew,
+            webhooks: what_waits_for_a_subscription_is_dead_once_that_is_not_active,
+            webhooks: no_more_deliveries_wait_or_are_kept_than_there_is_room_for,
             scheduling: running_instances_are_listed_by_id,
             scheduling: due_instances_are_listed_the_longest_waiting_first,
             scheduling: an_instance_that_is_finished_or_paused_is_never_due,

@@ -9,6 +9,7 @@ mod chains;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod feed;
 mod guard;
 mod memory;
 mod pruning;
@@ -20,16 +21,23 @@ mod sqlite;
 mod store;
 mod text;
 mod upkeep;
+mod webhooks;
 
 pub use access::{AccessStore, AuditFilter, KeyFilter, StoreStats, TenantFilter, Whose};
 pub use chains::{BREAKS_LEN_MAX, CheckedChains, check_chain, check_chains, load_chain};
 pub use error::StoreError;
+pub use feed::{FeedStore, HistoryFilter, HistoryRow, HistoryWindow, WINDOW_LEN_MAX};
 pub use guard::{GuardState, GuardStore};
 pub use memory::MemoryStore;
 pub use pruning::{PrunePace, prune_all};
 pub use query::{
-    Activity, Committed, Deletion, Inserted, InstanceFilter, LIST_LEN_MAX, LetterKey, Page, PageLimit, TaskFilter,
+    Activity, CatalogKey, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter,
+    LIST_LEN_MAX, LetterKey, Owners, Page, PageLimit, TaskFilter, TaskPlace,
 };
 pub use sqlite::{BackedUp, BackupError, BackupProgress, Existing, Losses, Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;
 pub use upkeep::{KeptLink, Prunable, PruneFilter, Pruned, UpkeepStore};
+pub use webhooks::{
+    DeliveryFilter, ENDED_DELIVERIES_MAX, MadeDeliveries, PENDING_DELIVERIES_MAX, Redelivered, WebhookFilter,
+    WebhookHead, WebhookStore,
+};

@@ -4,10 +4,12 @@
 
 mod access;
 mod catalog;
+mod feed;
 mod guard;
 mod instances;
 mod letters;
 mod upkeep;
+mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,9 +29,13 @@ use self::catalog::Catalog;
 use self::guard::Guard;
 use self::instances::Instances;
 use self::letters::Letters;
+use self::webhooks::Webhooks;
 use crate::access::StoreStats;
 use crate::error::StoreError;
-use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
+use crate::query::{
+    Activity, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter, LetterKey, Owners,
+    Page, TaskFilter,
+};
 use crate::sizes::stored_bytes;
 use crate::store::WorkflowStore;
 use crate::text::text_of;
@@ -47,6 +53,7 @@ struct State {
     guard: Guard,
     instances: Instances,
     letters: Letters,
+    webhooks: Webhooks,
 }
 
 impl MemoryStore {
@@ -80,18 +87,23 @@ impl WorkflowStore for MemoryStore {
 
     async fn find_component(
         &self,
+        tenant: Option<&TenantId>,
         name: &ComponentName,
         version: &semver::Version,
     ) -> Result<Option<ComponentRecord>, StoreError> {
-        Ok(self.state().catalog.find_component(name, version).cloned())
+        Ok(self.state().catalog.find_component(tenant, name, version).cloned())
     }
 
-    async fn find_component_by_digest(&self, digest: &ComponentDigest) -> Result<Option<ComponentRecord>, StoreError> {
-        Ok(self.state().catalog.find_component_by_digest(digest).cloned())
+    async fn find_component_by_digest(
+        &self,
+        digest: &ComponentDigest,
+        owners: &Owners,
+    ) -> Result<Option<ComponentRecord>, StoreError> {
+        Ok(self.state().catalog.find_component_by_digest(digest, owners).cloned())
     }
 
-    async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, StoreError> {
-        Ok(self.state().catalog.list_components(name))
+    async fn list_components(&self, filter: &ComponentFilter) -> Result<Page<ComponentRecord>, StoreError> {
+        Ok(self.state().catalog.list_components(filter))
     }
 
     async fn load_component_bytes(&self, digest: &ComponentDigest) -> Result<Option<Arc<[u8]>>, StoreError> {
@@ -104,32 +116,39 @@ impl WorkflowStore for MemoryStore {
 
     async fn find_definition(
         &self,
+        tenant: Option<&TenantId>,
         name: &WorkflowName,
         version: &semver::Version,
     ) -> Result<Option<DefinitionRecord>, StoreError> {
-        Ok(self.state().catalog.find_definition(name, version).cloned())
+        Ok(self.state().catalog.find_definition(tenant, name, version).cloned())
     }
 
     async fn find_definition_by_id(&self, id: DefinitionId) -> Result<Option<DefinitionRecord>, StoreError> {
         Ok(self.state().catalog.find_definition_by_id(id).cloned())
     }
 
-    async fn list_definitions(&self, name: Option<&WorkflowName>) -> Result<Vec<DefinitionRecord>, StoreError> {
-        Ok(self.state().catalog.list_definitions(name))
+    async fn list_definitions(&self, filter: &DefinitionFilter) -> Result<Page<DefinitionRecord>, StoreError> {
+        Ok(self.state().catalog.list_definitions(filter))
     }
 
     async fn set_definition_active(
         &self,
+        tenant: Option<&TenantId>,
         name: &WorkflowName,
         version: &semver::Version,
         activity: Activity,
     ) -> Result<bool, StoreError> {
-        Ok(self.state().catalog.set_definition_active(name, version, activity))
+        Ok(self.state().catalog.set_definition_active(tenant, name, version, activity))
     }
 
-    async fn delete_definition(&self, name: &WorkflowName, version: &semver::Version) -> Result<Deletion, StoreError> {
+    async fn delete_definition(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &WorkflowName,
+        version: &semver::Version,
+    ) -> Result<Deletion, StoreError> {
         let mut state = self.state();
-        let Some(id) = state.catalog.find_definition(name, version).map(|definition| definition.id) else {
+        let Some(id) = state.catalog.find_definition(tenant, name, version).map(|definition| definition.id) else {
             return Ok(Deletion::NotThere);
         };
         match state.instances.count_of_definition(id) {

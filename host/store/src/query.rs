@@ -1,8 +1,14 @@
 //! What callers ask for and what they are told: filters, pages, outcomes.
 
+mod catalog;
+
+pub use self::catalog::{CatalogKey, ComponentFilter, DefinitionFilter, Owners};
+
+use serde::{Deserialize, Serialize};
 use stepcell_model::chain::ChainHash;
-use stepcell_model::id::InstanceId;
+use stepcell_model::id::{InstanceId, TaskId};
 use stepcell_model::name::{GroupId, TenantId, UserId, WorkflowName};
+use stepcell_model::record::TaskRecord;
 use stepcell_model::status::{TaskStatus, WorkflowStatus};
 use stepcell_model::time::Timestamp;
 
@@ -94,11 +100,14 @@ impl Default for PageLimit {
 }
 
 /// Some rows of a longer list.
+///
+/// The next page is had by the filter's `after`, the place of the last row: rows that come or go meanwhile make it neither
+/// skip one nor tell one twice, as they would with an `offset`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
-    /// How many rows the filter matches in all.
+    /// How many rows the filter matches in all, whatever page.
     pub total: u64,
 }
 
@@ -117,6 +126,8 @@ pub struct InstanceFilter {
     pub correlation_id: Option<String>,
     /// Only instances that steps of this instance started.
     pub parent: Option<InstanceId>,
+    /// Only what comes after this instance in the list: what is older.
+    pub after: Option<InstanceId>,
     /// The length of the page.
     pub limit: PageLimit,
     /// How many matching instances to pass over first.
@@ -138,10 +149,36 @@ pub struct TaskFilter {
     pub overdue_at: Option<Timestamp>,
     /// Only this tenant's tasks.
     pub tenant: Option<TenantId>,
+    /// Only what comes after this place in the list.
+    pub after: Option<TaskPlace>,
     /// The length of the page.
     pub limit: PageLimit,
     /// How many matching tasks to pass over first.
     pub offset: u64,
+}
+
+/// The place of a task in lists: by due time, those without one last, then by time of creation, then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPlace {
+    /// Until when it is to be done.
+    pub due_at: Option<Timestamp>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The task.
+    pub id: TaskId,
+}
+
+impl TaskPlace {
+    /// The place of a task.
+    #[must_use]
+    pub const fn of(task: &TaskRecord) -> Self {
+        Self { due_at: task.due_at, created_at: task.created_at, id: task.id }
+    }
+
+    /// What the order goes by.
+    pub(crate) const fn order(&self) -> (bool, Option<Timestamp>, Timestamp, TaskId) {
+        (self.due_at.is_none(), self.due_at, self.created_at, self.id)
+    }
 }
 
 #[cfg(test)]

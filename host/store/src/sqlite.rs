@@ -10,6 +10,7 @@ mod catalog;
 mod checkpoint;
 mod failure;
 mod fate;
+mod feed;
 mod guard;
 mod instances;
 mod letters;
@@ -24,6 +25,7 @@ mod statements;
 mod tests;
 mod transition;
 mod upkeep;
+mod webhooks;
 mod writer;
 
 pub use self::backup::{BackedUp, BackupError, BackupProgress, Existing};
@@ -37,13 +39,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::Connection;
 use stepcell_model::attempt::ContextData;
 use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::letter::Letter;
-use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
@@ -54,7 +55,10 @@ use self::readers::Readers;
 use self::transition::EncodedTransition;
 use self::writer::Writer;
 use crate::error::StoreError;
-use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
+use crate::query::{
+    Activity, CatalogKey, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter, LetterKey,
+    Owners, Page, TaskFilter,
+};
 use crate::store::WorkflowStore;
 
 /// How a SQLite store is opened.
@@ -199,6 +203,10 @@ fn open_readers(
     Ok(Arc::new(Readers::new(path, options, fate, opened)))
 }
 
+fn key_of<N: Clone>(tenant: Option<&TenantId>, name: &N, version: &semver::Version) -> CatalogKey<N> {
+    CatalogKey { name: name.clone(), version: version.clone(), tenant: tenant.cloned() }
+}
+
 #[async_trait]
 impl WorkflowStore for SqliteStore {
     async fn insert_component(&self, record: ComponentRecord, bytes: Arc<[u8]>) -> Result<Inserted, StoreError> {
@@ -207,21 +215,26 @@ impl WorkflowStore for SqliteStore {
 
     async fn find_component(
         &self,
+        tenant: Option<&TenantId>,
         name: &ComponentName,
         version: &semver::Version,
     ) -> Result<Option<ComponentRecord>, StoreError> {
-        let (name, version) = (name.clone(), version.clone());
-        self.readers.run(move |connection| catalog::find_component(connection, &name, &version)).await
+        let key = key_of(tenant, name, version);
+        self.readers.run(move |connection| catalog::find_component(connection, &key)).await
     }
 
-    async fn find_component_by_digest(&self, digest: &ComponentDigest) -> Result<Option<ComponentRecord>, StoreError> {
-        let digest = *digest;
-        self.readers.run(move |connection| catalog::find_component_by_digest(connection, &digest)).await
+    async fn find_component_by_digest(
+        &self,
+        digest: &ComponentDigest,
+        owners: &Owners,
+    ) -> Result<Option<ComponentRecord>, StoreError> {
+        let (digest, owners) = (*digest, owners.clone());
+        self.readers.run(move |connection| catalog::find_component_by_digest(connection, &digest, &owners)).await
     }
 
-    async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, StoreError> {
-        let name = name.cloned();
-        self.readers.run(move |connection| catalog::list_components(connection, name.as_ref())).await
+    async fn list_components(&self, filter: &ComponentFilter) -> Result<Page<ComponentRecord>, StoreError> {
+        let filter = filter.clone();
+        self.readers.run(move |connection| catalog::list_components(connection, &filter)).await
     }
 
     async fn load_component_bytes(&self, digest: &ComponentDigest) -> Result<Option<Arc<[u8]>>, StoreError> {
@@ -235,36 +248,42 @@ impl WorkflowStore for SqliteStore {
 
     async fn find_definition(
         &self,
+        tenant: Option<&TenantId>,
         name: &WorkflowName,
         version: &semver::Version,
     ) -> Result<Option<DefinitionRecord>, StoreError> {
-        let (name, version) = (name.clone(), version.clone());
-        self.readers.run(move |connection| catalog::find_definition(connection, &name, &version)).await
+        let key = key_of(tenant, name, version);
+        self.readers.run(move |connection| catalog::find_definition(connection, &key)).await
     }
 
     async fn find_definition_by_id(&self, id: DefinitionId) -> Result<Option<DefinitionRecord>, StoreError> {
         self.readers.run(move |connection| catalog::find_definition_by_id(connection, id)).await
     }
 
-    async fn list_definitions(&self, name: Option<&WorkflowName>) -> Result<Vec<DefinitionRecord>, StoreError> {
-        let name = name.cloned();
-        self.readers.run(move |connection| catalog::list_definitions(connection, name.as_ref())).await
+    async fn list_definitions(&self, filter: &DefinitionFilter) -> Result<Page<DefinitionRecord>, StoreError> {
+        let filter = filter.clone();
+        self.readers.run(move |connection| catalog::list_definitions(connection, &filter)).await
     }
 
     async fn set_definition_active(
         &self,
+        tenant: Option<&TenantId>,
         name: &WorkflowName,
         version: &semver::Version,
         activity: Activity,
     ) -> Result<bool, StoreError> {
-        let (name, version) = (name.clone(), version.clone());
-        let work = move |connection: &Connection| catalog::set_definition_active(connection, &name, &version, activity);
-        self.writer()?.run(work).await
+        let key = key_of(tenant, name, version);
+        self.writer()?.run(move |connection| catalog::set_definition_active(connection, &key, activity)).await
     }
 
-    async fn delete_definition(&self, name: &WorkflowName, version: &semver::Version) -> Result<Deletion, StoreError> {
-        let (name, version) = (name.clone(), version.clone());
-        self.writer()?.run(move |connection| catalog::delete_definition(connection, &name, &version)).await
+    async fn delete_definition(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &WorkflowName,
+        version: &semver::Version,
+    ) -> Result<Deletion, StoreError> {
+        let key = key_of(tenant, name, version);
+        self.writer()?.run(move |connection| catalog::delete_definition(connection, &key)).await
     }
 
     async fn commit(&self, transition: Transition) -> Result<Committed, StoreError> {

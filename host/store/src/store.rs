@@ -11,16 +11,21 @@ use stepcell_model::history::HistoryEntry;
 use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::letter::Letter;
-use stepcell_model::name::{ComponentName, WorkflowName};
+use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
 use crate::access::AccessStore;
 use crate::error::StoreError;
+use crate::feed::FeedStore;
 use crate::guard::GuardStore;
-use crate::query::{Activity, Committed, Deletion, Inserted, InstanceFilter, LetterKey, Page, TaskFilter};
+use crate::query::{
+    Activity, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter, LetterKey, Owners,
+    Page, TaskFilter,
+};
 use crate::upkeep::UpkeepStore;
+use crate::webhooks::WebhookStore;
 
 /// Keeps components, definitions, instances, tasks and history.
 ///
@@ -28,38 +33,45 @@ use crate::upkeep::UpkeepStore;
 /// Every call may fail with [`StoreError::Unavailable`], [`StoreError::Damaged`] or [`StoreError::Closed`], and every
 /// call that writes also with [`StoreError::Full`] or [`StoreError::ReadOnly`]. What else a call refuses stands at it.
 #[async_trait]
-pub trait WorkflowStore: GuardStore + UpkeepStore + AccessStore {
-    /// Keeps a component under its name and version; its bytes are kept once for each digest.
+pub trait WorkflowStore: AccessStore + FeedStore + GuardStore + UpkeepStore + WebhookStore {
+    /// Keeps a component under its owner, name and version; its bytes are kept once for each digest, whoever has them.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the name and version stand for another digest.
+    /// [`StoreError::Conflict`] if the owner's name and version stand for another digest.
     async fn insert_component(&self, record: ComponentRecord, bytes: Arc<[u8]>) -> Result<Inserted, StoreError>;
 
-    /// The component of that name and version.
+    /// The component of that owner, name and version.
     async fn find_component(
         &self,
+        tenant: Option<&TenantId>,
         name: &ComponentName,
         version: &semver::Version,
     ) -> Result<Option<ComponentRecord>, StoreError>;
 
-    /// The component of that digest, under the name that it was registered with first.
-    async fn find_component_by_digest(&self, digest: &ComponentDigest) -> Result<Option<ComponentRecord>, StoreError>;
+    /// The component of that digest that was registered first; of what a tenant sees, its own before a shared one, whatever
+    /// they are called.
+    async fn find_component_by_digest(
+        &self,
+        digest: &ComponentDigest,
+        owners: &Owners,
+    ) -> Result<Option<ComponentRecord>, StoreError>;
 
-    /// All components, or those of one name, by name and then by semantic version.
-    async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, StoreError>;
+    /// The components that match, by name, then by semantic version, then by owner.
+    async fn list_components(&self, filter: &ComponentFilter) -> Result<Page<ComponentRecord>, StoreError>;
 
     /// The bytes of the component with that digest.
     async fn load_component_bytes(&self, digest: &ComponentDigest) -> Result<Option<Arc<[u8]>>, StoreError>;
 
-    /// Keeps a version of a definition. The same document with the same components is a no-op, whatever its id.
+    /// Keeps an owner's version of a definition. The same document with the same components is a no-op, whatever its id.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the name and version stand for another document or other components.
+    /// [`StoreError::Conflict`] if the owner's name and version stand for another document or other components.
     async fn insert_definition(&self, record: DefinitionRecord) -> Result<Inserted, StoreError>;
 
-    /// The definition of that name and version.
+    /// The definition of that owner, name and version.
     async fn find_definition(
         &self,
+        tenant: Option<&TenantId>,
         name: &WorkflowName,
         version: &semver::Version,
     ) -> Result<Option<DefinitionRecord>, StoreError>;
@@ -67,19 +79,25 @@ pub trait WorkflowStore: GuardStore + UpkeepStore + AccessStore {
     /// The definition of that id.
     async fn find_definition_by_id(&self, id: DefinitionId) -> Result<Option<DefinitionRecord>, StoreError>;
 
-    /// All definitions, or those of one name, by name and then by semantic version.
-    async fn list_definitions(&self, name: Option<&WorkflowName>) -> Result<Vec<DefinitionRecord>, StoreError>;
+    /// The definitions that match, by name, then by semantic version, then by owner.
+    async fn list_definitions(&self, filter: &DefinitionFilter) -> Result<Page<DefinitionRecord>, StoreError>;
 
     /// Says whether new instances may start on a definition. Returns whether there is such a definition.
     async fn set_definition_active(
         &self,
+        tenant: Option<&TenantId>,
         name: &WorkflowName,
         version: &semver::Version,
         activity: Activity,
     ) -> Result<bool, StoreError>;
 
     /// Deletes a definition that no instance refers to.
-    async fn delete_definition(&self, name: &WorkflowName, version: &semver::Version) -> Result<Deletion, StoreError>;
+    async fn delete_definition(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &WorkflowName,
+        version: &semver::Version,
+    ) -> Result<Deletion, StoreError>;
 
     /// Stores everything that a transition changes, or nothing of it.
     ///
@@ -135,7 +153,7 @@ pub trait WorkflowStore: GuardStore + UpkeepStore + AccessStore {
     /// The task of that id.
     async fn find_task(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError>;
 
-    /// The tasks that match, by due time, those without one last, then by time of creation.
+    /// The tasks that match, by due time, those without one last, then by time of creation, then by id.
     async fn list_tasks(&self, filter: &TaskFilter) -> Result<Page<TaskRecord>, StoreError>;
 
     /// Instances whose status is running, with the number of their last transition, by id after `after`.

@@ -110,7 +110,7 @@ fn where_signatures_are_required_only_what_a_trusted_key_signed_is_pushed() {
     assert!(refused(&mut for_acme(&["--signature", "strangers.sig"]), 1).contains(&strangers));
     succeeds(&mut for_acme(&["--signature", "ours.sig"]));
 
-    let inspected = json_of(stepcell(&database).args(["component", "inspect", "probe@1"]));
+    let inspected = json_of(stepcell(&database).args(["component", "inspect", "probe@1", "--tenant", "acme"]));
     assert_eq!((&inspected["signatures"][0]["key"], &inspected["tenant"]), (&json!(ours), &json!("acme")));
     let verify = |more: &[&str]| {
         let mut command = stepcell(&database);

@@ -1,42 +1,31 @@
-//! Secrets as they are kept: encrypted with a key that is derived from the host's.
-//!
-//! Each value is sealed with XChaCha20-Poly1305 under a nonce of its own and bound to its tenant and name, so that one
-//! row can not be put in another's place.
+//! Secrets as they are kept: each is sealed for its tenant and name.
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use stepcell_model::guard::{SealedSecret, SecretRecord};
 use stepcell_model::host_key::HostKey;
 use stepcell_model::secret::SecretText;
 
 use crate::error::EngineError;
+use crate::sealing::Sealer;
 
 /// What the key is derived for.
 const PURPOSE: &str = "stepcell 2026-11 secrets of tenants";
 
-/// The bytes of the nonce before the encrypted value.
-const NONCE_BYTES: usize = 24;
-
 /// Seals and opens secrets.
-pub(super) struct Vault(XChaCha20Poly1305);
+pub(super) struct Vault(Sealer);
 
 impl Vault {
     pub(super) fn new(key: &HostKey) -> Self {
-        Self(XChaCha20Poly1305::new(&key.derive(PURPOSE).into()))
+        Self(Sealer::new(key, PURPOSE))
     }
 
     pub(super) fn seal(&self, record: SecretRecord, value: &SecretText) -> Result<SealedSecret, EngineError> {
-        let nonce = new_nonce();
-        let payload = Payload { msg: value.expose().as_bytes(), aad: &bound_to(&record) };
-        let encrypted = self.0.encrypt(&XNonce::from(nonce), payload).map_err(|_| unreadable(&record))?;
-        Ok(SealedSecret { sealed: [nonce.as_slice(), &encrypted].concat(), record })
+        let sealed = self.0.seal(value.expose().as_bytes(), &bound_to(&record)).map_err(|_| unreadable(&record))?;
+        Ok(SealedSecret { sealed, record })
     }
 
     pub(super) fn open(&self, secret: &SealedSecret) -> Result<SecretText, EngineError> {
         let unreadable = || unreadable(&secret.record);
-        let (nonce, encrypted) = secret.sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(unreadable)?;
-        let payload = Payload { msg: encrypted, aad: &bound_to(&secret.record) };
-        let value = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| unreadable())?;
+        let value = self.0.open(&secret.sealed, &bound_to(&secret.record)).map_err(|_| unreadable())?;
         String::from_utf8(value).map(SecretText::new).map_err(|_| unreadable())
     }
 }
@@ -48,14 +37,6 @@ fn bound_to(record: &SecretRecord) -> Vec<u8> {
 
 fn unreadable(record: &SecretRecord) -> EngineError {
     EngineError::SecretUnreadable { name: record.name.clone() }
-}
-
-/// Random bytes that never come twice: of two UUIDs, of which more than 180 bits are random.
-fn new_nonce() -> [u8; NONCE_BYTES] {
-    let mut nonce = [0; NONCE_BYTES];
-    nonce[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-    nonce[16..].copy_from_slice(&uuid::Uuid::new_v4().as_bytes()[..8]);
-    nonce
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::{ComponentName, TenantId};
 use stepcell_model::record::ComponentRecord;
 use stepcell_model::signature::ComponentSignature;
-use stepcell_store::{Inserted, StoreError};
+use stepcell_store::{ComponentFilter, Inserted, Owners, StoreError};
 
-use super::WorkflowRegistry;
+use super::{RegistryView, WorkflowRegistry};
 use crate::error::EngineError;
 use crate::runner::ComponentRefused;
 
@@ -25,7 +25,7 @@ pub struct NewComponent {
     pub version: Version,
     /// The component.
     pub bytes: Arc<[u8]>,
-    /// Who supplies it: whose policy holds, and whose turn it is to compile.
+    /// Whose it is, whose policy holds, and whose turn it is to compile; shared without one.
     pub tenant: Option<TenantId>,
     /// Somebody's word for it.
     pub signature: Option<ComponentSignature>,
@@ -77,18 +77,17 @@ impl Found {
 }
 
 impl WorkflowRegistry {
-    /// Registers a component of nobody in particular; see [`Self::register`].
+    /// As [`RegistryView::register_component`], for a shared component.
     ///
     /// # Errors
-    /// As [`Self::register`].
+    /// As there.
     pub async fn register_component(
         &self,
         name: ComponentName,
         version: Version,
         bytes: Arc<[u8]>,
     ) -> Result<RegisteredComponent, EngineError> {
-        let (tenant, signature, acceptance) = (None, None, Acceptance::AsBefore);
-        self.register(NewComponent { name, version, bytes, tenant, signature, acceptance }).await
+        self.view(None).register_component(name, version, bytes).await
     }
 
     /// Checks a component against the contract and the policy, makes it ready to be run, and registers it.
@@ -96,7 +95,8 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`EngineError::ComponentRefused`] if it does not fit, is blocked, or lacks a signature that the policy wants;
     /// [`EngineError::WantsMore`] if it can do more than the newest version before it and nobody accepted that;
-    /// [`EngineError::VersionTaken`] if the version has other bytes. Nothing is stored then.
+    /// [`EngineError::VersionTaken`] if the version has other bytes; [`EngineError::QuotaExceeded`] and
+    /// [`EngineError::TenantSuspended`] if its tenant may have no more. Nothing is stored then.
     pub async fn register(&self, new: NewComponent) -> Result<RegisteredComponent, EngineError> {
         let NewComponent { name, version, bytes, tenant, signature, acceptance } = new;
         let what = format!("`{name}` {version}");
@@ -106,9 +106,12 @@ impl WorkflowRegistry {
         self.check_guard(digest, tenant.as_ref(), signature.as_ref()).await?.map_err(refused)?;
         let facts = self.runner.inspect(Arc::clone(&bytes)).await.map_err(told)?;
         if acceptance == Acceptance::AsBefore {
-            self.check_capabilities(&name, &version, &facts.capabilities).await?;
+            self.view(tenant.as_ref()).check_capabilities(&name, &version, &facts.capabilities).await?;
         }
         self.runner.prepare(tenant.as_ref(), digest, Arc::clone(&bytes)).await.map_err(told)?;
+        let is_new = self.store.find_component(tenant.as_ref(), &name, &version).await?.is_none();
+        let admitted =
+            if is_new { Some(self.quotas.admit_component(tenant.as_ref(), bytes.len() as u64).await?) } else { None };
         let record = ComponentRecord {
             digest,
             name,
@@ -124,6 +127,7 @@ impl WorkflowRegistry {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what: format!("component {what}") },
             other => other.into(),
         })?;
+        drop(admitted);
         if let Some(signature) = signature {
             self.store.put_signature(signature).await?;
             self.guard.refresh().await?;
@@ -150,14 +154,64 @@ impl WorkflowRegistry {
         Ok(signed.map(drop).map_err(|bad| bad.to_string()))
     }
 
-    /// Makes sure that a version can do no more than the newest one before it, or the oldest after it where it is the first.
+    /// As [`RegistryView::list_components`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, EngineError> {
+        self.view(None).list_components(name).await
+    }
+
+    /// As [`RegistryView::get_component`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get_component(&self, wanted: &ComponentRef) -> Result<ComponentRecord, EngineError> {
+        self.view(None).get_component(wanted).await
+    }
+
+    /// Makes a component ready to be run, if it is not.
+    pub(crate) async fn prepare(&self, digest: ComponentDigest) -> Result<(), EngineError> {
+        if let Some(name) = self.steps.find_missing(&digest) {
+            let reason = self.unknown_host_step(&name);
+            return Err(EngineError::ComponentRefused { what: format!("`host:{name}`"), reason });
+        }
+        if self.runner.is_prepared(&digest) {
+            return Ok(());
+        }
+        let refused = |reason: String| EngineError::ComponentRefused { what: digest.to_string(), reason };
+        let bytes = self.store.load_component_bytes(&digest).await?;
+        let bytes = bytes.ok_or_else(|| refused("its bytes are not in the store".to_owned()))?;
+        let supplier =
+            self.store.find_component_by_digest(&digest, &Owners::All).await?.and_then(|record| record.tenant);
+        self.runner.prepare(supplier.as_ref(), digest, bytes).await.map_err(|error| refused(error.reason))
+    }
+}
+
+impl RegistryView<'_> {
+    /// Registers a component of the tenant; see [`WorkflowRegistry::register`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn register_component(
+        &self,
+        name: ComponentName,
+        version: Version,
+        bytes: Arc<[u8]>,
+    ) -> Result<RegisteredComponent, EngineError> {
+        let (tenant, signature, acceptance) = (self.tenant.cloned(), None, Acceptance::AsBefore);
+        self.registry.register(NewComponent { name, version, bytes, tenant, signature, acceptance }).await
+    }
+
+    /// Makes sure that a version can do no more than the owner's newest one before it, or the oldest after it where it is the
+    /// first.
     async fn check_capabilities(
         &self,
         name: &ComponentName,
         version: &Version,
         wanted: &[Capability],
     ) -> Result<(), EngineError> {
-        let known = self.store.list_components(Some(name)).await?;
+        let known = self.list_owned(Owners::Only(self.tenant.cloned()), Some(name)).await?;
         let before = known.iter().filter(|record| record.version < *version).max_by(|a, b| a.version.cmp(&b.version));
         let others = || known.iter().filter(|record| record.version > *version);
         let last = before.or_else(|| others().min_by(|a, b| a.version.cmp(&b.version)));
@@ -176,22 +230,22 @@ impl WorkflowRegistry {
     ) -> Result<Result<Found, String>, EngineError> {
         let record = match wanted {
             ComponentRef::Digest(digest) => {
-                let found = self.store.find_component_by_digest(digest).await?;
+                let found = self.find_by_digest(digest).await?;
                 found.ok_or_else(|| "no component with this digest is registered; push it first".to_owned())
             }
             ComponentRef::Registered { name, version } => {
-                let known = self.store.list_components(Some(name)).await?;
+                let known = self.list_components(Some(name)).await?;
                 newest(&known, version).cloned().ok_or_else(|| unknown_component(name, version, &known))
             }
             ComponentRef::Host(name) => {
-                return Ok(self.resolve_host(name, needs).map(Found::Host));
+                return Ok(self.registry.resolve_host(name, needs).map(Found::Host));
             }
             ComponentRef::File(path) => {
                 Err(format!("`{path}` is a file, which only `run` and `definition apply` read; push it and name it"))
             }
         };
         let usable = record.and_then(|record| check_export(needs, &record).map(|()| record));
-        Ok(usable.and_then(|record| match self.guard.block(&record.digest) {
+        Ok(usable.and_then(|record| match self.registry.guard.block(&record.digest) {
             Some(block) => Err(format!("{} Name another component or version.", block.sentence())),
             None => Ok(Found::Component(Box::new(record))),
         }))
@@ -202,7 +256,7 @@ impl WorkflowRegistry {
     /// # Errors
     /// [`EngineError::Store`] if the store can not be read.
     pub async fn list_components(&self, name: Option<&ComponentName>) -> Result<Vec<ComponentRecord>, EngineError> {
-        Ok(self.store.list_components(name).await?)
+        self.list_owned(Owners::seen_by(self.tenant), name).await
     }
 
     /// The record of the component that a definition's text would name.
@@ -215,14 +269,14 @@ impl WorkflowRegistry {
             reason: "it is not registered; push it first".to_owned(),
         };
         match wanted {
-            ComponentRef::Digest(digest) => self.store.find_component_by_digest(digest).await?.ok_or_else(unknown),
+            ComponentRef::Digest(digest) => self.find_by_digest(digest).await?.ok_or_else(unknown),
             ComponentRef::Host(_) => Err(EngineError::ComponentRefused {
                 what: format!("`{wanted}`"),
                 reason: "it is a step of the program that embeds the engine, and no component".to_owned(),
             }),
             ComponentRef::File(_) => Err(unknown()),
             ComponentRef::Registered { name, version } => {
-                let known = self.store.list_components(Some(name)).await?;
+                let known = self.list_components(Some(name)).await?;
                 newest(&known, version).cloned().ok_or_else(|| EngineError::ComponentNotFound {
                     name: name.clone(),
                     known: known.iter().map(|record| record.version.clone()).collect(),
@@ -231,20 +285,17 @@ impl WorkflowRegistry {
         }
     }
 
-    /// Makes a component ready to be run, if it is not.
-    pub(crate) async fn prepare(&self, digest: ComponentDigest) -> Result<(), EngineError> {
-        if let Some(name) = self.steps.find_missing(&digest) {
-            let reason = self.unknown_host_step(&name);
-            return Err(EngineError::ComponentRefused { what: format!("`host:{name}`"), reason });
-        }
-        if self.runner.is_prepared(&digest) {
-            return Ok(());
-        }
-        let refused = |reason: String| EngineError::ComponentRefused { what: digest.to_string(), reason };
-        let bytes = self.store.load_component_bytes(&digest).await?;
-        let bytes = bytes.ok_or_else(|| refused("its bytes are not in the store".to_owned()))?;
-        let supplier = self.store.find_component_by_digest(&digest).await?.and_then(|record| record.tenant);
-        self.runner.prepare(supplier.as_ref(), digest, bytes).await.map_err(|error| refused(error.reason))
+    async fn find_by_digest(&self, digest: &ComponentDigest) -> Result<Option<ComponentRecord>, StoreError> {
+        self.registry.store.find_component_by_digest(digest, &Owners::seen_by(self.tenant)).await
+    }
+
+    async fn list_owned(
+        &self,
+        owners: Owners,
+        name: Option<&ComponentName>,
+    ) -> Result<Vec<ComponentRecord>, EngineError> {
+        let filter = ComponentFilter { owners, name: name.cloned(), ..ComponentFilter::default() };
+        Ok(self.registry.store.list_components(&filter).await?.items)
     }
 }
 

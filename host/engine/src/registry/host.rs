@@ -7,7 +7,7 @@ use stepcell_model::definition::ComponentRef;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::ComponentName;
 
-use super::WorkflowRegistry;
+use super::{RegistryView, WorkflowRegistry};
 use crate::component_step::ComponentStep;
 use crate::error::EngineError;
 use crate::gateway::Gateway;
@@ -41,30 +41,12 @@ impl WorkflowRegistry {
         self.steps.register(code).map_err(|ComponentRefused { reason }| EngineError::ComponentRefused { what, reason })
     }
 
-    /// A step that a definition's text would name, to be run alone; a component is made ready to be run.
+    /// As [`RegistryView::load_step`], of the shared ones.
     ///
     /// # Errors
-    /// [`EngineError::ComponentNotFound`], [`EngineError::ComponentRefused`] if there is none such.
+    /// As there.
     pub async fn load_step(&self, wanted: &ComponentRef) -> Result<Arc<dyn Step>, EngineError> {
-        if let ComponentRef::Host(name) = wanted {
-            let reason = match self.steps.find(&ComponentRef::host_digest(name)) {
-                Some(HostCode::Step(step)) => return Ok(step),
-                Some(HostCode::Gateway(_)) => format!("it {}", LacksExport { needed: Export::Step }),
-                None => self.unknown_host_step(name),
-            };
-            return Err(EngineError::ComponentRefused { what: format!("`{wanted}`"), reason });
-        }
-        let record = self.get_component(wanted).await?;
-        let checked = self.check_guard(record.digest, record.tenant.as_ref(), None).await?;
-        checked.map_err(|reason| EngineError::ComponentRefused { what: wanted.to_string(), reason })?;
-        self.prepare(record.digest).await?;
-        let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
-        Ok(Arc::new(ComponentStep {
-            description: summary.unwrap_or_default().to_owned(),
-            name: record.name,
-            digest: record.digest,
-            runner: Arc::clone(&self.runner),
-        }))
+        self.view(None).load_step(wanted).await
     }
 
     /// What stands for the bytes of the step or gateway of that name, if it can be used as that.
@@ -80,5 +62,33 @@ impl WorkflowRegistry {
         let known =
             if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
         format!("no step `{name}` is registered in this process, {known}; register it with `register_step` first")
+    }
+}
+
+impl RegistryView<'_> {
+    /// A step that a definition's text would name, to be run alone; a component is made ready to be run.
+    ///
+    /// # Errors
+    /// [`EngineError::ComponentNotFound`], [`EngineError::ComponentRefused`] if there is none such.
+    pub async fn load_step(&self, wanted: &ComponentRef) -> Result<Arc<dyn Step>, EngineError> {
+        if let ComponentRef::Host(name) = wanted {
+            let reason = match self.registry.steps.find(&ComponentRef::host_digest(name)) {
+                Some(HostCode::Step(step)) => return Ok(step),
+                Some(HostCode::Gateway(_)) => format!("it {}", LacksExport { needed: Export::Step }),
+                None => self.registry.unknown_host_step(name),
+            };
+            return Err(EngineError::ComponentRefused { what: format!("`{wanted}`"), reason });
+        }
+        let record = self.get_component(wanted).await?;
+        let checked = self.registry.check_guard(record.digest, record.tenant.as_ref(), None).await?;
+        checked.map_err(|reason| EngineError::ComponentRefused { what: wanted.to_string(), reason })?;
+        self.registry.prepare(record.digest).await?;
+        let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
+        Ok(Arc::new(ComponentStep {
+            description: summary.unwrap_or_default().to_owned(),
+            name: record.name,
+            digest: record.digest,
+            runner: Arc::clone(&self.registry.runner),
+        }))
     }
 }

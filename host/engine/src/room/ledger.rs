@@ -139,6 +139,11 @@ impl Ledger {
         }
     }
 
+    /// How large the room is, and how much of it is held.
+    pub(crate) const fn occupancy(&self) -> (usize, usize) {
+        (self.size, self.held)
+    }
+
     /// Puts an attempt at the end of its tenant's queue. `limit` is what the operator lets the tenant hold at most.
     pub(crate) fn enter(&mut self, holder: &Holder, limit: Option<usize>) -> Ticket {
         self.tickets += 1;

@@ -12,7 +12,7 @@ use stepcell_model::access::{
 use stepcell_model::attempt::ContextData;
 use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage};
 use stepcell_model::history::HistoryEntry;
-use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
+use stepcell_model::id::{ComponentDigest, DefinitionId, DeliveryId, InstanceId, TaskId, WebhookId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
 use stepcell_model::letter::Letter;
@@ -21,10 +21,12 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord,
 use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
+use stepcell_model::webhook::{WebhookDelivery, WebhookSubscription};
 use stepcell_store::{
-    AccessStore, Activity, AuditFilter, Committed, Deletion, GuardState, GuardStore, Inserted, InstanceFilter,
-    KeptLink, KeyFilter, LetterKey, Page, Prunable, PruneFilter, Pruned, StoreError, StoreStats, TaskFilter,
-    TenantFilter, UpkeepStore, WorkflowStore,
+    AccessStore, Activity, AuditFilter, Committed, ComponentFilter, DefinitionFilter, Deletion, DeliveryFilter,
+    FeedStore, GuardState, GuardStore, HistoryFilter, HistoryWindow, Inserted, InstanceFilter, KeptLink, KeyFilter,
+    LetterKey, MadeDeliveries, Owners, Page, Prunable, PruneFilter, Pruned, Redelivered, StoreError, StoreStats,
+    TaskFilter, TenantFilter, UpkeepStore, WebhookFilter, WebhookHead, WebhookStore, WorkflowStore,
 };
 
 /// What a call meets on its way to the store and back.
@@ -66,16 +68,16 @@ macro_rules! passes_on {
 
 passes_on! { WorkflowStore {
     fn insert_component(record: ComponentRecord, bytes: Arc<[u8]>) -> Inserted;
-    fn find_component(name: &ComponentName, version: &semver::Version) -> Option<ComponentRecord>;
-    fn find_component_by_digest(digest: &ComponentDigest) -> Option<ComponentRecord>;
-    fn list_components(name: Option<&ComponentName>) -> Vec<ComponentRecord>;
+    fn find_component(tenant: Option<&TenantId>, name: &ComponentName, version: &semver::Version) -> Option<ComponentRecord>;
+    fn find_component_by_digest(digest: &ComponentDigest, owners: &Owners) -> Option<ComponentRecord>;
+    fn list_components(filter: &ComponentFilter) -> Page<ComponentRecord>;
     fn load_component_bytes(digest: &ComponentDigest) -> Option<Arc<[u8]>>;
     fn insert_definition(record: DefinitionRecord) -> Inserted;
-    fn find_definition(name: &WorkflowName, version: &semver::Version) -> Option<DefinitionRecord>;
+    fn find_definition(tenant: Option<&TenantId>, name: &WorkflowName, version: &semver::Version) -> Option<DefinitionRecord>;
     fn find_definition_by_id(id: DefinitionId) -> Option<DefinitionRecord>;
-    fn list_definitions(name: Option<&WorkflowName>) -> Vec<DefinitionRecord>;
-    fn set_definition_active(name: &WorkflowName, version: &semver::Version, activity: Activity) -> bool;
-    fn delete_definition(name: &WorkflowName, version: &semver::Version) -> Deletion;
+    fn list_definitions(filter: &DefinitionFilter) -> Page<DefinitionRecord>;
+    fn set_definition_active(tenant: Option<&TenantId>, name: &WorkflowName, version: &semver::Version, activity: Activity) -> bool;
+    fn delete_definition(tenant: Option<&TenantId>, name: &WorkflowName, version: &semver::Version) -> Deletion;
     fn load_instance(id: InstanceId) -> Option<WorkflowInstance>;
     fn find_instance(id: InstanceId) -> Option<InstanceSummary>;
     fn list_instances(filter: &InstanceFilter) -> Page<InstanceSummary>;
@@ -105,6 +107,10 @@ passes_on! { WorkflowStore {
     }
 }
 
+passes_on! { FeedStore {
+    fn list_window(filter: &HistoryFilter, position: u64, limit: u32) -> HistoryWindow;
+}}
+
 passes_on! { GuardStore {
     fn guard_revision() -> u64;
     fn load_guard() -> GuardState;
@@ -118,6 +124,24 @@ passes_on! { GuardStore {
     fn find_secret(tenant: Option<&TenantId>, name: &SecretName) -> Option<SealedSecret>;
     fn list_secrets() -> Vec<SecretRecord>;
     fn list_usage(since_day: i64) -> Vec<TenantUsage>;
+}}
+
+passes_on! { WebhookStore {
+    fn webhook_head() -> WebhookHead;
+    fn insert_webhook(webhook: WebhookSubscription) -> Inserted;
+    fn find_webhook(id: WebhookId) -> Option<WebhookSubscription>;
+    fn list_webhooks(filter: &WebhookFilter) -> Page<WebhookSubscription>;
+    fn update_webhook(webhook: WebhookSubscription, now: Timestamp) -> bool;
+    fn delete_webhook(id: WebhookId) -> bool;
+    fn make_deliveries(made: MadeDeliveries) -> bool;
+    fn insert_delivery(delivery: WebhookDelivery) -> bool;
+    fn find_delivery(id: DeliveryId) -> Option<WebhookDelivery>;
+    fn list_deliveries(filter: &DeliveryFilter) -> Page<(u64, WebhookDelivery)>;
+    fn list_waiting_webhooks() -> Vec<WebhookId>;
+    fn list_pending(webhook: WebhookId, limit: u32) -> Vec<WebhookDelivery>;
+    fn put_attempt(delivery: WebhookDelivery) -> bool;
+    fn redeliver(webhook: WebhookId, which: Redelivered, now: Timestamp) -> u64;
+    fn forget_deliveries(ended_before: Timestamp) -> u64;
 }}
 
 passes_on! { UpkeepStore {
@@ -145,6 +169,7 @@ passes_on! { AccessStore {
     fn answer_idempotency(claim: &IdempotencyClaim, answer: KeptAnswer) -> bool;
     fn release_idempotency(claim: &IdempotencyClaim) -> ();
     fn forget_idempotency(before: Timestamp) -> u64;
-    fn load_tenant_use(tenant: &TenantId) -> TenantUse;
+    fn load_tenant_use(tenant: &TenantId, day: i64) -> TenantUse;
+    fn find_started(tenant: Option<&TenantId>, key: &str) -> Option<InstanceId>;
     fn load_stats(tenant: Option<&TenantId>, now: Timestamp) -> StoreStats;
 }}

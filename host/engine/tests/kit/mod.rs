@@ -14,7 +14,7 @@ use stepcell_engine::{
     SimulatedClock, StartRequest, StepRunner, WorkflowEngine,
 };
 use stepcell_model::attempt::{
-    AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, HostFault, StepCall,
+    AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, HostFault, Receipt, StepCall,
 };
 use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::definition::WorkflowDefinition;
@@ -43,6 +43,8 @@ pub enum Answer {
     Output(Value, Vec<(&'static str, Value)>),
     /// `can-execute` says no.
     Skip,
+    /// Returns null, and has used that many microseconds of CPU.
+    Costs(u64),
     /// Fails.
     Fail(Failure),
     /// Returns this, and `on-success` fails.
@@ -141,6 +143,11 @@ impl StepRunner for ScriptedRunner {
         match answer {
             Answer::Output(output, writes) => report(AttemptOutcome::Succeeded(output.into()), writes),
             Answer::Skip => report(AttemptOutcome::Skipped, Vec::new()),
+            Answer::Costs(cpu_us) => {
+                let receipt = Receipt { cpu_us, ..Receipt::default() };
+                let trace = AttemptTrace { receipt, ..AttemptTrace::default() };
+                AttemptReport { trace, ..report(AttemptOutcome::Succeeded(Json::null()), Vec::new()) }
+            }
             Answer::Fail(failure) => report(AttemptOutcome::Failed(failure), Vec::new()),
             Answer::HookFails(output, failure) => AttemptReport {
                 hook_failure: Some(failure),
@@ -283,7 +290,7 @@ impl TestHost {
         }
         // What it had handed to the store before is stored once the store has done something that came after.
         let (nobody, version) = (WorkflowName::new("nobody").unwrap(), semver::Version::new(0, 0, 0));
-        store.set_definition_active(&nobody, &version, Activity::Active).await.unwrap();
+        store.set_definition_active(None, &nobody, &version, Activity::Active).await.unwrap();
         prepare(&self.clock);
         let (runner, clock) = (Arc::clone(&self.runner), Arc::clone(&self.clock));
         Self::over(store, self._folder.take(), runner, clock, self.fused_for).await

@@ -64,4 +64,6 @@ pub struct TenantUse {
     pub definitions: u64,
     /// Bytes that its instances and its components keep.
     pub stored_bytes: u64,
+    /// Time on a CPU that attempts used on the day that was asked for, in microseconds.
+    pub cpu_us_of_day: u64,
 }

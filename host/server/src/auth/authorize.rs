@@ -12,6 +12,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::caller::unauthenticated;
 use super::scope::Scope;
 use crate::api::ApiState;
+use crate::observe::KnownCaller;
 use crate::problem::Problem;
 
 /// The role in `security` of operations for administrators of the platform.
@@ -106,6 +107,9 @@ async fn authorize(State(guarded): State<Guarded>, request: Request, next: Next)
     let (mut head, body) = request.into_parts();
     let guards = guarded.state.guards();
     let caller = guards.authenticate(&head).await?.ok_or_else(unauthenticated)?;
+    if let Some(log) = head.extensions.get::<KnownCaller>() {
+        log.tell(&caller);
+    }
     match requirement {
         Requirement::Public => {}
         Requirement::Scope(scope) => caller.check_scope(scope)?,

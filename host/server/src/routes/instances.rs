@@ -128,6 +128,7 @@ pub(crate) async fn list(
         correlation_id: asked.correlation_id,
         parent: read_parameter("parent_id", asked.parent_id.as_deref())?,
         limit,
+        after: None,
         offset,
     };
     let page = api.engine().store().list_instances(&filter).await?;

@@ -104,6 +104,7 @@ pub(crate) async fn list(
         overdue_at: asked.overdue.then(|| api.engine().now()),
         tenant: caller.tenant_for(tenant)?,
         limit: read_limit(asked.limit)?,
+        after: None,
         offset,
     };
     let page = api.engine().store().list_tasks(&filter).await?;

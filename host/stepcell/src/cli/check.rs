@@ -14,7 +14,7 @@ use stepcell::model::id::{ComponentDigest, DefinitionId, InstanceId};
 use stepcell::model::instance::WorkflowInstance;
 use stepcell::model::plan::Plan;
 use stepcell::model::record::{DefinitionRecord, ExecutionRecord, TaskRecord};
-use stepcell::store::{InstanceFilter, PageLimit, StoreError, TaskFilter, WorkflowStore};
+use stepcell::store::{ComponentFilter, InstanceFilter, PageLimit, StoreError, TaskFilter, WorkflowStore};
 
 use super::exit::Exit;
 use super::instance::load_history;
@@ -87,7 +87,7 @@ async fn check_instances(store: &dyn WorkflowStore, faults: &mut Vec<Fault>) -> 
 }
 
 async fn check_components(store: &dyn WorkflowStore, faults: &mut Vec<Fault>) -> anyhow::Result<usize> {
-    let components = store.list_components(None).await?;
+    let components = store.list_components(&ComponentFilter::default()).await?.items;
     for record in &components {
         let subject = || format!("component {}@{}", record.name, record.version);
         match store.load_component_bytes(&record.digest).await? {

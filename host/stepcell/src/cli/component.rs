@@ -12,11 +12,11 @@ use stepcell::model::definition::ComponentRef;
 use stepcell::model::name::{ComponentName, TenantId};
 use stepcell::model::record::ComponentRecord;
 use stepcell::model::signature::ComponentSignature;
-use stepcell::store::Inserted;
+use stepcell::store::{ComponentFilter, Inserted, Owners};
 use stepcell::{Access, Host};
 
 use super::exit::{Exit, Refused};
-use super::input::version;
+use super::input::{Owner, version};
 use super::open::{Output, Settings};
 use super::print::{self, note};
 use super::progress::Waiting;
@@ -54,7 +54,7 @@ pub(crate) struct Push {
     /// As which version [default: what the component's manifest says].
     #[arg(long, env = "STEPCELL_COMPONENT_VERSION", hide_env_values = true, value_parser = version)]
     version: Option<semver::Version>,
-    /// Who supplies it: whose policy holds, and whose turn it is to compile.
+    /// Whose it is, whose policy holds, and whose turn it is to compile [default: shared by all].
     #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
     tenant: Option<TenantId>,
     /// A signature of it, as `component sign` makes it.
@@ -70,6 +70,9 @@ pub(crate) struct Push {
 pub(crate) struct List {
     /// Only the versions of this one.
     name: Option<ComponentName>,
+    /// Only what this tenant sees: its own, and the shared ones of names that it has none of [default: everybody's].
+    #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
+    tenant: Option<TenantId>,
 }
 
 /// Show what a component is: what it exports, imports and says of itself.
@@ -78,6 +81,8 @@ pub(crate) struct Inspect {
     /// A file, or a registered component: `name@1.0.3`, `name@1`, `sha256:…`.
     #[arg(value_name = "FILE|REF")]
     component: String,
+    #[command(flatten)]
+    owner: Owner,
 }
 
 impl Component {
@@ -147,7 +152,9 @@ impl Push {
 impl List {
     async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         let visit = settings.read()?;
-        let records = visit.engine.registry().list_components(self.name.as_ref()).await?;
+        let owners = self.tenant.map_or(Owners::All, Owners::SeenBy);
+        let filter = ComponentFilter { owners, name: self.name.clone(), ..ComponentFilter::default() };
+        let records = visit.store().list_components(&filter).await?.items;
         if let (Some(name), true) = (self.name, records.is_empty()) {
             return Err(EngineError::ComponentNotFound { name, known: Vec::new() }.into());
         }
@@ -157,16 +164,17 @@ impl List {
         }
         let row = |record: &ComponentRecord| {
             let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
-            [
+            let row = [
                 record.name.to_string(),
                 record.version.to_string(),
                 record.digest.to_string().chars().take(19).collect(),
                 format!("{} KiB", record.size_bytes.div_ceil(1024)),
                 view::exports(record.exports),
                 summary.map(print::shortened).unwrap_or_default(),
-            ]
+            ];
+            (record.tenant.clone(), row)
         };
-        print::text(&print::table(
+        print::text(&print::table_with_tenants(
             ["NAME", "VERSION", "DIGEST", "SIZE", "EXPORTS", "SUMMARY"],
             records.iter().map(row),
         ))?;
@@ -184,7 +192,7 @@ impl Inspect {
             None => (None, bytes_of(Path::new(&self.component))?),
             Some(ComponentRef::File(path)) => (None, bytes_of(Path::new(&path))?),
             Some(registered) => {
-                let (record, bytes) = registered_bytes(settings, &registered).await?;
+                let (record, bytes) = registered_bytes(settings, &registered, &self.owner).await?;
                 (Some(record), bytes)
             }
         };
@@ -246,14 +254,20 @@ fn purity_of(capabilities: &BTreeSet<Capability>) -> Value {
     json!({ "without_grants": Purity::Pure, "effectful_with_any_of": effects })
 }
 
-async fn registered_bytes(settings: &Settings, wanted: &ComponentRef) -> anyhow::Result<(ComponentRecord, Vec<u8>)> {
+async fn registered_bytes(
+    settings: &Settings,
+    wanted: &ComponentRef,
+    owner: &Owner,
+) -> anyhow::Result<(ComponentRecord, Vec<u8>)> {
     let visit = settings.read()?;
     let record = match wanted {
         ComponentRef::Digest(digest) => {
             let missing = || Refused::state(format!("there is no component {digest}"));
-            visit.store().find_component_by_digest(digest).await?.ok_or_else(missing)?
+            // A digest means the same to everybody: without a tenant, whoever has it.
+            let owners = owner.tenant.clone().map_or(Owners::All, Owners::SeenBy);
+            visit.store().find_component_by_digest(digest, &owners).await?.ok_or_else(missing)?
         }
-        other => visit.engine.registry().get_component(other).await?,
+        other => owner.view(&visit.engine).get_component(other).await?,
     };
     let gone = || Refused::unusable(format!("the bytes of {} {} are gone", record.name, record.version));
     let bytes = visit.store().load_component_bytes(&record.digest).await?.ok_or_else(gone)?;

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
+use stepcell::engine::{EngineError, Versions};
 use stepcell::model::definition::{Visited, WorkflowDefinition};
-use stepcell::model::name::{StepName, WorkflowName};
+use stepcell::model::name::{StepName, TenantId, WorkflowName};
 use stepcell::model::problem::Problems;
 use stepcell::model::record::DefinitionRecord;
 use stepcell::store::Inserted;
 use stepcell::{Access, Host};
 
 use super::exit::{Exit, Refused};
-use super::input::{text_of_file, version};
+use super::input::{Owner, text_of_file, version};
 use super::open::{Output, Settings, cannot_open};
 use super::print::{self, note, plain};
 use super::register::{self, DefinitionFile};
@@ -50,6 +51,8 @@ pub(crate) struct Apply {
     /// The definitions, as YAML or JSON.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    owner: Owner,
 }
 
 /// List workflows: the version of each that a start would take.
@@ -58,6 +61,9 @@ pub(crate) struct List {
     /// Every version of every workflow, deactivated ones included.
     #[arg(long, env = "STEPCELL_ALL", hide_env_values = true)]
     all: bool,
+    /// Only what this tenant sees: its own, and the shared ones of names that it has none of [default: everybody's].
+    #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
+    tenant: Option<TenantId>,
 }
 
 /// One workflow.
@@ -68,6 +74,8 @@ pub(crate) struct Named {
     /// Which version [default: the latest active release].
     #[arg(long, env = "STEPCELL_WORKFLOW_VERSION", hide_env_values = true, value_parser = version)]
     version: Option<semver::Version>,
+    #[command(flatten)]
+    owner: Owner,
 }
 
 /// One version of a workflow.
@@ -78,6 +86,8 @@ pub(crate) struct NamedVersion {
     /// Which version.
     #[arg(long, env = "STEPCELL_WORKFLOW_VERSION", hide_env_values = true, value_parser = version)]
     version: semver::Version,
+    #[command(flatten)]
+    owner: Owner,
 }
 
 /// Check a definition's file, and the components that it names by path.
@@ -87,6 +97,8 @@ pub(crate) struct NamedVersion {
 pub(crate) struct Validate {
     /// The definition, as YAML or JSON.
     file: PathBuf,
+    #[command(flatten)]
+    owner: Owner,
 }
 
 /// Draw a workflow.
@@ -101,6 +113,8 @@ pub(crate) struct Graph {
     /// What to draw it as.
     #[arg(long, env = "STEPCELL_FORMAT", hide_env_values = true, default_value = "mermaid")]
     format: GraphFormat,
+    #[command(flatten)]
+    owner: Owner,
 }
 
 /// What a graph is drawn as.
@@ -134,17 +148,25 @@ impl Definition {
             Self::Validate(verb) => verb.perform(settings).await?,
             Self::Grants(verb) => verb.perform(settings).await?,
             Self::Graph(verb) => verb.perform(settings).await?,
-            Self::Deactivate(NamedVersion { name, version }) => {
+            Self::Deactivate(NamedVersion { name, version, owner }) => {
                 let visit = settings.visit()?;
-                visit.engine.registry().deactivate(&name, &version).await?;
-                let record = visit.engine.registry().get_definition(&name, Some(&version)).await?;
+                let registry = owner.view(&visit.engine);
+                registry.deactivate(&name, &version).await?;
+                let record = registry.get_definition(&name, Some(&version)).await?;
                 print_done(settings, &record, "deactivated")?;
                 visit.close().await;
             }
-            Self::Unregister(NamedVersion { name, version }) => {
+            Self::Unregister(NamedVersion { name, version, owner }) => {
                 let visit = settings.visit()?;
-                let record = visit.engine.registry().get_definition(&name, Some(&version)).await?;
-                visit.engine.registry().unregister(&name, &version).await?;
+                let registry = owner.view(&visit.engine);
+                let record = registry.get_definition(&name, Some(&version)).await?;
+                if record.tenant != owner.tenant {
+                    // It is a shared one, which a tenant can not remove.
+                    return Err(
+                        EngineError::WorkflowNotFound { name, version: Some(version), known: Vec::new() }.into()
+                    );
+                }
+                registry.unregister(&name, &version).await?;
                 print_done(settings, &record, "removed")?;
                 visit.close().await;
             }
@@ -166,16 +188,16 @@ impl Apply {
         // All are read before anything is stored: a mistake in the last one is told at once.
         let files = self.files.iter().map(|file| DefinitionFile::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
         let host = settings.visit_with_sandbox().await?;
-        let outcome = apply(settings, &host, files).await;
+        let outcome = apply(settings, &host, files, &self.owner).await;
         host.close().await;
         outcome
     }
 }
 
-async fn apply(settings: &Settings, host: &Host, files: Vec<DefinitionFile>) -> anyhow::Result<()> {
+async fn apply(settings: &Settings, host: &Host, files: Vec<DefinitionFile>, owner: &Owner) -> anyhow::Result<()> {
     let mut items = Vec::new();
     for file in files {
-        let registered = file.register(host).await?;
+        let registered = file.register(host, owner).await?;
         let is_new = registered.inserted == Inserted::New;
         let record = registered.record;
         if settings.output == Output::Table {
@@ -187,9 +209,7 @@ async fn apply(settings: &Settings, host: &Host, files: Vec<DefinitionFile>) -> 
                 );
             }
         }
-        let mut item = view::definition(&record);
-        item["is_new"] = json!(is_new);
-        items.push(item);
+        items.push(view::registered_definition(&record, registered.inserted));
     }
     if settings.output == Output::Json {
         print::json_list(&items, items.len() as u64)?;
@@ -201,9 +221,10 @@ impl List {
     async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         let visit = settings.read()?;
         let registry = visit.engine.registry();
-        let records = match self.all {
-            true => registry.list_all_definitions(None).await?,
-            false => registry.list_latest_definitions().await?,
+        let versions = if self.all { Versions::All } else { Versions::Active };
+        let records = match &self.tenant {
+            Some(_) => registry.view(self.tenant.as_ref()).list_definitions(versions).await?,
+            None => registry.list_everybodys_definitions(versions).await?,
         };
         if settings.output == Output::Json {
             let items: Vec<_> = records.iter().map(view::definition).collect();
@@ -212,9 +233,10 @@ impl List {
         let row = |record: &DefinitionRecord| {
             let activity = if record.is_active { "active" } else { "inactive" };
             let description = record.description.as_deref().map(print::shortened).unwrap_or_default();
-            [record.name.to_string(), record.version.to_string(), activity.to_owned(), description]
+            let row = [record.name.to_string(), record.version.to_string(), activity.to_owned(), description];
+            (record.tenant.clone(), row)
         };
-        print::text(&print::table(["NAME", "VERSION", "STATUS", "DESCRIPTION"], records.iter().map(row)))?;
+        print::text(&print::table_with_tenants(["NAME", "VERSION", "STATUS", "DESCRIPTION"], records.iter().map(row)))?;
         if records.is_empty() {
             note(format!("no definitions; `stepcell definition apply FILE{}` registers one", settings.database_flag()));
         }
@@ -225,13 +247,16 @@ impl List {
 impl Named {
     async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         let visit = settings.read()?;
-        let record = visit.engine.registry().get_definition(&self.name, self.version.as_ref()).await?;
+        let record = self.owner.view(&visit.engine).get_definition(&self.name, self.version.as_ref()).await?;
         if settings.output == Output::Json {
             return print::json(&view::whole_definition(&record));
         }
         let definition = definition_of(&record)?;
         let activity = if record.is_active { "active" } else { "inactive" };
         let mut text = format!("workflow  {} {} ({activity})\n", record.name, record.version);
+        if let Some(tenant) = &record.tenant {
+            text.push_str(&format!("tenant    {}\n", plain(tenant.as_str())));
+        }
         if let Some(description) = &record.description {
             text.push_str(&format!("purpose   {}\n", plain(description)));
         }
@@ -296,7 +321,7 @@ impl Validate {
         };
         let host = builder.concurrency(1).open().await.with_context(|| cannot_open(&database))?;
         let problems = if database.exists() {
-            file.problems(&host).await?
+            file.problems(&host, &self.owner).await?
         } else {
             if file.names_what_is_registered() {
                 note(format!(
@@ -329,7 +354,7 @@ impl Graph {
         }
         let name = WorkflowName::new(&self.workflow).map_err(|error| Refused::input(error.to_string()))?;
         let visit = settings.read()?;
-        definition_of(&visit.engine.registry().get_definition(&name, self.version.as_ref()).await?)
+        definition_of(&self.owner.view(&visit.engine).get_definition(&name, self.version.as_ref()).await?)
     }
 }
 

@@ -4,9 +4,12 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use clap::Args;
 use serde::de::IgnoredAny;
+use stepcell::engine::{RegistryView, WorkflowEngine};
 use stepcell::model::id::{InstanceId, TaskId};
 use stepcell::model::json::Json;
+use stepcell::model::name::TenantId;
 
 use super::exit::Refused;
 
@@ -26,6 +29,22 @@ pub(crate) fn task_id(text: &str) -> Result<TaskId, String> {
 /// Reads a semantic version.
 pub(crate) fn version(text: &str) -> Result<semver::Version, String> {
     text.parse().map_err(|error| format!("a version is written as `1.2.0`: {error}"))
+}
+
+/// Whose definitions and components are meant.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Owner {
+    /// Whose definition or component is meant: a tenant's own, or a shared one of a name that it has none of [default: the
+    /// shared ones].
+    #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
+    pub(crate) tenant: Option<TenantId>,
+}
+
+impl Owner {
+    /// What the registry is to them.
+    pub(crate) fn view<'a>(&'a self, engine: &'a WorkflowEngine) -> RegistryView<'a> {
+        engine.registry().view(self.tenant.as_ref())
+    }
 }
 
 /// JSON as it is given on the command line: itself, `@FILE`, or `-` for stdin.

@@ -157,6 +157,7 @@ impl List {
             created_by: self.user,
             correlation_id: self.correlation_id,
             parent: self.parent,
+            after: None,
             limit: self.page.limit(),
             offset: self.page.offset,
         };

@@ -18,11 +18,12 @@ use stepcell::model::name::{StepName, TenantId};
 use stepcell::store::{Role, SqliteOptions, SqliteStore, WorkflowStore};
 use stepcell::{Access, ChildCommand, Host, HostBuilder, HostError, Isolation, WorkflowEngine};
 
+use super::config::ConfigFile;
 use super::exit::Refused;
 use super::remote::{Server, ServerFlags};
 
 /// The database that verbs work on unless told otherwise.
-const DATABASE: &str = "stepcell.db";
+pub(super) const DATABASE: &str = "stepcell.db";
 
 /// Flags of every verb.
 #[derive(Debug, Args)]
@@ -58,6 +59,22 @@ pub(crate) struct Settings {
         value_name = "LEVEL"
     )]
     log: String,
+    /// How the log is written: for people, or as one JSON object a line.
+    #[arg(long, global = true, env = "STEPCELL_LOG_FORMAT", hide_env_values = true, default_value = "text")]
+    log_format: LogFormat,
+    /// The file with settings, in TOML [default: stepcell.toml if it is there].
+    #[arg(
+        id = "config",
+        long = "config",
+        global = true,
+        env = "STEPCELL_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    _config: Option<PathBuf>,
+    /// The database that the file with settings names.
+    #[arg(skip)]
+    database_of_file: Option<PathBuf>,
 }
 
 /// Where cells are.
@@ -87,16 +104,25 @@ pub(crate) enum Output {
     Json,
 }
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 impl Settings {
     /// Begins to log on stderr.
     pub(crate) fn start_log(&self) -> anyhow::Result<()> {
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log)
             .map_err(|error| Refused::input(format!("`--log {}`: {error}", self.log)))?;
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(super::print::has_colours(&std::io::stderr()))
-            .init();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => log.with_ansi(super::print::has_colours(&std::io::stderr())).init(),
+            LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+        }
         Ok(())
     }
 
@@ -108,12 +134,19 @@ impl Settings {
     /// The database to work on.
     pub(crate) fn database(&self) -> PathBuf {
         let of_environment = || std::env::var_os("STEPCELL_DB").filter(|name| !name.is_empty()).map(PathBuf::from);
-        self.db.clone().or_else(of_environment).unwrap_or_else(|| DATABASE.into())
+        let named = self.db.clone().or_else(of_environment);
+        named.or_else(|| self.database_of_file.clone()).unwrap_or_else(|| DATABASE.into())
+    }
+
+    /// Works on the database or asks the server that the file with settings names, unless another one is named.
+    pub(crate) fn take_place(&mut self, file: Option<&ConfigFile>) {
+        self.database_of_file = file.and_then(ConfigFile::database);
+        self.server.take(file);
     }
 
     /// The server to ask, if verbs shall ask one instead of a database.
     pub(crate) fn server(&self) -> anyhow::Result<Option<Server>> {
-        self.server.server(self.named_database())
+        self.server.server(self.named_database(), self.database_of_file.as_deref())
     }
 
     /// Whether verbs ask a server instead of a database.

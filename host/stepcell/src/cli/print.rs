@@ -10,6 +10,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 use stepcell::model::json::Json;
+use stepcell::model::name::TenantId;
 
 /// How many characters of a JSON value a line for people shows.
 const JSON_CHARS_MAX: usize = 120;
@@ -71,9 +72,32 @@ pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
 
 /// Rows below headings, as wide as their content or the terminal.
 pub(crate) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    table_of(&headings, rows.into_iter().map(Vec::from))
+}
+
+/// Rows below headings with a column for whose each is, before the last one, if any is a tenant's.
+pub(crate) fn table_with_tenants<const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = (Option<TenantId>, [String; N])>,
+) -> String {
+    let rows: Vec<_> = rows.into_iter().collect();
+    if rows.iter().all(|(tenant, _)| tenant.is_none()) {
+        return table(headings, rows.into_iter().map(|(_, row)| row));
+    }
+    let mut headings = headings.to_vec();
+    headings.insert(N - 1, "TENANT");
+    let with_tenant = |(tenant, row): (Option<TenantId>, [String; N])| {
+        let mut row = Vec::from(row);
+        row.insert(N - 1, or_dash(tenant.as_ref()));
+        row
+    };
+    table_of(&headings, rows.into_iter().map(with_tenant))
+}
+
+fn table_of(headings: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(headings);
-    table.add_rows(rows.into_iter().map(|row| row.map(|cell| plain(&cell))));
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(headings.iter().copied());
+    table.add_rows(rows.map(|row| row.iter().map(|cell| plain(cell)).collect::<Vec<_>>()));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -147,6 +171,18 @@ mod tests {
         assert_eq!(shell_word("dana@acme"), "dana@acme");
         assert_eq!(shell_word("it's"), r"'it'\''s'");
         assert_eq!(shell_word(""), "''");
+    }
+
+    #[test]
+    fn a_table_says_whose_rows_are_only_where_one_is_a_tenants() {
+        let row =
+            |tenant: Option<&str>| (tenant.map(|name| TenantId::new(name).unwrap()), ["a", "x"].map(str::to_owned));
+
+        let shared = table_with_tenants(["NAME", "SUMMARY"], [row(None)]);
+        let mixed = table_with_tenants(["NAME", "SUMMARY"], [row(None), row(Some("acme"))]);
+
+        assert_eq!(shared, "NAME  SUMMARY\na     x\n");
+        assert_eq!(mixed, "NAME  TENANT  SUMMARY\na     -       x\na     acme    x\n");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use stepcell::model::name::ComponentName;
 use stepcell::model::problem::{PROBLEMS_MAX, Problem, Problems};
 
 use super::exit::Refused;
-use super::input::text_of_file;
+use super::input::{Owner, text_of_file};
 use super::progress::Waiting;
 
 /// A definition's file that was read.
@@ -67,12 +67,13 @@ impl DefinitionFile {
         self.located.locate(self.component_files(host).1)
     }
 
-    /// Registers the definition and the components that it names by path.
+    /// Registers the definition and the components that it names by path, as an owner's.
     ///
     /// # Errors
     /// With everything that is wrong with it; nothing is stored then.
-    pub(crate) async fn register(self, host: &Host) -> anyhow::Result<RegisteredDefinition> {
-        let (files, problems) = self.check(host).await?;
+    pub(crate) async fn register(self, host: &Host, owner: &Owner) -> anyhow::Result<RegisteredDefinition> {
+        let view = owner.view(host.engine());
+        let (files, problems) = self.check(host, owner).await?;
         if !problems.is_empty() {
             return Err(refused(&self.path, &problems));
         }
@@ -81,7 +82,7 @@ impl DefinitionFile {
         for (path, file) in files {
             let digest = ComponentDigest::of(&file.bytes);
             let _waiting = Waiting::on(format!("compiling {} {}", file.name, file.version));
-            host.engine().registry().register_component(file.name, file.version, file.bytes).await?;
+            view.register_component(file.name, file.version, file.bytes).await?;
             digests.insert(path, digest);
         }
         definition.for_each_component_mut(&mut |component| {
@@ -90,17 +91,17 @@ impl DefinitionFile {
             }
         });
         let what = || format!("can not register `{}`", self.path.display());
-        host.engine().registry().register_definition(definition).await.with_context(what)
+        view.register_definition(definition).await.with_context(what)
     }
 
     /// Everything that is wrong with the definition beyond its own text.
-    pub(crate) async fn problems(&self, host: &Host) -> anyhow::Result<Problems> {
-        Ok(self.check(host).await?.1)
+    pub(crate) async fn problems(&self, host: &Host, owner: &Owner) -> anyhow::Result<Problems> {
+        Ok(self.check(host, owner).await?.1)
     }
 
-    async fn check(&self, host: &Host) -> anyhow::Result<(BTreeMap<String, ComponentFile>, Problems)> {
+    async fn check(&self, host: &Host, owner: &Owner) -> anyhow::Result<(BTreeMap<String, ComponentFile>, Problems)> {
         let (files, mut findings) = self.component_files(host);
-        let (_, unresolved) = host.engine().registry().resolve(&self.located.definition).await?;
+        let (_, unresolved) = owner.view(host.engine()).resolve(&self.located.definition).await?;
         findings.extend(unresolved.into_iter().filter(|finding| !self.is_of_file(finding)));
         Ok((files, self.located.locate(findings)))
     }

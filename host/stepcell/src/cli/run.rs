@@ -7,6 +7,7 @@ use clap::Args;
 use stepcell::{Access, Host, WorkflowStatus};
 
 use super::exit::{Exit, Refused};
+use super::input::Owner;
 use super::instance::log_of;
 use super::open::{Settings, cannot_open};
 use super::print::note;
@@ -18,7 +19,7 @@ use super::summary::{Home, print_settled};
 
 /// Run a definition's file: one instance, until it is finished or waits for somebody outside.
 ///
-/// Registers the definition and the components that it names by path, starts one instance and drives it; timers and
+/// Registers the definition and the components that it names by path, as the tenant's own with `--tenant`, starts one instance and drives it; timers and
 /// retries are waited through. Everything is kept in memory and forgotten, unless `--db` names a database on the
 /// command line: STEPCELL_DB does not count here, so that trying something out leaves no traces. With `--db`,
 /// everything else in the database that can run is driven meanwhile, too.
@@ -74,7 +75,7 @@ fn with_hint(error: anyhow::Error) -> anyhow::Error {
 
 async fn run(host: &Host, file: DefinitionFile, request: stepcell::StartRequest) -> anyhow::Result<Shown> {
     let what = format!("can not start `{}`", request.workflow);
-    file.register(host).await?;
+    file.register(host, &Owner { tenant: request.tenant.clone() }).await?;
     let id = host.engine().start_workflow(request).await.context(what)?.identity.id;
     settle::here(host.engine(), id).await?;
     Ok(Shown::load(host.store().as_ref(), id).await?)

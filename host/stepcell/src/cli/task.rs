@@ -178,6 +178,7 @@ impl List {
             status: (!self.all).then_some(TaskStatus::Pending),
             overdue_at: self.overdue.then_some(now),
             tenant: None,
+            after: None,
             limit: self.page.limit(),
             offset: self.page.offset,
         };

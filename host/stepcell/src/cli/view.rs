@@ -9,6 +9,27 @@ use stepcell::store::Inserted;
 
 /// A version of a definition as lists show it.
 pub(crate) fn definition(record: &DefinitionRecord) -> Value {
+    of_owner(definition_itself(record), record)
+}
+
+/// A version of a definition, and whether it is new where it was just registered.
+pub(crate) fn registered_definition(record: &DefinitionRecord, inserted: Inserted) -> Value {
+    let mut value = definition_itself(record);
+    value["is_new"] = json!(inserted == Inserted::New);
+    of_owner(value, record)
+}
+
+/// A version of a definition with its document, and the digest of the component of each step.
+pub(crate) fn whole_definition(record: &DefinitionRecord) -> Value {
+    let mut value = definition_itself(record);
+    let components = record.components.iter().map(|(step, digest)| (step.to_string(), json!(digest)));
+    value["components"] = Value::Object(components.collect());
+    value["pure_steps"] = json!(record.pure_steps);
+    value["document"] = record.document.tree().clone();
+    of_owner(value, record)
+}
+
+fn definition_itself(record: &DefinitionRecord) -> Value {
     json!({
         "name": record.name,
         "version": record.version.to_string(),
@@ -18,13 +39,8 @@ pub(crate) fn definition(record: &DefinitionRecord) -> Value {
     })
 }
 
-/// A version of a definition with its document, and the digest of the component of each step.
-pub(crate) fn whole_definition(record: &DefinitionRecord) -> Value {
-    let mut value = definition(record);
-    let components = record.components.iter().map(|(step, digest)| (step.to_string(), json!(digest)));
-    value["components"] = Value::Object(components.collect());
-    value["pure_steps"] = json!(record.pure_steps);
-    value["document"] = record.document.tree().clone();
+fn of_owner(mut value: Value, record: &DefinitionRecord) -> Value {
+    value["tenant_id"] = json!(record.tenant);
     value
 }
 

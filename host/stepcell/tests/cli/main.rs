@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its fixtures too")]
 
 mod callbacks;
+mod configuring;
 mod damaged;
 mod database;
 mod definitions;
@@ -12,8 +13,10 @@ mod explaining;
 mod groups;
 mod json;
 mod operating;
+mod owners;
 mod people;
 mod refusals;
 mod remote;
+mod serving;
 mod tool;
 mod upkeep;

@@ -172,7 +172,43 @@ impl Desk {
             stderr.read_line(&mut first).unwrap();
         }
         assert_eq!(first, "driving stepcell.db; stop with Ctrl-C\n");
-        Serving { child, stderr }
+        Serving { child, stderr, metrics: None }
+    }
+
+    /// Starts `serve` with HTTP on loopback, and comes back once it drives, with the address.
+    pub(crate) fn serve_http(&self, flags: &[&str]) -> (Serving, String) {
+        self.serve_http_as(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat())
+    }
+
+    /// As [`Self::serve_http`], with all arguments.
+    pub(crate) fn serve_http_as(&self, arguments: &[&str]) -> (Serving, String) {
+        let mut serving = self.spawn_serve(arguments);
+        let first = serving.line();
+        let address = first.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{first}")).to_owned();
+        loop {
+            let line = serving.line();
+            if let Some(address) = line.strip_prefix("metrics on http://") {
+                serving.metrics = address.strip_suffix("/metrics").map(str::to_owned);
+            }
+            if line.starts_with("driving ") {
+                return (serving, address);
+            }
+        }
+    }
+
+    /// Starts `serve` with these flags, and comes back once it has warned and drives.
+    pub(crate) fn serve_loudly(&self, flags: &[&str]) -> Serving {
+        let mut serving = self.spawn_serve(&[&["serve"], flags].concat());
+        let first = serving.line();
+        assert!(first.starts_with("warning: "), "{first}");
+        while !serving.line().starts_with("driving ") {}
+        serving
+    }
+
+    fn spawn_serve(&self, arguments: &[&str]) -> Serving {
+        let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Serving { child, stderr, metrics: None }
     }
 }
 
@@ -229,6 +265,8 @@ impl Drop for Following {
 pub(crate) struct Serving {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
+    /// Where it tells metrics, if it does.
+    pub(crate) metrics: Option<String>,
 }
 
 impl Serving {
@@ -236,7 +274,13 @@ impl Serving {
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "it ended after `{line}`");
         line.trim_end().to_owned()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn tell(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -11,7 +11,7 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 use uuid::Uuid;
 
 use super::fixture::{at, component, definition, register, start, start_as, version, workflow};
-use crate::{Activity, Deletion, Inserted, StoreError, WorkflowStore};
+use crate::{Activity, ComponentFilter, DefinitionFilter, Deletion, Inserted, Owners, StoreError, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
@@ -26,11 +26,14 @@ pub async fn a_component_reads_back_by_version_and_by_digest(store: Arc<dyn Work
     assert_eq!(push(&store, "acme/pay", "1.0.0", b"bytes").await?, Inserted::New);
     assert_eq!(push(&store, "acme/again", "3.0.0", b"bytes").await?, Inserted::New);
 
-    assert_eq!(store.find_component(&record.name, &record.version).await?.as_ref(), Some(&record));
-    assert_eq!(store.find_component_by_digest(&record.digest).await?.as_ref(), Some(&record));
+    assert_eq!(
+        store.find_component(record.tenant.as_ref(), &record.name, &record.version).await?.as_ref(),
+        Some(&record)
+    );
+    assert_eq!(store.find_component_by_digest(&record.digest, &Owners::All).await?.as_ref(), Some(&record));
     assert_eq!(store.load_component_bytes(&record.digest).await?.as_deref(), Some(b"bytes".as_slice()));
-    assert!(store.find_component(&record.name, &version("1.0.1")).await?.is_none());
-    assert!(store.find_component_by_digest(&ComponentDigest::of(b"other")).await?.is_none());
+    assert!(store.find_component(record.tenant.as_ref(), &record.name, &version("1.0.1")).await?.is_none());
+    assert!(store.find_component_by_digest(&ComponentDigest::of(b"other"), &Owners::All).await?.is_none());
     assert!(store.load_component_bytes(&ComponentDigest::of(b"other")).await?.is_none());
     Ok(())
 }
@@ -42,9 +45,13 @@ pub async fn what_a_component_exports_is_kept(store: Arc<dyn WorkflowStore>) -> 
         let record = ComponentRecord { exports, ..component(exports.as_str(), "1.0.0", bytes) };
         store.insert_component(record.clone(), bytes.into()).await?;
 
-        assert_eq!(store.find_component(&record.name, &record.version).await?.as_ref(), Some(&record));
-        assert_eq!(store.find_component_by_digest(&record.digest).await?.as_ref(), Some(&record));
-        assert_eq!(store.list_components(Some(&record.name)).await?, [record]);
+        assert_eq!(
+            store.find_component(record.tenant.as_ref(), &record.name, &record.version).await?.as_ref(),
+            Some(&record)
+        );
+        assert_eq!(store.find_component_by_digest(&record.digest, &Owners::All).await?.as_ref(), Some(&record));
+        let of_name = ComponentFilter { name: Some(record.name.clone()), ..ComponentFilter::default() };
+        assert_eq!(store.list_components(&of_name).await?.items, [record]);
     }
     Ok(())
 }
@@ -69,8 +76,10 @@ pub async fn components_are_listed_by_name_and_then_by_semantic_version(store: A
     }
 
     let listed = async |name: Option<&ComponentName>| {
-        let records = store.list_components(name).await?;
-        let names = records.iter().map(|record| format!("{}@{}", record.name, record.version));
+        let filter = ComponentFilter { name: name.cloned(), ..ComponentFilter::default() };
+        let page = store.list_components(&filter).await?;
+        assert_eq!(page.total, page.items.len() as u64);
+        let names = page.items.iter().map(|record| format!("{}@{}", record.name, record.version));
         Ok::<_, StoreError>(names.collect::<Vec<_>>())
     };
 
@@ -93,10 +102,10 @@ pub async fn a_definition_reads_back_by_version_and_by_id(store: Arc<dyn Workflo
     }
 
     for record in [&record, &bare] {
-        assert_eq!(store.find_definition(&record.name, &record.version).await?.as_ref(), Some(record));
+        assert_eq!(store.find_definition(None, &record.name, &record.version).await?.as_ref(), Some(record));
         assert_eq!(store.find_definition_by_id(record.id).await?.as_ref(), Some(record));
     }
-    assert!(store.find_definition(&record.name, &version("1.0.1")).await?.is_none());
+    assert!(store.find_definition(None, &record.name, &version("1.0.1")).await?.is_none());
     assert!(store.find_definition_by_id(DefinitionId::from_uuid(Uuid::from_u128(404))).await?.is_none());
     Ok(())
 }
@@ -122,7 +131,7 @@ pub async fn a_definition_is_registered_once_and_never_changed(store: Arc<dyn Wo
         let Err(StoreError::Conflict { what }) = outcome else { panic!("other content came to {outcome:?}") };
         assert_eq!(what, "workflow expense@1.0.0");
     }
-    assert_eq!(store.find_definition(&record.name, &record.version).await?, Some(record));
+    assert_eq!(store.find_definition(None, &record.name, &record.version).await?, Some(record));
     Ok(())
 }
 
@@ -132,13 +141,14 @@ pub async fn definitions_are_listed_in_semantic_version_order(store: Arc<dyn Wor
         store.insert_definition(definition(name, text)).await?;
     }
 
-    let of_b = store.list_definitions(Some(&workflow("b"))).await?;
+    let of = |name| DefinitionFilter { name: Some(workflow(name)), ..DefinitionFilter::default() };
+    let of_b = store.list_definitions(&of("b")).await?.items;
 
     let versions = ["2.0.0-rc.1", "2.0.0", "10.0.0"];
     assert_eq!(of_b, versions.map(|text| definition("b", text)));
-    assert_eq!(store.list_definitions(None).await?.len(), 4);
-    assert_eq!(store.list_definitions(None).await?[0], definition("a", "3.0.0"));
-    assert!(store.list_definitions(Some(&workflow("c"))).await?.is_empty());
+    let all = store.list_definitions(&DefinitionFilter::default()).await?;
+    assert_eq!((all.total, &all.items[0]), (4, &definition("a", "3.0.0")));
+    assert!(store.list_definitions(&of("c")).await?.items.is_empty());
     Ok(())
 }
 
@@ -148,11 +158,11 @@ pub async fn a_definition_is_deactivated_and_activated_again(store: Arc<dyn Work
     let (name, one) = (workflow("expense"), version("1.0.0"));
 
     for activity in [Activity::Inactive, Activity::Inactive, Activity::Active] {
-        assert!(store.set_definition_active(&name, &one, activity).await?);
-        let record = store.find_definition(&name, &one).await?.expect("the definition was stored");
+        assert!(store.set_definition_active(None, &name, &one, activity).await?);
+        let record = store.find_definition(None, &name, &one).await?.expect("the definition was stored");
         assert_eq!(record.is_active, activity.is_active());
     }
-    assert!(!store.set_definition_active(&name, &version("2.0.0"), Activity::Active).await?);
+    assert!(!store.set_definition_active(None, &name, &version("2.0.0"), Activity::Active).await?);
     Ok(())
 }
 
@@ -164,12 +174,12 @@ pub async fn a_definition_that_instances_refer_to_is_not_deleted(store: Arc<dyn 
     store.commit(start(1)).await?;
     store.commit(start(2)).await?;
 
-    let used = store.delete_definition(&workflow("expense"), &version("1.0.0")).await?;
+    let used = store.delete_definition(None, &workflow("expense"), &version("1.0.0")).await?;
 
     assert_eq!(used, Deletion::InUse { instances: 2 });
-    assert!(store.find_definition(&workflow("expense"), &version("1.0.0")).await?.is_some());
-    assert_eq!(store.delete_definition(&unused.name, &unused.version).await?, Deletion::Deleted);
-    assert_eq!(store.delete_definition(&unused.name, &unused.version).await?, Deletion::NotThere);
+    assert!(store.find_definition(None, &workflow("expense"), &version("1.0.0")).await?.is_some());
+    assert_eq!(store.delete_definition(None, &unused.name, &unused.version).await?, Deletion::Deleted);
+    assert_eq!(store.delete_definition(None, &unused.name, &unused.version).await?, Deletion::NotThere);
     assert!(store.find_definition_by_id(unused.id).await?.is_none());
     let start_on_it = store.commit(start_as(3, |identity| identity.definition = unused.id)).await;
     assert!(matches!(start_on_it, Err(StoreError::UnknownDefinition { .. })));

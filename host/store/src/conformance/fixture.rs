@@ -102,6 +102,7 @@ pub fn component(name: &str, text: &str, bytes: &[u8]) -> ComponentRecord {
 pub fn definition(name: &str, text: &str) -> DefinitionRecord {
     DefinitionRecord {
         id: definition_id(name, text),
+        tenant: None,
         name: workflow(name),
         version: version(text),
         description: Some("For the suite.".to_owned()),

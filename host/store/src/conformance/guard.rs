@@ -142,6 +142,8 @@ pub async fn what_attempts_used_is_summed_by_tenant_and_day(store: Arc<dyn Workf
         ..Usage::default()
     };
     assert_eq!(used[1].usage, expected);
+    assert_eq!(store.load_tenant_use(&tenant("acme"), 10).await?.cpu_us_of_day, 12);
+    assert_eq!(store.load_tenant_use(&tenant("acme"), 11).await?.cpu_us_of_day, 0);
     let since: Vec<(Option<TenantId>, i64)> =
         store.list_usage(12).await?.into_iter().map(|used| (used.tenant, used.day)).collect();
     assert_eq!(since, [(acme, 12)]);

@@ -38,6 +38,34 @@ pub async fn instances_are_listed_newest_first_in_pages(store: Arc<dyn WorkflowS
 }
 
 #[expect(missing_docs, reason = "the name is the promise")]
+pub async fn instances_are_walked_from_place_to_place_though_others_are_started(
+    store: Arc<dyn WorkflowStore>,
+) -> Outcome {
+    register(&store).await?;
+    let acme = |number| start_as(number, |identity| identity.tenant = Some(tenant("acme")));
+    for number in [10, 20, 30, 40, 50] {
+        store.commit(acme(number)).await?;
+    }
+    store.commit(start(35)).await?;
+    let page = |after: Option<u128>| InstanceFilter {
+        after: after.map(instance),
+        tenant: Some(tenant("acme")),
+        limit: PageLimit::clamped(2),
+        ..InstanceFilter::default()
+    };
+
+    assert_eq!(list(&store, page(None)).await?, (vec![50, 40], 5));
+    store.commit(acme(60)).await?;
+    assert_eq!(list(&store, page(Some(40))).await?, (vec![30, 20], 6));
+    store.commit(acme(5)).await?;
+    assert_eq!(list(&store, page(Some(20))).await?, (vec![10, 5], 7));
+    assert_eq!(list(&store, page(Some(5))).await?, (vec![], 7));
+    assert_eq!(list(&store, page(Some(33))).await?, (vec![30, 20], 7), "the place itself need not be there");
+    assert_eq!(list(&store, InstanceFilter { offset: 1, ..page(Some(50)) }).await?, (vec![30, 20], 7));
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
 pub async fn instances_are_filtered_by_every_part_at_once(store: Arc<dyn WorkflowStore>) -> Outcome {
     register(&store).await?;
     let other = definition("travel", "2.0.0");

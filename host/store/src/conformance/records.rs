@@ -84,7 +84,7 @@ pub async fn the_audit_log_is_filtered_by_every_part_and_paged_newest_first(stor
 
 /// What the store says that `acme` keeps.
 async fn bytes_of_acme(store: &Arc<dyn WorkflowStore>) -> Result<u64, StoreError> {
-    Ok(store.load_tenant_use(&tenant("acme")).await?.stored_bytes)
+    Ok(store.load_tenant_use(&tenant("acme"), 0).await?.stored_bytes)
 }
 
 fn events_len(transition: &Transition) -> u64 {
@@ -128,7 +128,7 @@ pub async fn what_a_pruned_instance_kept_is_kept_no_more(store: Arc<dyn Workflow
     let filter = PruneFilter { ended_before: at(6), statuses: Vec::new(), workflow: None, tenant: None };
     assert_eq!(store.prune(&filter, &[instance(1)]).await?.instances.len(), 1);
 
-    assert_eq!(store.load_tenant_use(&tenant("acme")).await?, TenantUse::default());
+    assert_eq!(store.load_tenant_use(&tenant("acme"), 0).await?, TenantUse::default());
     Ok(())
 }
 
@@ -149,13 +149,13 @@ pub async fn what_a_tenant_has_is_counted_without_that_of_others(store: Arc<dyn 
         store.commit(Transition { state: with_status(status), ..started }).await?;
     }
 
-    let acme = store.load_tenant_use(&tenant("acme")).await?;
-    let bolt = store.load_tenant_use(&tenant("bolt")).await?;
+    let acme = store.load_tenant_use(&tenant("acme"), 0).await?;
+    let bolt = store.load_tenant_use(&tenant("bolt"), 0).await?;
 
     assert_eq!((acme.open_instances, acme.components), (2, 1));
     assert_eq!((bolt.open_instances, bolt.components), (1, 0));
     assert_eq!(acme.stored_bytes - 12, 3 * bolt.stored_bytes, "each was started with as much");
-    assert_eq!(store.load_tenant_use(&tenant("nobody")).await?, TenantUse::default());
+    assert_eq!(store.load_tenant_use(&tenant("nobody"), 0).await?, TenantUse::default());
     Ok(())
 }
 

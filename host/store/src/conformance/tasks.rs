@@ -7,7 +7,7 @@ use stepcell_model::status::TaskStatus;
 use stepcell_model::transition::Transition;
 
 use super::fixture::{after, at, full_task, group, instance, register, start, task, tenant, user};
-use crate::{PageLimit, StoreError, TaskFilter, WorkflowStore};
+use crate::{PageLimit, StoreError, TaskFilter, TaskPlace, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
@@ -53,6 +53,49 @@ pub async fn tasks_are_listed_by_due_time_and_those_without_last(store: Arc<dyn 
     assert_eq!(list(&store, page(100, 0)).await?, (vec![5, 3, 2, 4, 1], 5));
     assert_eq!(list(&store, page(2, 1)).await?, (vec![3, 2], 5));
     assert_eq!(list(&store, page(2, 4)).await?, (vec![1], 5));
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn tasks_are_walked_from_place_to_place_though_others_come(store: Arc<dyn WorkflowStore>) -> Outcome {
+    register(&store).await?;
+    let due = |instance, execution, ms: Option<i64>, created| TaskRecord {
+        due_at: ms.map(at),
+        created_at: at(created),
+        ..task(instance, execution)
+    };
+    // The last three differ by nothing but their ids.
+    let equal = [6, 7, 8].map(|execution| due(1, execution, None, 3));
+    let mut ids = equal.clone().map(|task| (task.id, task.execution.0));
+    ids.sort_unstable();
+    let [sixth, seventh, eighth] = ids.map(|(_, execution)| execution);
+    let others = [
+        due(1, 1, Some(10), 1),
+        due(1, 2, Some(10), 2),
+        due(1, 3, Some(20), 1),
+        due(1, 4, None, 1),
+        due(1, 5, None, 2),
+    ];
+    let tasks = others.into_iter().chain(equal).collect();
+    store.commit(Transition { tasks, ..start(1) }).await?;
+    let page = async |after: Option<&TaskRecord>| {
+        let filter =
+            TaskFilter { after: after.map(TaskPlace::of), limit: PageLimit::clamped(2), ..TaskFilter::default() };
+        let page = store.list_tasks(&filter).await?;
+        let numbers = page.items.iter().map(|task| task.execution.0).collect::<Vec<_>>();
+        Ok::<_, StoreError>((numbers, page.total, page.items.last().cloned()))
+    };
+
+    let (numbers, total, last) = page(None).await?;
+    assert_eq!((numbers, total), (vec![1, 2], 8));
+    store.commit(Transition { tasks: vec![due(2, 20, Some(5), 9), due(2, 21, Some(15), 9)], ..start(2) }).await?;
+    let mut seen = Vec::new();
+    let mut last = last;
+    while let (numbers, 10, Some(next)) = page(last.as_ref()).await? {
+        seen.extend(numbers);
+        last = Some(next);
+    }
+    assert_eq!(seen, [21, 3, 4, 5, sixth, seventh, eighth]);
     Ok(())
 }
 

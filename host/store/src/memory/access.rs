@@ -8,6 +8,7 @@ use stepcell_model::access::{
     ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, IdempotencyRecord, KeptAnswer, KeyPrefix, Reservation,
     TenantRecord, TenantUse,
 };
+use stepcell_model::id::InstanceId;
 use stepcell_model::name::TenantId;
 use stepcell_model::time::Timestamp;
 
@@ -214,7 +215,7 @@ impl AccessStore for MemoryStore {
         Ok(self.state().access.forget(before))
     }
 
-    async fn load_tenant_use(&self, tenant: &TenantId) -> Result<TenantUse, StoreError> {
+    async fn load_tenant_use(&self, tenant: &TenantId, day: i64) -> Result<TenantUse, StoreError> {
         let state = self.state();
         let stats = state.stats(Some(tenant), Timestamp::from_unix_ms(0));
         let open = stats.instances.iter().filter(|(status, _)| !status.is_finished());
@@ -223,7 +224,12 @@ impl AccessStore for MemoryStore {
             components: stats.components,
             definitions: stats.definitions,
             stored_bytes: stats.stored_bytes,
+            cpu_us_of_day: state.guard.cpu_us(tenant, day),
         })
+    }
+
+    async fn find_started(&self, tenant: Option<&TenantId>, key: &str) -> Result<Option<InstanceId>, StoreError> {
+        Ok(self.state().instances.find_started(tenant, key))
     }
 
     async fn load_stats(&self, tenant: Option<&TenantId>, now: Timestamp) -> Result<StoreStats, StoreError> {

@@ -3,22 +3,23 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use semver::Version;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 
 use crate::access::StoreStats;
 use crate::error::StoreError;
-use crate::query::{Activity, Inserted};
+use crate::query::{Activity, CatalogKey, ComponentFilter, DefinitionFilter, Inserted, Owners, Page, PageLimit};
 use crate::same::{component_conflict, definition_conflict, is_same_definition};
 
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    components: BTreeMap<(ComponentName, semver::Version), ComponentRecord>,
-    /// The bytes by digest, with the name and version that were registered first.
-    bytes: HashMap<ComponentDigest, (ComponentName, semver::Version, Arc<[u8]>)>,
-    definitions: BTreeMap<(WorkflowName, semver::Version), DefinitionRecord>,
-    definition_names: HashMap<DefinitionId, (WorkflowName, semver::Version)>,
+    components: BTreeMap<CatalogKey<ComponentName>, ComponentRecord>,
+    /// The bytes by digest, with the components that they are, in the order of their registration.
+    bytes: HashMap<ComponentDigest, (Arc<[u8]>, Vec<CatalogKey<ComponentName>>)>,
+    definitions: BTreeMap<CatalogKey<WorkflowName>, DefinitionRecord>,
+    definition_keys: HashMap<DefinitionId, CatalogKey<WorkflowName>>,
 }
 
 impl Catalog {
@@ -27,7 +28,7 @@ impl Catalog {
         record: ComponentRecord,
         bytes: Arc<[u8]>,
     ) -> Result<Inserted, StoreError> {
-        let key = (record.name.clone(), record.version.clone());
+        let key = CatalogKey::of_component(&record);
         if let Some(there) = self.components.get(&key) {
             return if there.digest == record.digest {
                 Ok(Inserted::AlreadyThere)
@@ -35,43 +36,62 @@ impl Catalog {
                 Err(component_conflict(&record))
             };
         }
-        self.bytes.entry(record.digest).or_insert_with(|| (key.0.clone(), key.1.clone(), bytes));
+        let (_, keys) = self.bytes.entry(record.digest).or_insert_with(|| (bytes, Vec::new()));
+        keys.push(key.clone());
         self.components.insert(key, record);
         Ok(Inserted::New)
     }
 
-    pub(super) fn find_component(&self, name: &ComponentName, version: &semver::Version) -> Option<&ComponentRecord> {
-        self.components.get(&(name.clone(), version.clone()))
+    pub(super) fn find_component(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &ComponentName,
+        version: &Version,
+    ) -> Option<&ComponentRecord> {
+        self.components.get(&key_of(tenant, name, version))
     }
 
-    pub(super) fn find_component_by_digest(&self, digest: &ComponentDigest) -> Option<&ComponentRecord> {
-        let (name, version, _) = self.bytes.get(digest)?;
-        self.find_component(name, version)
+    pub(super) fn find_component_by_digest(
+        &self,
+        digest: &ComponentDigest,
+        owners: &Owners,
+    ) -> Option<&ComponentRecord> {
+        let (_, keys) = self.bytes.get(digest)?;
+        let of = |tenant: Option<&TenantId>| keys.iter().find(|key| key.tenant.as_ref() == tenant);
+        let key = match owners {
+            Owners::All => keys.first(),
+            Owners::Only(tenant) => of(tenant.as_ref()),
+            Owners::SeenBy(tenant) => of(Some(tenant)).or_else(|| of(None)),
+        };
+        self.components.get(key?)
     }
 
-    pub(super) fn list_components(&self, name: Option<&ComponentName>) -> Vec<ComponentRecord> {
-        self.components.values().filter(|record| name.is_none_or(|name| record.name == *name)).cloned().collect()
+    pub(super) fn list_components(&self, filter: &ComponentFilter) -> Page<ComponentRecord> {
+        let is_wanted = |key: &CatalogKey<ComponentName>| filter.name.as_ref().is_none_or(|name| key.name == *name);
+        let matching =
+            self.components.iter().filter(|(key, _)| is_wanted(key) && is_of(&self.components, key, &filter.owners));
+        page(matching, filter.after.as_ref(), filter.limit)
     }
 
     pub(super) fn component_bytes(&self, digest: &ComponentDigest) -> Option<Arc<[u8]>> {
-        self.bytes.get(digest).map(|(_, _, bytes)| Arc::clone(bytes))
+        self.bytes.get(digest).map(|(bytes, _)| Arc::clone(bytes))
     }
 
     /// Counts components and definitions, of one tenant or of all.
     pub(super) fn add_to(&self, stats: &mut StoreStats, tenant: Option<&TenantId>) {
-        for component in self.components.values().filter(|record| tenant.is_none() || record.tenant.as_ref() == tenant)
-        {
+        let is_meant = |owner: Option<&TenantId>| tenant.is_none() || owner == tenant;
+        for component in self.components.values().filter(|record| is_meant(record.tenant.as_ref())) {
             stats.components += 1;
             stats.stored_bytes += component.size_bytes;
         }
-        for definition in self.definitions.values().filter(|_| tenant.is_none()) {
+        for definition in self.definitions.values().filter(|record| is_meant(record.tenant.as_ref())) {
             stats.definitions += 1;
             stats.stored_bytes += definition.document.len_bytes() as u64;
         }
     }
 
     pub(super) fn insert_definition(&mut self, record: DefinitionRecord) -> Result<Inserted, StoreError> {
-        let key = (record.name.clone(), record.version.clone());
+        let key = CatalogKey::of_definition(&record);
         if let Some(there) = self.definitions.get(&key) {
             return if is_same_definition(there, &record) {
                 Ok(Inserted::AlreadyThere)
@@ -79,30 +99,43 @@ impl Catalog {
                 Err(definition_conflict(&record))
             };
         }
-        self.definition_names.insert(record.id, key.clone());
+        self.definition_keys.insert(record.id, key.clone());
         self.definitions.insert(key, record);
         Ok(Inserted::New)
     }
 
-    pub(super) fn find_definition(&self, name: &WorkflowName, version: &semver::Version) -> Option<&DefinitionRecord> {
-        self.definitions.get(&(name.clone(), version.clone()))
+    pub(super) fn find_definition(
+        &self,
+        tenant: Option<&TenantId>,
+        name: &WorkflowName,
+        version: &Version,
+    ) -> Option<&DefinitionRecord> {
+        self.definitions.get(&key_of(tenant, name, version))
     }
 
     pub(super) fn find_definition_by_id(&self, id: DefinitionId) -> Option<&DefinitionRecord> {
-        self.definitions.get(self.definition_names.get(&id)?)
+        self.definitions.get(self.definition_keys.get(&id)?)
     }
 
-    pub(super) fn list_definitions(&self, name: Option<&WorkflowName>) -> Vec<DefinitionRecord> {
-        self.definitions.values().filter(|record| name.is_none_or(|name| record.name == *name)).cloned().collect()
+    pub(super) fn list_definitions(&self, filter: &DefinitionFilter) -> Page<DefinitionRecord> {
+        let is_wanted = |key: &CatalogKey<WorkflowName>, record: &DefinitionRecord| {
+            filter.name.as_ref().is_none_or(|name| key.name == *name)
+                && filter.activity.is_none_or(|activity| record.is_active == activity.is_active())
+        };
+        let matching = self.definitions.iter();
+        let matching =
+            matching.filter(|(key, record)| is_wanted(key, record) && is_of(&self.definitions, key, &filter.owners));
+        page(matching, filter.after.as_ref(), filter.limit)
     }
 
     pub(super) fn set_definition_active(
         &mut self,
+        tenant: Option<&TenantId>,
         name: &WorkflowName,
-        version: &semver::Version,
+        version: &Version,
         activity: Activity,
     ) -> bool {
-        let Some(record) = self.definitions.get_mut(&(name.clone(), version.clone())) else {
+        let Some(record) = self.definitions.get_mut(&key_of(tenant, name, version)) else {
             return false;
         };
         record.is_active = activity.is_active();
@@ -110,8 +143,40 @@ impl Catalog {
     }
 
     pub(super) fn delete_definition(&mut self, id: DefinitionId) {
-        if let Some(key) = self.definition_names.remove(&id) {
+        if let Some(key) = self.definition_keys.remove(&id) {
             self.definitions.remove(&key);
         }
     }
+}
+
+fn key_of<N: Clone>(tenant: Option<&TenantId>, name: &N, version: &Version) -> CatalogKey<N> {
+    CatalogKey { name: name.clone(), version: version.clone(), tenant: tenant.cloned() }
+}
+
+/// Whether what stands under a key is one of those of `owners`.
+fn is_of<N: Ord, T>(all: &BTreeMap<CatalogKey<N>, T>, key: &CatalogKey<N>, owners: &Owners) -> bool {
+    match owners {
+        Owners::All => true,
+        Owners::Only(tenant) => key.tenant == *tenant,
+        Owners::SeenBy(tenant) => match &key.tenant {
+            Some(owner) => owner == tenant,
+            None => !all.keys().any(|other| other.name == key.name && other.tenant.as_ref() == Some(tenant)),
+        },
+    }
+}
+
+fn page<'a, N: Ord + 'a, T: Clone + 'a>(
+    matching: impl Iterator<Item = (&'a CatalogKey<N>, &'a T)>,
+    after: Option<&CatalogKey<N>>,
+    limit: Option<PageLimit>,
+) -> Page<T> {
+    let rows_max = limit.map_or(usize::MAX, |limit| limit.rows() as usize);
+    let (mut items, mut total) = (Vec::new(), 0);
+    for (key, record) in matching {
+        total += 1;
+        if items.len() < rows_max && after.is_none_or(|after| key > after) {
+            items.push(record.clone());
+        }
+    }
+    Page { items, total }
 }

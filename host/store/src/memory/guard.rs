@@ -98,6 +98,10 @@ impl Guard {
         }
     }
 
+    pub(super) fn cpu_us(&self, tenant: &TenantId, day: i64) -> u64 {
+        self.usage.get(&(Some(tenant.clone()), day)).map_or(0, |usage| usage.cpu_us)
+    }
+
     pub(super) fn usage(&self, since_day: i64) -> Vec<TenantUsage> {
         let since = self.usage.iter().filter(|((_, day), _)| *day >= since_day);
         since

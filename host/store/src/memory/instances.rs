@@ -1,5 +1,6 @@
 //! Instances, tasks and history in memory, with the sets that keep scheduling queries from looking at all of them.
 
+mod feed;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,7 +23,7 @@ use stepcell_model::transition::Transition;
 
 use crate::access::StoreStats;
 use crate::error::StoreError;
-use crate::query::{Committed, InstanceFilter, LIST_LEN_MAX, Page, TaskFilter};
+use crate::query::{Committed, InstanceFilter, LIST_LEN_MAX, Page, TaskFilter, TaskPlace};
 use crate::results;
 
 #[derive(Debug, Default)]
@@ -146,13 +147,18 @@ impl Instances {
         }))
     }
 
+    pub(super) fn find_started(&self, tenant: Option<&TenantId>, key: &str) -> Option<InstanceId> {
+        self.starts.get(&(tenant.cloned(), key.to_owned())).copied()
+    }
+
     pub(super) fn find(&self, id: InstanceId) -> Option<InstanceSummary> {
         self.rows.get(&id).map(Row::summary)
     }
 
     pub(super) fn list(&self, filter: &InstanceFilter) -> Page<InstanceSummary> {
         let matching = || self.rows.values().rev().filter(|row| row.matches(filter));
-        let rows = matching().skip(to_len(filter.offset)).take(filter.limit.rows() as usize);
+        let rest = matching().filter(|row| filter.after.is_none_or(|after| row.identity.id < after));
+        let rows = rest.skip(to_len(filter.offset)).take(filter.limit.rows() as usize);
         Page { items: rows.map(Row::summary).collect(), total: matching().count() as u64 }
     }
 
@@ -199,8 +205,10 @@ impl Instances {
 
     pub(super) fn list_tasks(&self, filter: &TaskFilter) -> Page<TaskRecord> {
         let mut matching = self.tasks.values().filter(|task| is_wanted(task, filter)).collect::<Vec<_>>();
-        matching.sort_by_key(|task| (task.due_at.is_none(), task.due_at, task.created_at, task.id));
-        let rows = matching.iter().skip(to_len(filter.offset)).take(filter.limit.rows() as usize);
+        matching.sort_by_key(|task| TaskPlace::of(task).order());
+        let is_after = |task: &TaskRecord| filter.after.is_none_or(|after| TaskPlace::of(task).order() > after.order());
+        let rest = matching.iter().filter(|task| is_after(task));
+        let rows = rest.skip(to_len(filter.offset)).take(filter.limit.rows() as usize);
         Page { items: rows.map(|task| (*task).clone()).collect(), total: matching.len() as u64 }
     }
 

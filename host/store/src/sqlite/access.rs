@@ -8,6 +8,7 @@ use stepcell_model::access::{
     ApiKey, ApiKeyId, AuditEntry, AuditRecord, Fingerprint, IdempotencyClaim, IdempotencyRecord, KeptAnswer, KeyHash,
     KeyPrefix, Reservation, TenantRecord, TenantUse,
 };
+use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json;
 use stepcell_model::name::{TenantId, UserId};
 use stepcell_model::time::Timestamp;
@@ -232,7 +233,7 @@ fn count(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> R
     Ok(count.unsigned_abs())
 }
 
-fn tenant_use(connection: &Connection, tenant: &TenantId) -> Result<TenantUse, StoreError> {
+fn tenant_use(connection: &Connection, tenant: &TenantId, day: i64) -> Result<TenantUse, StoreError> {
     let id = tenant.as_str();
     let (components, component_bytes) = sum(connection, statements::SUM_COMPONENTS, Some(id))?;
     let (definitions, definition_bytes) = sum(connection, statements::SUM_DEFINITIONS, Some(id))?;
@@ -241,7 +242,18 @@ fn tenant_use(connection: &Connection, tenant: &TenantId) -> Result<TenantUse, S
         components,
         definitions,
         stored_bytes: count(connection, statements::SUM_STORED_BYTES, [id])? + component_bytes + definition_bytes,
+        cpu_us_of_day: count(connection, statements::SUM_CPU_OF_DAY, params![id, day])?,
     })
+}
+
+fn find_started(
+    connection: &Connection,
+    tenant: Option<&TenantId>,
+    key: &str,
+) -> Result<Option<InstanceId>, StoreError> {
+    let params = params![tenant.map(TenantId::as_str), key];
+    let read = |row: &Columns<'_>| Ok(InstanceId::from_uuid(row.uuid("id")?));
+    rows::find(connection, super::statements::FIND_INSTANCE_BY_IDEMPOTENCY_KEY, params, read)
 }
 
 fn stats(connection: &Connection, tenant: Option<&TenantId>, now: Timestamp) -> Result<StoreStats, StoreError> {
@@ -355,9 +367,14 @@ impl AccessStore for SqliteStore {
         self.writer()?.run(forget).await
     }
 
-    async fn load_tenant_use(&self, tenant: &TenantId) -> Result<TenantUse, StoreError> {
+    async fn load_tenant_use(&self, tenant: &TenantId, day: i64) -> Result<TenantUse, StoreError> {
         let tenant = tenant.clone();
-        self.readers.run(move |connection| tenant_use(connection, &tenant)).await
+        self.readers.run(move |connection| tenant_use(connection, &tenant, day)).await
+    }
+
+    async fn find_started(&self, tenant: Option<&TenantId>, key: &str) -> Result<Option<InstanceId>, StoreError> {
+        let (tenant, key) = (tenant.cloned(), key.to_owned());
+        self.readers.run(move |connection| find_started(connection, tenant.as_ref(), &key)).await
     }
 
     async fn load_stats(&self, tenant: Option<&TenantId>, now: Timestamp) -> Result<StoreStats, StoreError> {

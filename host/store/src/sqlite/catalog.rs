@@ -1,18 +1,24 @@
 //! Components and definitions: what instances are started from.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::json::Json;
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 
 use super::instances::where_;
+use super::lists::{Conditions, text};
+use super::rows::Columns;
 use super::transition::{signed, text_of};
 use super::{rows, statements};
 use crate::error::StoreError;
-use crate::query::{Activity, Deletion, Inserted};
+use crate::query::{
+    Activity, CatalogKey, ComponentFilter, DefinitionFilter, Deletion, Inserted, Owners, Page, PageLimit,
+};
 use crate::same::{component_conflict, definition_conflict, is_same_definition};
 
 pub(super) fn insert_component(
@@ -20,7 +26,7 @@ pub(super) fn insert_component(
     record: &ComponentRecord,
     bytes: &[u8],
 ) -> Result<Inserted, StoreError> {
-    match find_component(connection, &record.name, &record.version)? {
+    match find_component(connection, &CatalogKey::of_component(record))? {
         Some(there) if there.digest == record.digest => return Ok(Inserted::AlreadyThere),
         Some(_) => return Err(component_conflict(record)),
         None => {}
@@ -36,7 +42,7 @@ pub(super) fn insert_component(
         record.created_at.unix_ms(),
         record.exports.as_str(),
         text_of(&record.capabilities)?,
-        record.tenant.as_ref().map(TenantId::as_str),
+        owner_of(record.tenant.as_ref()),
     ];
     connection.execute(statements::INSERT_COMPONENT, row)?;
     Ok(Inserted::New)
@@ -44,29 +50,45 @@ pub(super) fn insert_component(
 
 pub(super) fn find_component(
     connection: &Connection,
-    name: &ComponentName,
-    version: &semver::Version,
+    key: &CatalogKey<ComponentName>,
 ) -> Result<Option<ComponentRecord>, StoreError> {
     let sql = where_(statements::SELECT_COMPONENTS, statements::COMPONENT_BY_VERSION);
-    rows::find(connection, &sql, params![name.as_str(), version.to_string()], rows::component)
+    let named = params![owner_of(key.tenant.as_ref()), key.name.as_str(), key.version.to_string()];
+    rows::find(connection, &sql, named, rows::component)
 }
 
 pub(super) fn find_component_by_digest(
     connection: &Connection,
     digest: &ComponentDigest,
+    owners: &Owners,
 ) -> Result<Option<ComponentRecord>, StoreError> {
-    let sql = where_(statements::SELECT_COMPONENTS, statements::COMPONENT_BY_DIGEST);
-    rows::find(connection, &sql, [digest.as_bytes()], rows::component)
+    let find = |condition: &str, params: &[&dyn ToSql]| {
+        rows::find(connection, &where_(statements::SELECT_COMPONENTS, condition), params, rows::component)
+    };
+    let digest = digest.as_bytes();
+    match owners {
+        Owners::All => find(statements::COMPONENT_BY_DIGEST, params![digest]),
+        Owners::Only(tenant) => find(statements::COMPONENT_BY_DIGEST_OF, params![digest, owner_of(tenant.as_ref())]),
+        Owners::SeenBy(tenant) => find(statements::COMPONENT_BY_DIGEST_SEEN_BY, params![digest, tenant.as_str()]),
+    }
 }
 
 pub(super) fn list_components(
     connection: &Connection,
-    name: Option<&ComponentName>,
-) -> Result<Vec<ComponentRecord>, StoreError> {
-    let sql = where_(statements::SELECT_COMPONENTS, statements::COMPONENT_BY_NAME);
-    let mut list = rows::list(connection, &sql, [name.map(ComponentName::as_str)], rows::component)?;
-    list.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
-    Ok(list)
+    filter: &ComponentFilter,
+) -> Result<Page<ComponentRecord>, StoreError> {
+    let mut wanted = Conditions::default();
+    wanted.and(statements::COMPONENTS_OF_NAME, text(filter.name.as_ref()));
+    match &filter.owners {
+        Owners::All => {}
+        Owners::Only(tenant) => wanted.and(statements::COMPONENTS_OF_OWNER, text(Some(&owner_of(tenant.as_ref())))),
+        Owners::SeenBy(tenant) => {
+            wanted.and(statements::COMPONENTS_OF_OWNER_OR_SHARED, text(Some(tenant)));
+            wanted.and(statements::COMPONENTS_NOT_HIDDEN, text(Some(tenant)));
+        }
+    }
+    let read = (rows::component as Read<_>, CatalogKey::of_component as Place<_, _>);
+    COMPONENTS.page(connection, &wanted, filter.after.as_ref(), filter.limit, read)
 }
 
 /// Loads the bytes, and makes sure that they are still what their digest says: they are about to be run.
@@ -85,7 +107,7 @@ pub(super) fn load_component_bytes(
 }
 
 pub(super) fn insert_definition(connection: &Connection, record: &DefinitionRecord) -> Result<Inserted, StoreError> {
-    match find_definition(connection, &record.name, &record.version)? {
+    match find_definition(connection, &CatalogKey::of_definition(record))? {
         Some(there) if is_same_definition(&there, record) => return Ok(Inserted::AlreadyThere),
         Some(_) => return Err(definition_conflict(record)),
         None => {}
@@ -100,6 +122,7 @@ pub(super) fn insert_definition(connection: &Connection, record: &DefinitionReco
         record.is_active,
         record.created_at.unix_ms(),
         text_of(&record.pure_steps)?,
+        owner_of(record.tenant.as_ref()),
     ];
     connection.execute(statements::INSERT_DEFINITION, row)?;
     Ok(Inserted::New)
@@ -107,11 +130,11 @@ pub(super) fn insert_definition(connection: &Connection, record: &DefinitionReco
 
 pub(super) fn find_definition(
     connection: &Connection,
-    name: &WorkflowName,
-    version: &semver::Version,
+    key: &CatalogKey<WorkflowName>,
 ) -> Result<Option<DefinitionRecord>, StoreError> {
     let sql = where_(statements::SELECT_DEFINITIONS, statements::DEFINITION_BY_VERSION);
-    rows::find(connection, &sql, params![name.as_str(), version.to_string()], rows::definition)
+    let named = params![owner_of(key.tenant.as_ref()), key.name.as_str(), key.version.to_string()];
+    rows::find(connection, &sql, named, rows::definition)
 }
 
 pub(super) fn find_definition_by_id(
@@ -124,30 +147,37 @@ pub(super) fn find_definition_by_id(
 
 pub(super) fn list_definitions(
     connection: &Connection,
-    name: Option<&WorkflowName>,
-) -> Result<Vec<DefinitionRecord>, StoreError> {
-    let sql = where_(statements::SELECT_DEFINITIONS, statements::DEFINITION_BY_NAME);
-    let mut list = rows::list(connection, &sql, [name.map(WorkflowName::as_str)], rows::definition)?;
-    list.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
-    Ok(list)
+    filter: &DefinitionFilter,
+) -> Result<Page<DefinitionRecord>, StoreError> {
+    let mut wanted = Conditions::default();
+    wanted.and(statements::DEFINITIONS_OF_NAME, text(filter.name.as_ref()));
+    wanted.and(statements::DEFINITIONS_OF_ACTIVITY, filter.activity.map(|activity| activity.is_active().into()));
+    match &filter.owners {
+        Owners::All => {}
+        Owners::Only(tenant) => wanted.and(statements::DEFINITIONS_OF_OWNER, text(Some(&owner_of(tenant.as_ref())))),
+        Owners::SeenBy(tenant) => {
+            wanted.and(statements::DEFINITIONS_OF_OWNER_OR_SHARED, text(Some(tenant)));
+            wanted.and(statements::DEFINITIONS_NOT_HIDDEN, text(Some(tenant)));
+        }
+    }
+    let read = (rows::definition as Read<_>, CatalogKey::of_definition as Place<_, _>);
+    DEFINITIONS.page(connection, &wanted, filter.after.as_ref(), filter.limit, read)
 }
 
 pub(super) fn set_definition_active(
     connection: &Connection,
-    name: &WorkflowName,
-    version: &semver::Version,
+    key: &CatalogKey<WorkflowName>,
     activity: Activity,
 ) -> Result<bool, StoreError> {
-    let row = params![name.as_str(), version.to_string(), activity.is_active()];
+    let row = params![owner_of(key.tenant.as_ref()), key.name.as_str(), key.version.to_string(), activity.is_active()];
     Ok(connection.execute(statements::SET_DEFINITION_ACTIVE, row)? > 0)
 }
 
 pub(super) fn delete_definition(
     connection: &Connection,
-    name: &WorkflowName,
-    version: &semver::Version,
+    key: &CatalogKey<WorkflowName>,
 ) -> Result<Deletion, StoreError> {
-    let named = params![name.as_str(), version.to_string()];
+    let named = params![owner_of(key.tenant.as_ref()), key.name.as_str(), key.version.to_string()];
     let key = connection.query_row(statements::FIND_DEFINITION_KEY, named, |row| row.get::<_, i64>(0)).optional()?;
     let Some(key) = key else { return Ok(Deletion::NotThere) };
     let instances: i64 = connection.query_row(statements::COUNT_INSTANCES_OF_DEFINITION, [key], |row| row.get(0))?;
@@ -156,4 +186,60 @@ pub(super) fn delete_definition(
     }
     connection.execute(statements::DELETE_DEFINITION, [key])?;
     Ok(Deletion::Deleted)
+}
+
+/// The owner as its column has it: empty for what is shared.
+fn owner_of(tenant: Option<&TenantId>) -> &str {
+    tenant.map_or("", TenantId::as_str)
+}
+
+/// Reads a row.
+type Read<T> = fn(&Columns<'_>) -> Result<T, StoreError>;
+
+/// Says where a record stands in lists.
+type Place<T, N> = fn(&T) -> CatalogKey<N>;
+
+/// How one kind of thing is listed. SQL does not know the order of versions, so that what they are called is read first, of
+/// all that match, and then the rows of the page.
+struct Listing {
+    keys: &'static str,
+    rows: &'static str,
+    rows_by_key: &'static str,
+}
+
+const COMPONENTS: Listing = Listing {
+    keys: statements::SELECT_COMPONENT_KEYS,
+    rows: statements::SELECT_COMPONENTS,
+    rows_by_key: statements::COMPONENTS_BY_KEY,
+};
+
+const DEFINITIONS: Listing = Listing {
+    keys: statements::SELECT_DEFINITION_KEYS,
+    rows: statements::SELECT_DEFINITIONS,
+    rows_by_key: statements::DEFINITIONS_BY_KEY,
+};
+
+impl Listing {
+    fn page<T, N: Ord + FromStr<Err: Display>>(
+        &self,
+        connection: &Connection,
+        wanted: &Conditions,
+        after: Option<&CatalogKey<N>>,
+        limit: Option<PageLimit>,
+        (read, place): (Read<T>, Place<T, N>),
+    ) -> Result<Page<T>, StoreError> {
+        if after.is_none() && limit.is_none() {
+            let mut items = wanted.list(connection, self.rows, read)?;
+            items.sort_by_cached_key(place);
+            return Ok(Page { total: items.len() as u64, items });
+        }
+        let mut places = wanted.list(connection, self.keys, rows::catalog_key::<N>)?;
+        places.sort();
+        let rows_max = limit.map_or(usize::MAX, |limit| limit.rows() as usize);
+        let page = places.iter().filter(|(place, _)| after.is_none_or(|after| place > after)).take(rows_max);
+        let keys = page.map(|(_, key)| *key).collect::<Vec<_>>();
+        let mut items = rows::list(connection, &where_(self.rows, self.rows_by_key), [text_of(&keys)?], read)?;
+        items.sort_by_cached_key(place);
+        Ok(Page { items, total: places.len() as u64 })
+    }
 }

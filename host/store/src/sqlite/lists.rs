@@ -16,15 +16,19 @@ use crate::query::{InstanceFilter, LIST_LEN_MAX, Page, PageLimit, TaskFilter};
 pub(super) fn instances(connection: &Connection, filter: &InstanceFilter) -> Result<Page<InstanceSummary>, StoreError> {
     let mut wanted = Conditions::default();
     wanted.and(statements::INSTANCES_OF_WORKFLOW, text(filter.workflow.as_ref()));
-    wanted.and(statements::INSTANCES_OF_TENANT, text(filter.tenant.as_ref()));
+    // Of what a correlation id or a parent leaves, a tenant's are soon found; of a tenant's, those of an id are not.
+    let leaves_few = filter.correlation_id.is_some() || filter.parent.is_some();
+    let of_tenant = if leaves_few { statements::INSTANCES_OF_TENANT_TOO } else { statements::INSTANCES_OF_TENANT };
+    wanted.and(of_tenant, text(filter.tenant.as_ref()));
     wanted.and(statements::INSTANCES_OF_USER, text(filter.created_by.as_ref()));
     wanted.and(statements::INSTANCES_OF_CORRELATION_ID, text(filter.correlation_id.as_ref()));
-    wanted.and(statements::INSTANCES_OF_PARENT, filter.parent.map(|id| id.as_uuid().as_bytes().to_vec().into()));
+    wanted.and(statements::INSTANCES_OF_PARENT, filter.parent.map(id_value));
     if !filter.statuses.is_empty() {
         let words = filter.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>();
         wanted.and(statements::INSTANCES_WITH_STATUS, Some(serde_json::json!(words).to_string().into()));
     }
     let total = wanted.count(connection, statements::COUNT_INSTANCES)?;
+    wanted.and(statements::INSTANCES_AFTER, filter.after.map(id_value));
     let order = statements::INSTANCES_NEWEST_FIRST;
     let items =
         wanted.page(connection, [statements::SELECT_INSTANCES, order], filter.limit, filter.offset, rows::summary)?;
@@ -33,13 +37,23 @@ pub(super) fn instances(connection: &Connection, filter: &InstanceFilter) -> Res
 
 pub(super) fn tasks(connection: &Connection, filter: &TaskFilter) -> Result<Page<TaskRecord>, StoreError> {
     let mut wanted = Conditions::default();
-    wanted.and(statements::TASKS_OF_INSTANCE, filter.instance.map(|id| id.as_uuid().as_bytes().to_vec().into()));
+    wanted.and(statements::TASKS_OF_INSTANCE, filter.instance.map(id_value));
     wanted.and(statements::TASKS_FOR_ASSIGNEE, text(filter.assignee.as_ref()));
     wanted.and(statements::TASKS_FOR_GROUP, text(filter.group.as_ref()));
     wanted.and(statements::TASKS_WITH_STATUS, filter.status.map(|status| status.as_str().to_owned().into()));
     wanted.and(statements::TASKS_OVERDUE, filter.overdue_at.map(|at| at.unix_ms().into()));
     wanted.and(statements::TASKS_OF_TENANT, text(filter.tenant.as_ref()));
     let total = wanted.count(connection, statements::COUNT_TASKS)?;
+    if let Some(place) = &filter.after {
+        let made: [Value; 2] = [place.created_at.unix_ms().into(), place.id.as_uuid().as_bytes().to_vec().into()];
+        match place.due_at {
+            Some(due) => {
+                let values = [due.unix_ms().into()].into_iter().chain(made);
+                wanted.and_all(statements::TASKS_AFTER_ONE_WITH_DUE_TIME, values);
+            }
+            None => wanted.and_all(statements::TASKS_AFTER_ONE_WITHOUT_DUE_TIME, made),
+        }
+    }
     let order = statements::TASKS_BY_DUE_TIME;
     let items = wanted.page(connection, [statements::SELECT_TASKS, order], filter.limit, filter.offset, rows::task)?;
     Ok(Page { items, total })
@@ -109,9 +123,24 @@ impl Conditions {
     /// Adds a condition with one `?`, if there is a value for it.
     pub(super) fn and(&mut self, condition: &'static str, value: Option<Value>) {
         if let Some(value) = value {
-            self.texts.push(condition);
-            self.values.push(value);
+            self.and_all(condition, [value]);
         }
+    }
+
+    /// Adds a condition with a `?` for each value.
+    fn and_all(&mut self, condition: &'static str, values: impl IntoIterator<Item = Value>) {
+        self.texts.push(condition);
+        self.values.extend(values);
+    }
+
+    /// Every row that is left.
+    pub(super) fn list<T>(
+        &self,
+        connection: &Connection,
+        select: &str,
+        read: impl Fn(&Columns<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        rows::list(connection, &format!("{select} {}", self.clause()), params_from_iter(&self.values), read)
     }
 
     fn clause(&self) -> String {
@@ -149,6 +178,10 @@ impl Conditions {
         let values = self.values.iter().chain(&bounds);
         rows::list(connection, &format!("{select} {} {order}", self.clause()), params_from_iter(values), read)
     }
+}
+
+fn id_value(id: InstanceId) -> Value {
+    id.as_uuid().as_bytes().to_vec().into()
 }
 
 pub(super) fn text<T: ToString>(name: Option<&T>) -> Option<Value> {

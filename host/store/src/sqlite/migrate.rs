@@ -41,13 +41,9 @@ const MIGRATIONS: &[Migration] = &[
         script: include_str!("../../migrations/0005_chain.sql"),
         then: Some(upkeep::link_all),
     },
-    Migration {
-        number: 6,
-        name: "definition_tenant",
-        script: include_str!("../../migrations/0006_definition_tenant.sql"),
-        then: None,
-    },
+    Migration { number: 6, name: "owners", script: include_str!("../../migrations/0006_owners.sql"), then: None },
     Migration { number: 7, name: "access", script: include_str!("../../migrations/0007_access.sql"), then: None },
+    Migration { number: 8, name: "webhooks", script: include_str!("../../migrations/0008_webhooks.sql"), then: None },
 ];
 
 /// The schema that this version reads and writes.
@@ -55,13 +51,16 @@ pub(super) const KNOWN: u32 = MIGRATIONS[MIGRATIONS.len() - 1].number;
 
 /// Runs the migrations that the database has not seen.
 ///
-/// All in one exclusive transaction, so that of two processes that open a new file one finds it done.
+/// All in one exclusive transaction, so that of two processes that open a new file one finds it done. Foreign keys are off
+/// when this returns: a script that builds a table anew drops the old one, whose rows others refer to, and SQLite looks at
+/// the setting outside of transactions alone.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     run_to(connection, KNOWN)
 }
 
 /// Runs the migrations that the database has not seen, as a version would do that knows none after `last`.
 pub(super) fn run_to(connection: &mut Connection, last: u32) -> Result<(), StoreError> {
+    connection.pragma_update(None, "foreign_keys", false)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(statements::CREATE_SCHEMA_VERSION)?;
     let found = verify(&transaction)?;

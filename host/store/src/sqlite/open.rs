@@ -31,10 +31,10 @@ pub(super) fn for_writing(path: &Path, options: &SqliteOptions) -> Result<Connec
     }
     use_write_ahead_log(&connection, path, options.busy_timeout)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     migrate::run(&mut connection)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 

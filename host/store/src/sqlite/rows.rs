@@ -18,7 +18,7 @@ use stepcell_model::id::{ComponentDigest, DefinitionId, ExecutionNumber, Instanc
 use stepcell_model::instance::InstanceState;
 use stepcell_model::json::Json;
 use stepcell_model::letter::Letter;
-use stepcell_model::name::ContextKey;
+use stepcell_model::name::{ContextKey, TenantId};
 use stepcell_model::record::{
     CallbackSecret, ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, InstanceSummary, KeptMessage,
     ParentLink, TaskRecord,
@@ -27,7 +27,7 @@ use stepcell_model::time::Timestamp;
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::query::LetterKey;
+use crate::query::{CatalogKey, LetterKey};
 
 /// Runs a statement and reads every row.
 pub(super) fn list<T>(
@@ -102,7 +102,7 @@ impl Columns<'_> {
     }
 
     /// A document of a user's, whose text is kept as it is.
-    fn json(&self, column: &str) -> Result<Json, StoreError> {
+    pub(super) fn json(&self, column: &str) -> Result<Json, StoreError> {
         Ok(Json::trusted(self.value(column)?))
     }
 
@@ -247,6 +247,17 @@ pub(super) fn history(row: &Columns<'_>) -> Result<HistoryEntry, StoreError> {
     })
 }
 
+/// Whose a definition or component is; the empty owner is none, so that it is unique like the others.
+fn owner(row: &Columns<'_>) -> Result<Option<TenantId>, StoreError> {
+    if row.value::<String>("owner")?.is_empty() { Ok(None) } else { row.word("owner").map(Some) }
+}
+
+/// The place of a definition or component, and the key of its row.
+pub(super) fn catalog_key<N: FromStr<Err: Display>>(row: &Columns<'_>) -> Result<(CatalogKey<N>, i64), StoreError> {
+    let place = CatalogKey { name: row.word("name")?, version: row.word("version")?, tenant: owner(row)? };
+    Ok((place, row.value("key")?))
+}
+
 pub(super) fn component(row: &Columns<'_>) -> Result<ComponentRecord, StoreError> {
     Ok(ComponentRecord {
         digest: ComponentDigest::from_bytes(row.value("digest")?),
@@ -257,13 +268,14 @@ pub(super) fn component(row: &Columns<'_>) -> Result<ComponentRecord, StoreError
         created_at: row.time("created_at")?,
         exports: row.word("exports")?,
         capabilities: row.document("capabilities")?,
-        tenant: row.word_maybe("tenant")?,
+        tenant: owner(row)?,
     })
 }
 
 pub(super) fn definition(row: &Columns<'_>) -> Result<DefinitionRecord, StoreError> {
     Ok(DefinitionRecord {
         id: DefinitionId::from_uuid(row.uuid("id")?),
+        tenant: owner(row)?,
         name: row.word("name")?,
         version: row.word("version")?,
         description: row.value("description")?,

@@ -1,7 +1,9 @@
 //! Every SQL statement, by name.
 
 pub(super) mod access;
+pub(super) mod feed;
 pub(super) mod upkeep;
+pub(super) mod webhooks;
 
 pub(super) const CREATE_SCHEMA_VERSION: &str = "
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -87,19 +89,24 @@ FROM instances i JOIN definitions d ON d.key = i.definition JOIN starts s ON s.i
 
 pub(super) const INSTANCE_BY_ID: &str = "i.id = ?1";
 
-pub(super) const COUNT_INSTANCES: &str = "SELECT count(*) FROM instances i JOIN definitions d ON d.key = i.definition";
+pub(super) const COUNT_INSTANCES: &str = "SELECT count(*) FROM instances i";
 
 // Conditions of a filter, each with one value.
 
-pub(super) const INSTANCES_OF_WORKFLOW: &str = "d.name = ?";
+pub(super) const INSTANCES_OF_WORKFLOW: &str = "i.definition IN (SELECT key FROM definitions WHERE name = ?)";
 
 pub(super) const INSTANCES_OF_TENANT: &str = "i.tenant = ?";
+
+/// As the one before, where another condition leaves fewer: its index is the one to use.
+pub(super) const INSTANCES_OF_TENANT_TOO: &str = "+i.tenant = ?";
 
 pub(super) const INSTANCES_OF_USER: &str = "i.created_by = ?";
 
 pub(super) const INSTANCES_OF_CORRELATION_ID: &str = "i.correlation_id = ?";
 
 pub(super) const INSTANCES_OF_PARENT: &str = "i.key IN (SELECT instance FROM starts WHERE parent = ?)";
+
+pub(super) const INSTANCES_AFTER: &str = "i.id < ?";
 
 pub(super) const INSTANCES_WITH_STATUS: &str = "i.status IN (SELECT value FROM json_each(?))";
 
@@ -143,13 +150,13 @@ pub(super) const LAST_POSITION: &str = "SELECT position FROM history ORDER BY po
 pub(super) const SELECT_TASKS: &str =
     r#"SELECT t.*, i.id AS instance_id FROM tasks t JOIN instances i ON i.key = t.instance"#;
 
-pub(super) const COUNT_TASKS: &str = "SELECT count(*) FROM tasks t JOIN instances i ON i.key = t.instance";
+pub(super) const COUNT_TASKS: &str = "SELECT count(*) FROM tasks t";
 
 pub(super) const TASK_BY_ID: &str = "t.id = ?1";
 
 pub(super) const PENDING_TASKS_OF_INSTANCE: &str = "t.instance = ?1 AND t.status = 'pending'";
 
-pub(super) const TASKS_OF_INSTANCE: &str = "i.id = ?";
+pub(super) const TASKS_OF_INSTANCE: &str = "t.instance = (SELECT key FROM instances WHERE id = ?)";
 
 pub(super) const TASKS_FOR_ASSIGNEE: &str = "(t.assignee IS NULL OR t.assignee = ?)";
 
@@ -160,6 +167,11 @@ pub(super) const TASKS_WITH_STATUS: &str = "t.status = ?";
 pub(super) const TASKS_OVERDUE: &str = "t.status = 'pending' AND t.due_at < ?";
 
 pub(super) const TASKS_OF_TENANT: &str = "t.tenant = ?";
+
+pub(super) const TASKS_AFTER_ONE_WITH_DUE_TIME: &str =
+    "(t.due_at IS NULL OR (t.due_at, t.created_at, t.id) > (?, ?, ?))";
+
+pub(super) const TASKS_AFTER_ONE_WITHOUT_DUE_TIME: &str = "t.due_at IS NULL AND (t.created_at, t.id) > (?, ?)";
 
 pub(super) const TASKS_BY_DUE_TIME: &str = "ORDER BY t.due_at NULLS LAST, t.created_at, t.id LIMIT ? OFFSET ?";
 
@@ -199,37 +211,73 @@ pub(super) const INSERT_COMPONENT_BYTES: &str =
     "INSERT INTO component_bytes (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 
 pub(super) const INSERT_COMPONENT: &str = "
-INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at, exports, capabilities, tenant)
+INSERT INTO components (name, version, bytes, manifest, size_bytes, created_at, exports, capabilities, owner)
 SELECT ?1, ?2, key, ?4, ?5, ?6, ?7, ?8, ?9 FROM component_bytes WHERE digest = ?3";
 
 pub(super) const SELECT_COMPONENTS: &str = "
-SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at, c.exports, c.capabilities, c.tenant
+SELECT c.name, c.version, b.digest, c.manifest, c.size_bytes, c.created_at, c.exports, c.capabilities, c.owner
 FROM components c JOIN component_bytes b ON b.key = c.bytes";
 
-pub(super) const COMPONENT_BY_VERSION: &str = "c.name = ?1 AND c.version = ?2";
+pub(super) const SELECT_COMPONENT_KEYS: &str = "SELECT c.key, c.owner, c.name, c.version FROM components c";
+
+pub(super) const COMPONENT_BY_VERSION: &str = "c.owner = ?1 AND c.name = ?2 AND c.version = ?3";
 
 pub(super) const COMPONENT_BY_DIGEST: &str = "b.digest = ?1 ORDER BY c.key LIMIT 1";
 
-pub(super) const COMPONENT_BY_NAME: &str = "?1 IS NULL OR c.name = ?1";
+pub(super) const COMPONENT_BY_DIGEST_OF: &str = "b.digest = ?1 AND c.owner = ?2 ORDER BY c.key LIMIT 1";
+
+pub(super) const COMPONENT_BY_DIGEST_SEEN_BY: &str =
+    "b.digest = ?1 AND c.owner IN ('', ?2) ORDER BY c.owner = '', c.key LIMIT 1";
+
+pub(super) const COMPONENTS_BY_KEY: &str = "c.key IN (SELECT value FROM json_each(?1))";
+
+// Conditions of a filter, each with one value.
+
+pub(super) const COMPONENTS_OF_NAME: &str = "c.name = ?";
+
+pub(super) const COMPONENTS_OF_OWNER: &str = "c.owner = ?";
+
+pub(super) const COMPONENTS_OF_OWNER_OR_SHARED: &str = "c.owner IN ('', ?)";
+
+pub(super) const COMPONENTS_NOT_HIDDEN: &str =
+    "(c.owner <> '' OR NOT EXISTS (SELECT 1 FROM components own WHERE own.owner = ? AND own.name = c.name))";
 
 pub(super) const LOAD_COMPONENT_BYTES: &str = "SELECT bytes FROM component_bytes WHERE digest = ?1";
 
 pub(super) const INSERT_DEFINITION: &str = "
-INSERT INTO definitions (id, name, version, description, document, components, is_active, created_at, pure_steps)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+INSERT INTO definitions (id, name, version, description, document, components, is_active, created_at, pure_steps, owner)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 pub(super) const SELECT_DEFINITIONS: &str = "
-SELECT id, name, version, description, document, components, is_active, created_at, pure_steps FROM definitions";
+SELECT d.id, d.owner, d.name, d.version, d.description, d.document, d.components, d.is_active, d.created_at, d.pure_steps
+FROM definitions d";
 
-pub(super) const DEFINITION_BY_VERSION: &str = "name = ?1 AND version = ?2";
+pub(super) const SELECT_DEFINITION_KEYS: &str = "SELECT d.key, d.owner, d.name, d.version FROM definitions d";
 
-pub(super) const DEFINITION_BY_ID: &str = "id = ?1";
+pub(super) const DEFINITION_BY_VERSION: &str = "d.owner = ?1 AND d.name = ?2 AND d.version = ?3";
 
-pub(super) const DEFINITION_BY_NAME: &str = "?1 IS NULL OR name = ?1";
+pub(super) const DEFINITION_BY_ID: &str = "d.id = ?1";
 
-pub(super) const SET_DEFINITION_ACTIVE: &str = "UPDATE definitions SET is_active = ?3 WHERE name = ?1 AND version = ?2";
+pub(super) const DEFINITIONS_BY_KEY: &str = "d.key IN (SELECT value FROM json_each(?1))";
 
-pub(super) const FIND_DEFINITION_KEY: &str = "SELECT key FROM definitions WHERE name = ?1 AND version = ?2";
+// Conditions of a filter, each with one value.
+
+pub(super) const DEFINITIONS_OF_NAME: &str = "d.name = ?";
+
+pub(super) const DEFINITIONS_OF_ACTIVITY: &str = "d.is_active = ?";
+
+pub(super) const DEFINITIONS_OF_OWNER: &str = "d.owner = ?";
+
+pub(super) const DEFINITIONS_OF_OWNER_OR_SHARED: &str = "d.owner IN ('', ?)";
+
+pub(super) const DEFINITIONS_NOT_HIDDEN: &str =
+    "(d.owner <> '' OR NOT EXISTS (SELECT 1 FROM definitions own WHERE own.owner = ? AND own.name = d.name))";
+
+pub(super) const SET_DEFINITION_ACTIVE: &str =
+    "UPDATE definitions SET is_active = ?4 WHERE owner = ?1 AND name = ?2 AND version = ?3";
+
+pub(super) const FIND_DEFINITION_KEY: &str =
+    "SELECT key FROM definitions WHERE owner = ?1 AND name = ?2 AND version = ?3";
 
 pub(super) const COUNT_INSTANCES_OF_DEFINITION: &str = "SELECT count(*) FROM instances WHERE definition = ?1";
 

@@ -29,7 +29,12 @@ pub(crate) struct Grants {
 impl Grants {
     pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         let visit = settings.read()?;
-        let record = visit.engine.registry().get_definition(&self.name, self.version.as_ref()).await?;
+        let record = visit
+            .engine
+            .registry()
+            .view(self.tenant.as_ref())
+            .get_definition(&self.name, self.version.as_ref())
+            .await?;
         let policy = visit.engine.policy_of(self.tenant.as_ref()).await?;
         let definition = definition_of(&record)?;
         let steps: Vec<_> = definition.components().iter().map(|used| step(used, &record, &policy)).collect();

@@ -9,6 +9,7 @@ use stepcell_server::PATH_PREFIX;
 use zeroize::Zeroizing;
 
 use super::Server;
+use crate::cli::config::ConfigFile;
 use crate::cli::exit::Refused;
 use crate::cli::input::text_of_file;
 
@@ -31,6 +32,9 @@ pub(crate) struct ServerFlags {
     /// A file with certificates, in PEM, of authorities that may vouch for the server beside the public ones.
     #[arg(long, global = true, env = "STEPCELL_CA_FILE", hide_env_values = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// The server that the file with settings names.
+    #[arg(skip)]
+    of_file: Option<String>,
 }
 
 /// An API key, which is told to nobody but its server.
@@ -54,33 +58,50 @@ impl ServerFlags {
         self.server.as_deref()
     }
 
-    /// Whether a server is named, and no database on the command line.
-    pub(crate) fn is_wanted(&self, database: Option<&Path>) -> bool {
-        self.named().is_some() || (database.is_none() && environment("STEPCELL_SERVER").is_some())
+    /// Asks the server that the file with settings names, unless another place is named.
+    pub(crate) fn take(&mut self, file: Option<&ConfigFile>) {
+        self.of_file = file.and_then(ConfigFile::server).map(str::to_owned);
     }
 
-    /// The server, unless a database was named on the command line.
+    /// Whether a server is asked, with a database or none named on the command line.
+    pub(crate) fn is_wanted(&self, database: Option<&Path>) -> bool {
+        self.url(database, None).is_ok_and(|url| url.is_some())
+    }
+
+    /// The server, unless a database was named on the command line, or is named instead in the environment or the file.
     ///
     /// # Errors
-    /// If both were named, or the server's address, key or certificates can not be used.
-    pub(crate) fn server(&self, database: Option<&Path>) -> anyhow::Result<Option<Server>> {
-        let url = match (self.named(), database) {
-            (Some(_), Some(_)) => {
-                let why = "`--server` and `--db` name two places; leave one of them out";
-                return Err(Refused::input(why).into());
-            }
-            (Some(url), None) => Some(url.to_owned()),
-            (None, Some(_)) => None,
-            (None, None) => environment("STEPCELL_SERVER"),
-        };
-        let Some(url) = url else { return Ok(None) };
-        if self.named().is_none() && environment("STEPCELL_DB").is_some() {
-            let why = "STEPCELL_SERVER and STEPCELL_DB name two places; say with `--server` or `--db` which is meant";
-            return Err(Refused::input(why).into());
-        }
+    /// If both were named at one place, or the server's address, key or certificates can not be used.
+    pub(crate) fn server(
+        &self,
+        database: Option<&Path>,
+        database_of_file: Option<&Path>,
+    ) -> anyhow::Result<Option<Server>> {
+        let Some(url) = self.url(database, database_of_file)? else { return Ok(None) };
         let base = address(&url)?;
         let roots = self.ca_file.as_deref().map(text_of_file).transpose()?;
         Server::new(base, self.key()?, roots.as_deref()).map(Some)
+    }
+
+    fn url(&self, database_named: Option<&Path>, database_of_file: Option<&Path>) -> Result<Option<String>, Refused> {
+        let database = |named: Option<&Path>| named.map(|named| named.display().to_string());
+        let places = [
+            ("`--server`", "`--db`", self.server.clone(), database(database_named)),
+            ("STEPCELL_SERVER", "STEPCELL_DB", environment("STEPCELL_SERVER"), environment("STEPCELL_DB")),
+            ("`server`", "`db`", self.of_file.clone(), database(database_of_file)),
+        ];
+        for (server_name, database_name, server, database) in places {
+            match (server, database) {
+                (Some(_), Some(_)) => {
+                    let why = format!("{server_name} and {database_name} name two places; leave one of them out");
+                    return Err(Refused::input(why));
+                }
+                (Some(url), None) => return Ok(Some(url)),
+                (None, Some(_)) => return Ok(None),
+                (None, None) => {}
+            }
+        }
+        Ok(None)
     }
 
     fn key(&self) -> anyhow::Result<Option<Key>> {

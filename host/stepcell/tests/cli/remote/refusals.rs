@@ -88,6 +88,10 @@ fn two_places_at_once_are_a_mistake() {
     environment(&["task", "list"]).exits(1).tells("STEPCELL_SERVER and STEPCELL_DB name two places");
     environment(&["task", "list", "--db", "stepcell.db"]).exits(0);
     environment(&["check"]).exits(0);
+    desk.write("stepcell.toml", "server = \"http://127.0.0.1:1\"\n");
+    desk.run(&["task", "list"]).exits(4).tells("can not reach http://127.0.0.1:1");
+    desk.run(&["task", "list", "--db", "stepcell.db"]).exits(0);
+    desk.run(&["check"]).exits(0);
 }
 
 #[test]

@@ -102,14 +102,17 @@ pub(in crate::sqlite) const COUNT_OPEN_INSTANCES: &str = "
 SELECT count(*) FROM instances WHERE tenant = ?1 AND status NOT IN ('completed', 'failed', 'canceled')";
 
 pub(in crate::sqlite) const SUM_COMPONENTS: &str = "
-SELECT count(*) AS count, coalesce(sum(size_bytes), 0) AS bytes FROM components WHERE ?1 IS NULL OR tenant = ?1";
+SELECT count(*) AS count, coalesce(sum(size_bytes), 0) AS bytes FROM components WHERE ?1 IS NULL OR owner = ?1";
 
 pub(in crate::sqlite) const SUM_DEFINITIONS: &str = "
 SELECT count(*) AS count, coalesce(sum(octet_length(document)), 0) AS bytes FROM definitions
-WHERE ?1 IS NULL OR tenant = ?1";
+WHERE ?1 IS NULL OR owner = ?1";
 
 pub(in crate::sqlite) const SUM_STORED_BYTES: &str =
     "SELECT coalesce(sum(stored_bytes), 0) AS bytes FROM instances WHERE tenant = ?1";
+
+pub(in crate::sqlite) const SUM_CPU_OF_DAY: &str =
+    "SELECT coalesce(sum(cpu_us), 0) FROM usage WHERE tenant = ?1 AND day = ?2";
 
 pub(in crate::sqlite) const SUM_INSTANCES: &str = "
 SELECT status, count(*) AS count, coalesce(sum(stored_bytes), 0) AS bytes FROM instances GROUP BY status";

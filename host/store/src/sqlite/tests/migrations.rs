@@ -7,7 +7,7 @@ use rusqlite::params;
 use serde_json::json;
 use stepcell_model::chain::ChainCheck;
 use stepcell_model::component::{Capability, ComponentExports};
-use stepcell_model::id::{ExecutionNumber, InstanceId};
+use stepcell_model::id::{ComponentDigest, ExecutionNumber, InstanceId};
 use stepcell_model::instance::{Phase, Place, WorkflowInstance};
 use stepcell_model::json::Json;
 use stepcell_model::record::ComponentRecord;
@@ -19,7 +19,10 @@ use uuid::Uuid;
 
 use super::super::migrate;
 use super::{OPTIONS, fixture, open};
-use crate::{AccessStore, InstanceFilter, SqliteStore, StoreError, TaskFilter, UpkeepStore, WorkflowStore};
+use crate::{
+    AccessStore, ComponentFilter, Deletion, InstanceFilter, Owners, SqliteStore, StoreError, TaskFilter, UpkeepStore,
+    WorkflowStore,
+};
 
 /// What the first version had written: an instance that waits for a person and two that run; all are named by `id(n)`.
 const ROWS_OF_THE_FIRST_VERSION: &str = r#"
@@ -125,7 +128,7 @@ async fn what_instances_of_the_first_version_keep_is_summed_once_and_goes_on_fro
         r#"{"returned":1}"#,
     ];
 
-    let used = open(&path).load_tenant_use(&fixture::tenant("acme")).await.unwrap();
+    let used = open(&path).load_tenant_use(&fixture::tenant("acme"), 0).await.unwrap();
 
     let kept = texts.iter().map(|text| text.len() as u64).sum();
     assert_eq!((used.open_instances, used.stored_bytes), (1, kept));
@@ -248,8 +251,59 @@ async fn components_from_before_exports_were_kept_are_steps() {
 
     assert!(matches!(unread, StoreError::Older { found: 1, .. }), "{unread:?}");
     assert_eq!(record.exports, ComponentExports::Step);
-    assert_eq!(store.find_component_by_digest(&record.digest).await.unwrap().as_ref(), Some(&record));
+    assert_eq!(store.find_component_by_digest(&record.digest, &Owners::All).await.unwrap().as_ref(), Some(&record));
     assert_eq!(store.load_component_bytes(&record.digest).await.unwrap().as_deref(), Some(b"bytes".as_slice()));
     drop(store);
-    assert_eq!(open(&path).list_components(None).await.unwrap(), [record]);
+    assert_eq!(open(&path).list_components(&ComponentFilter::default()).await.unwrap().items, [record]);
+}
+
+#[tokio::test]
+async fn definitions_and_components_of_before_keep_their_instances_and_get_owners() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let mut old = rusqlite::Connection::open(&path).unwrap();
+    migrate::run_to(&mut old, 5).unwrap();
+    old.execute_batch(ROWS_OF_THE_FIRST_VERSION).unwrap();
+    old.execute_batch(
+        "UPDATE definitions SET pure_steps = '[\"check\"]', description = 'For money.';
+         UPDATE instances SET chain = zeroblob(32);
+         UPDATE starts SET callback_secret = randomblob(32);",
+    )
+    .unwrap();
+    for (key, tenant) in [(1, Some("acme")), (2, None)] {
+        let bytes = format!("bytes {key}");
+        let digest = ComponentDigest::of(bytes.as_bytes());
+        let made = params![key, digest.as_bytes(), bytes.as_bytes()];
+        old.execute("INSERT INTO component_bytes (key, digest, bytes) VALUES (?1, ?2, ?3)", made).unwrap();
+        old.execute(
+            "INSERT INTO components (name, version, bytes, size_bytes, created_at, tenant)
+             VALUES (?1, '1.0.0', ?2, 7, 5, ?3)",
+            params![format!("pay-{key}"), key, tenant],
+        )
+        .unwrap();
+    }
+    drop(old);
+
+    let store = open(&path);
+
+    let (name, one) = (fixture::workflow("expense"), fixture::version("1.0.0"));
+    let definition = store.find_definition(None, &name, &one).await.unwrap().unwrap();
+    assert_eq!((definition.id.as_uuid().as_u128(), definition.tenant), (0x64, None));
+    assert_eq!(definition.description.as_deref(), Some("For money."));
+    assert_eq!((definition.document.text(), definition.is_active), (r#"{"name":"expense"}"#, true));
+    assert_eq!(definition.pure_steps, [fixture::step("check")]);
+    let instance = load(&store, 1).await;
+    assert_eq!((instance.identity.definition, &instance.identity.workflow_name), (definition.id, &name));
+    assert_eq!(store.delete_definition(None, &name, &one).await.unwrap(), Deletion::InUse { instances: 3 });
+    let components = store.list_components(&ComponentFilter::default()).await.unwrap().items;
+    let owners: Vec<_> = components.iter().map(|record| (record.name.as_str(), record.tenant.as_ref())).collect();
+    assert_eq!(owners, [("pay-1", Some(&fixture::tenant("acme"))), ("pay-2", None)]);
+    assert!(store.load_component_bytes(&components[0].digest).await.unwrap().is_some());
+    drop(store);
+
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let violations = connection.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap();
+    assert!(!violations, "what instances and components refer to is there");
+    let refused = connection.execute("DELETE FROM definitions", []).unwrap_err().to_string();
+    assert!(refused.contains("FOREIGN KEY"), "instances refer to the new table: {refused}");
 }

@@ -1,0 +1,112 @@
+//! The HTTP server of `serve`: from before the database is open until after it takes nothing new.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use stepcell::Host;
+use stepcell_server::{Drained, Front, ServeLimits, Server, Tls, Traffic};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::super::exit::Refused;
+use super::super::print::note;
+use super::metrics::Metrics;
+use super::settings::HttpSettings;
+
+/// How many connections those have together who watch. A scraper has one.
+const WATCHERS_MAX: usize = 64;
+
+/// The listeners that were asked for.
+pub(super) struct Listening {
+    front: Front,
+    traffic: Arc<Traffic>,
+    tls: Option<Tls>,
+    metrics: Option<Metrics>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<std::io::Result<Drained>>>,
+}
+
+impl Listening {
+    /// Binds what was asked for, so that a port that is taken is told before anything else is done.
+    pub(super) async fn begin(settings: &HttpSettings) -> anyhow::Result<Self> {
+        let (stop, _) = watch::channel(false);
+        let tls = settings.tls()?;
+        settings.warn();
+        let mut listening =
+            Self { front: Front::default(), traffic: Arc::default(), tls, metrics: None, stop, tasks: Vec::new() };
+        if let Some(address) = settings.listen {
+            let listener = bind(address).await?;
+            let scheme = if listening.tls.is_some() { "https" } else { "http" };
+            let address = listener.local_addr()?;
+            let router = listening.front.router();
+            let mut server = Server::new(router).limits(settings.limits()).traffic(Arc::clone(&listening.traffic));
+            if let Some(tls) = &listening.tls {
+                server = server.tls(tls.clone());
+            }
+            listening.spawn(server, listener);
+            note(format!("listening on {scheme}://{address}"));
+        }
+        if let Some(address) = settings.metrics_listen {
+            let listener = bind(address).await?;
+            let address = listener.local_addr()?;
+            let metrics = Metrics::record(Arc::clone(&listening.traffic))?;
+            let router = listening.front.health_router().merge(metrics.router());
+            let limits = ServeLimits { connections_max: WATCHERS_MAX, ..settings.limits() };
+            listening.spawn(Server::new(router).limits(limits), listener);
+            listening.metrics = Some(metrics);
+            note(format!("metrics on http://{address}/metrics"));
+        }
+        Ok(listening)
+    }
+
+    /// Answers from what the host has opened.
+    pub(super) fn open(&self, host: &Host, settings: &HttpSettings) {
+        self.front.open(Arc::clone(host.store()), settings.router(host.engine()));
+        if let Some(metrics) = &self.metrics {
+            metrics.tell_of(host.engine());
+        }
+    }
+
+    /// What answers.
+    pub(super) const fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// Reads the certificate again. One that can not be used changes nothing.
+    pub(super) fn reload(&self) {
+        let Some(tls) = &self.tls else { return };
+        match tls.reload() {
+            Ok(()) => note("the certificate was read again"),
+            Err(error) => note(format!("warning: the certificate stays as it was: {error}")),
+        }
+    }
+
+    fn spawn(&mut self, server: Server, listener: TcpListener) {
+        let mut stopped = self.stop.subscribe();
+        let until = async move {
+            // A sender that is gone means the same.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        self.tasks.push(tokio::spawn(server.serve(listener, until)));
+    }
+
+    /// Accepts nothing new, and comes back once requests under way have ended, or the time for that is over.
+    pub(super) async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            match task.await {
+                Ok(Ok(Drained::Whole)) => {}
+                Ok(Ok(Drained::Cut(left))) => note(format!("{left} connections did not end in time and were closed")),
+                Ok(Err(error)) => tracing::error!(%error, "the server ended in disorder"),
+                Err(error) => tracing::error!(%error, "the server ended in disorder"),
+            }
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Refused::unusable(format!("can not listen on {address}: {error}")).into())
+}

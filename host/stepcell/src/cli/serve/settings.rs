@@ -1,0 +1,167 @@
+//! What can be set of the HTTP server: where it listens, what there is, and what strangers may hold.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use axum::Router;
+use clap::{ArgAction, Args};
+use stepcell::engine::WorkflowEngine;
+use stepcell::model::time::Span;
+use stepcell_server::{ApiOptions, ServeLimits, Tls, observed, router};
+
+use super::super::exit::Refused;
+use super::super::print::note;
+
+/// Where `--listen` without an address listens: nobody but this machine comes there.
+const LISTEN: &str = "127.0.0.1:8080";
+
+/// What can be set of the HTTP server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of the HTTP server")]
+pub(crate) struct HttpSettings {
+    /// Answer HTTP here; without an address on 127.0.0.1:8080, and not at all without this flag.
+    #[arg(long, env = "STEPCELL_LISTEN", hide_env_values = true, value_name = "ADDR", num_args = 0..=1,
+        default_missing_value = LISTEN)]
+    pub(super) listen: Option<SocketAddr>,
+    /// What the paths of the API begin with.
+    #[arg(long, env = "STEPCELL_PATH_PREFIX", hide_env_values = true, value_name = "PATH", default_value = "/api/v1")]
+    path_prefix: PathPrefix,
+    /// Whether there are the routes of workflows, instances and tasks.
+    #[arg(long, env = "STEPCELL_ENABLE_API", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
+        num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
+    enable_api: bool,
+    /// Whether there are the routes of the platform's administrators.
+    #[arg(long, env = "STEPCELL_ENABLE_ADMIN", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
+        num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
+    enable_admin: bool,
+    /// Whether there are pages for people: the documentation of the API.
+    #[arg(long, env = "STEPCELL_ENABLE_UI", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
+        num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
+    enable_ui: bool,
+    /// Answer within TLS alone, with this certificate and the chain above it, as PEM. Read again upon SIGHUP.
+    #[arg(long, env = "STEPCELL_TLS_CERT", hide_env_values = true, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM.
+    #[arg(long, env = "STEPCELL_TLS_KEY", hide_env_values = true, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Answer `GET /metrics`, `/healthz` and `/readyz` here too, without TLS and without asking who it is.
+    #[arg(long, env = "STEPCELL_METRICS_LISTEN", hide_env_values = true, value_name = "ADDR")]
+    pub(super) metrics_listen: Option<SocketAddr>,
+    /// How many connections may be open; one more is answered 503.
+    #[arg(long, env = "STEPCELL_CONNECTIONS_MAX", hide_env_values = true, value_name = "N", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections_max: u32,
+    /// How long the head of a request may take, and how long a connection may be idle.
+    #[arg(long, env = "STEPCELL_HEAD_TIMEOUT", hide_env_values = true, value_name = "TIME", default_value = "30s")]
+    head_timeout: Span,
+    /// How many bytes the head of a request may have.
+    #[arg(long, env = "STEPCELL_HEAD_BYTES_MAX", hide_env_values = true, value_name = "N", default_value_t = 32_768,
+        value_parser = clap::value_parser!(u32).range(8_192..=1_048_576))]
+    head_bytes_max: u32,
+    /// How long a body may keep its reader waiting beside what its length takes at the slowest rate.
+    #[arg(long, env = "STEPCELL_BODY_GRACE", hide_env_values = true, value_name = "TIME", default_value = "10s")]
+    body_grace: Span,
+    /// The slowest rate at which a body may arrive, in bytes a second.
+    #[arg(long, env = "STEPCELL_BODY_RATE_MIN", hide_env_values = true, value_name = "N", default_value_t = 32_768,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    body_rate_min: u32,
+    /// How long a client may take nothing of what it is sent.
+    #[arg(long, env = "STEPCELL_WRITE_TIMEOUT", hide_env_values = true, value_name = "TIME", default_value = "30s")]
+    write_timeout: Span,
+    /// How long requests under way may take to end once the process stops.
+    #[arg(long, env = "STEPCELL_DRAIN_TIMEOUT", hide_env_values = true, value_name = "TIME", default_value = "30s")]
+    drain_timeout: Span,
+}
+
+/// What every path of the API begins with: nothing, or `/` and names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathPrefix(String);
+
+impl std::str::FromStr for PathPrefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text.trim_end_matches('/');
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+        };
+        let names = path.strip_prefix('/').map(|names| names.split('/').all(is_name));
+        match names {
+            None if path.is_empty() => Ok(Self(String::new())),
+            Some(true) => Ok(Self(path.to_owned())),
+            Some(false) | None => {
+                Err("write `/` and names of letters, digits, `-`, `_`, `.`, such as `/api/v1`".into())
+            }
+        }
+    }
+}
+
+impl HttpSettings {
+    /// What strangers may hold.
+    pub(super) fn limits(&self) -> ServeLimits {
+        ServeLimits {
+            connections_max: self.connections_max as usize,
+            head_timeout: self.head_timeout.length(),
+            head_bytes_max: self.head_bytes_max as usize,
+            body_grace: self.body_grace.length(),
+            body_bytes_per_second_min: self.body_rate_min,
+            write_timeout: self.write_timeout.length(),
+            drain_timeout: self.drain_timeout.length(),
+            ..ServeLimits::default()
+        }
+    }
+
+    /// Everything that is answered once the database is open.
+    pub(super) fn router(&self, engine: &WorkflowEngine) -> Router {
+        let options = ApiOptions {
+            path_prefix: self.path_prefix.0.clone(),
+            enable_api: self.enable_api,
+            enable_admin: self.enable_admin,
+            enable_ui: self.enable_ui,
+            ..ApiOptions::default()
+        };
+        observed(router(engine.clone(), options))
+    }
+
+    /// The certificate to show, if there is to be one.
+    pub(super) fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => {
+                let tls = Tls::of_files(certificate, key).map_err(|error| Refused::unusable(error.to_string()))?;
+                Ok(Some(tls))
+            }
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Refused::input("there is `tls_cert` and no `tls_key`; TLS takes both").into()),
+            (None, Some(_)) => Err(Refused::input("there is `tls_key` and no `tls_cert`; TLS takes both").into()),
+        }
+    }
+
+    /// Warns of what can be listened to on the way.
+    pub(super) fn warn(&self) {
+        let is_plain = self.tls_cert.is_none();
+        if let Some(address) = self.listen.filter(|address| is_plain && !address.ip().is_loopback()) {
+            note(format!(
+                "warning: {address} is reached from other machines, and without TLS keys and data can be read on the way; \
+                 set --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that ends TLS"
+            ));
+        }
+        if let Some(address) = self.metrics_listen.filter(|address| !address.ip().is_loopback()) {
+            note(format!("warning: metrics on {address} are told to everybody who reaches it"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_nothing_or_names() {
+        for (text, prefix) in [("", ""), ("/", ""), ("/api/v1", "/api/v1"), ("/a-b_c.d~/", "/a-b_c.d~")] {
+            assert_eq!(text.parse(), Ok(PathPrefix(prefix.to_owned())), "{text}");
+        }
+        for text in ["api", "/a//b", "/{x}", "/a b", "/%2e", "/a?b"] {
+            assert!(text.parse::<PathPrefix>().is_err(), "{text}");
+        }
+    }
+}

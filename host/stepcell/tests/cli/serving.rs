@@ -1,0 +1,140 @@
+//! `serve` as a server: what answers, and how it ends.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::tool::Desk;
+
+/// Asks for a path and returns the whole answer.
+fn ask(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_server_says_that_it_is_alive_and_ready_until_it_is_stopped() {
+    let desk = Desk::new();
+    let (serving, address) = desk.serve_http(&[]);
+
+    assert!(ask(&address, "/healthz").starts_with("HTTP/1.1 200"));
+    assert!(ask(&address, "/readyz").ends_with(r#"{"status":"ready"}"#));
+
+    assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
+    assert!(TcpStream::connect(&address).is_err());
+}
+
+#[test]
+fn a_file_may_say_where_to_listen() {
+    let desk = Desk::new();
+    desk.write("stepcell.toml", "[serve]\nlisten = \"127.0.0.1:0\"\n");
+    let (_serving, address) = desk.serve_http_as(&["serve"]);
+
+    assert!(ask(&address, "/healthz").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn whoever_listens_to_other_machines_without_tls_is_warned() {
+    let desk = Desk::new();
+    let (exit, said) = desk.serve_loudly(&["--listen", "0.0.0.0:0"]).stop_by(Signal::TERM);
+
+    assert_eq!(exit, Some(0), "{said}");
+}
+
+#[test]
+fn tls_takes_a_certificate_and_its_key() {
+    let desk = Desk::new();
+
+    desk.run(&["serve", "--tls-cert", "tls.crt"]).exits(1).tells("TLS takes both");
+    let both = ["serve", "--tls-cert", "nowhere.crt", "--tls-key", "nowhere.key"];
+    desk.run(&both).exits(4).tells("can not read `nowhere.crt` as PEM");
+}
+
+#[test]
+fn sighup_does_not_end_a_server() {
+    let desk = Desk::new();
+    let (serving, address) = desk.serve_http(&[]);
+
+    serving.tell(Signal::HUP);
+
+    assert!(ask(&address, "/healthz").starts_with("HTTP/1.1 200"));
+    assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_before_there_is_a_database() {
+    let desk = Desk::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+
+    desk.run(&["serve", "--listen", &address]).exits(4).tells(&format!("can not listen on {address}"));
+
+    assert_eq!(desk.files(), Vec::<String>::new());
+}
+
+#[test]
+fn metrics_are_told_on_a_listener_of_their_own_with_bounded_labels() {
+    let desk = Desk::with_waiting_instance();
+    let (mut serving, address) = desk.serve_http_as(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+        "--log",
+        "access=info",
+    ]);
+    let watched = serving.metrics.take().unwrap();
+    for path in ["/api/v1/instances", "/nowhere", "/nowhere/else?secret=1"] {
+        ask(&address, path);
+    }
+
+    let told = ask(&watched, "/metrics");
+
+    assert!(ask(&address, "/metrics").starts_with("HTTP/1.1 404"), "they are for those who watch");
+    assert!(ask(&watched, "/readyz").starts_with("HTTP/1.1 200"));
+    assert!(ask(&watched, "/api/v1/instances").starts_with("HTTP/1.1 404"));
+    for line in [
+        r#"stepcell_http_requests_total{route="/api/v1/instances",method="GET",status="4xx"} 1"#,
+        r#"stepcell_http_requests_total{route="none",method="GET",status="4xx"} 2"#,
+        r#"stepcell_http_problems_total{code="auth.required"} 1"#,
+        r#"stepcell_attempts_total{outcome="succeeded"} 0"#,
+        r#"stepcell_events_total{type="workflow_started"} 0"#,
+        "stepcell_connections 0",
+        "stepcell_commit_duration_seconds_count 0",
+    ] {
+        assert!(told.lines().any(|told| told == line), "`{line}` is not in:\n{told}");
+    }
+    assert!(!told.contains("nowhere") && !told.contains("approval"), "{told}");
+}
+
+#[test]
+fn each_request_is_a_line_of_the_log_with_its_id_and_nothing_that_was_sent() {
+    let desk = Desk::new();
+    let (serving, address) = desk.serve_http(&["--log", "access=info", "--log-format", "json"]);
+    let mut stream = TcpStream::connect(&address).unwrap();
+    write!(
+        stream,
+        "GET /api/v1/instances?key=hidden HTTP/1.1\r\nhost: here\r\nauthorization: Bearer hidden\r\n\
+         x-request-id: mine-1\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+
+    let (_, said) = serving.stop_by(Signal::TERM);
+
+    assert!(answer.contains("x-request-id: mine-1\r\n"), "{answer}");
+    assert!(answer.ends_with(r#""request_id":"mine-1"}"#), "{answer}");
+    let line = said.lines().find(|line| line.starts_with('{')).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["request_id"], "mine-1");
+    assert_eq!(line["method"], "GET");
+    assert_eq!(line["route"], "/api/v1/instances");
+    assert_eq!(line["status"], 401);
+    assert!(!said.contains("hidden"), "{said}");
+}

@@ -1,1 +1,0 @@
-ALTER TABLE definitions ADD COLUMN tenant TEXT;
