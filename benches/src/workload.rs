@@ -17,7 +17,7 @@ use stepcell::{
 use crate::setup::Guests;
 
 /// The name of the workflow.
-const NAME: &str = "linear";
+pub(crate) const NAME: &str = "linear";
 
 /// What a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

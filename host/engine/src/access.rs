@@ -70,6 +70,21 @@ impl WorkflowEngine {
         if is_there { Ok(record) } else { Err(EngineError::TenantNotFound { tenant: id.clone() }) }
     }
 
+    /// Refuses a tenant that is suspended; one without a record is not.
+    ///
+    /// # Errors
+    /// [`EngineError::TenantSuspended`].
+    pub async fn check_tenant(&self, id: &TenantId) -> Result<(), EngineError> {
+        self.inner.quotas.check_tenant(id).await
+    }
+
+    /// How often this process changed tenants or keys, for whoever keeps them at hand; what other processes changed shows in
+    /// the store's revision of access.
+    #[must_use]
+    pub fn access_changes(&self) -> u64 {
+        self.inner.quotas.changes()
+    }
+
     /// Makes a key. Its text is told here and never again.
     ///
     /// # Errors
@@ -99,6 +114,7 @@ impl WorkflowEngine {
                 revoked_at: None,
             };
             if self.inner.store.insert_key(key.clone()).await? == Inserted::New {
+                self.inner.quotas.look_again();
                 return Ok((key, text));
             }
         }
@@ -119,6 +135,7 @@ impl WorkflowEngine {
     /// [`EngineError::KeyNotFound`].
     pub async fn revoke_key(&self, id: ApiKeyId) -> Result<ApiKey, EngineError> {
         self.inner.store.revoke_key(id, self.inner.clock.now()).await?;
+        self.inner.quotas.look_again();
         self.get_key(id).await
     }
 

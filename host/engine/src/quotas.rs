@@ -11,6 +11,7 @@ mod account;
 mod bucket;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub(crate) struct QuotaKeeper {
     store: Arc<dyn WorkflowStore>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -58,7 +60,7 @@ pub(crate) struct Admission {
 
 impl QuotaKeeper {
     pub(crate) fn new(store: Arc<dyn WorkflowStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, state: Mutex::default() }
+        Self { store, clock, state: Mutex::default(), changes: AtomicU64::new(0) }
     }
 
     /// Lets one instance of a tenant start, with so many bytes of data. Whoever starts it settles the ticket.
@@ -107,8 +109,25 @@ impl QuotaKeeper {
         }
     }
 
+    /// Refuses a tenant that is suspended.
+    ///
+    /// # Errors
+    /// [`EngineError::TenantSuspended`].
+    pub(crate) async fn check_tenant(&self, tenant: &TenantId) -> Result<(), EngineError> {
+        match self.account(tenant).await? {
+            (_, Some(record)) => refuse_suspended(&record),
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// How often this process changed tenants or keys.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
     /// Has the store asked again, because this process has changed something.
     pub(crate) fn look_again(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.state().asked_at = None;
     }
 

@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::auth::Guards;
+use crate::auth::{Answers, AuditLog, Caller, Guards, RateLimit, Rates};
 use crate::openapi;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes;
@@ -39,6 +39,8 @@ pub struct ApiOptions {
     pub enable_ui: bool,
     /// Who is let in; without a guard nobody is.
     pub guards: Guards,
+    /// How many requests one caller may send; as many as they like without it.
+    pub rate: Option<RateLimit>,
 }
 
 impl Default for ApiOptions {
@@ -49,6 +51,7 @@ impl Default for ApiOptions {
             enable_admin: true,
             enable_ui: true,
             guards: Guards::none(),
+            rate: None,
         }
     }
 }
@@ -61,11 +64,21 @@ struct Shared {
     engine: WorkflowEngine,
     options: ApiOptions,
     uploads: Arc<Semaphore>,
+    rates: Option<Rates>,
+    audit: AuditLog,
+    answers: Answers,
 }
 
 impl ApiState {
     fn new(engine: WorkflowEngine, options: ApiOptions) -> Self {
-        Self(Arc::new(Shared { engine, options, uploads: Arc::new(Semaphore::new(UPLOADS_MAX)) }))
+        Self(Arc::new(Shared {
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            rates: options.rate.map(Rates::new),
+            audit: AuditLog::new(engine.clone()),
+            answers: Answers::new(engine.clone()),
+            engine,
+            options,
+        }))
     }
 
     /// Room for one more upload, for as long as the answer is kept.
@@ -78,6 +91,19 @@ impl ApiState {
 
     pub(crate) fn engine(&self) -> &WorkflowEngine {
         &self.0.engine
+    }
+
+    /// Counts a request of a caller.
+    pub(crate) fn check_rate(&self, caller: &Caller) -> Result<(), Problem> {
+        self.0.rates.as_ref().map_or(Ok(()), |rates| rates.check(caller))
+    }
+
+    pub(crate) fn audit(&self) -> &AuditLog {
+        &self.0.audit
+    }
+
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     pub(crate) fn guards(&self) -> &Guards {

@@ -4,20 +4,32 @@
 //! the OpenAPI document, as `security`, and is read from there: what is documented is what is held to, and an operation
 //! that says nothing of it can not be built.
 
+mod audit;
 mod authorize;
 mod caller;
-mod scope;
+mod keys;
+mod rate;
+mod repeat;
+mod token;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 
+pub use self::audit::AUDIT_LOST_TOTAL;
+pub(crate) use self::audit::AuditLog;
 pub(crate) use self::authorize::{Requirement, SCHEME, Secured, operations};
 pub use self::caller::Caller;
-pub use self::scope::{Scope, Scopes};
-use crate::problem::Problem;
+pub use self::keys::KeyGuard;
+pub use self::rate::RateLimit;
+pub(crate) use self::rate::Rates;
+pub(crate) use self::repeat::{Answers, HEAD as IDEMPOTENCY_HEAD, KeptInstead, keeps_answers};
+pub use self::token::{TokenError, TokenGuard, TokenKeys, TokenSettings, WithoutTenant};
+use crate::problem::{Problem, ProblemCode};
+pub use stepcell_model::access::{Scope, Scopes};
 
 /// Makes out who calls.
 ///
@@ -88,6 +100,11 @@ impl Guards {
             if let Some(caller) = guard.authenticate(head).await? {
                 return Ok(Some(caller));
             }
+        }
+        if head.headers.contains_key(AUTHORIZATION) {
+            let detail =
+                "the credentials are of no kind that is known here; send `Authorization: Bearer` and an API key";
+            return Err(Problem::new(ProblemCode::Unauthenticated, detail));
         }
         Ok(None)
     }

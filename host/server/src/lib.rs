@@ -20,7 +20,10 @@ mod serve;
 pub mod wire;
 
 pub use self::api::{ApiOptions, PATH_PREFIX, openapi_document, router};
-pub use self::auth::{AdminGuard, Caller, Guard, Guards, Scope, Scopes};
+pub use self::auth::{
+    AUDIT_LOST_TOTAL, AdminGuard, Caller, Guard, Guards, KeyGuard, RateLimit, Scope, Scopes, TokenError, TokenGuard,
+    TokenKeys, TokenSettings, WithoutTenant,
+};
 pub use self::health::{Front, Phase};
 pub use self::observe::{PROBLEMS_TOTAL, REQUEST_DURATION, REQUEST_ID, REQUESTS_TOTAL, RequestId, observed};
 pub use self::openapi::{operations_of, problem_codes};

@@ -5,7 +5,7 @@
 use axum::Router;
 use axum::routing::get;
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder,
@@ -14,7 +14,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::api::ApiOptions;
-use crate::auth::{Requirement, SCHEME, operations};
+use crate::auth::{IDEMPOTENCY_HEAD, Requirement, SCHEME, keeps_answers, operations};
 use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemBody, ProblemCode};
 
 /// Where the document is, below the prefix.
@@ -73,11 +73,16 @@ fn complete_operation(operation: &mut Operation) {
     };
     let takes = |place: &ParameterIn| parameters.iter().any(|parameter| is_in(parameter, place));
     let (in_path, in_query) = (takes(&ParameterIn::Path), takes(&ParameterIn::Query));
+    let is_kept = keeps_answers(operation);
     let mut codes = vec![(503, "The store can not be used, or the server is stopping.")];
     if requirement != Some(Requirement::Public) {
         codes.push((401, "The credentials are missing or do not hold."));
         codes.push((403, "The credentials do not reach that far."));
         codes.push((429, "Too many requests, or a quota is used up; `Retry-After` says when to come back."));
+    }
+    if is_kept {
+        codes.push((409, "The same request is being worked on."));
+        codes.push((422, "The idempotency key was used for another request."));
     }
     if in_path {
         codes.push((404, "What the path names is not there, or not the caller's."));
@@ -101,6 +106,17 @@ fn complete_operation(operation: &mut Operation) {
             response.content.clear();
             response.content.insert(PROBLEM_JSON.to_owned(), RefOr::T(content));
         }
+    }
+    if is_kept {
+        let about = "Makes the request safe to repeat: 1 to 256 bytes. The answer is kept for a day.";
+        let key = ParameterBuilder::new()
+            .name(IDEMPOTENCY_HEAD)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(about))
+            .schema(Some(String::schema()))
+            .build();
+        operation.parameters.get_or_insert_default().push(RefOr::T(key));
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.required.get_or_insert(Required::True);

@@ -3,15 +3,20 @@
 //! A handler translates: it reads a request, asks the engine, and answers with what `wire` says. Whom an operation is for
 //! stands in its `security`, and is held to before the handler is reached; what a caller may see of it is asked here.
 
+mod admin;
+mod audit;
 mod callbacks;
 mod components;
 mod definitions;
 mod instances;
+mod keys;
 mod operate;
+mod secrets;
 mod tasks;
 mod usage;
 mod visible;
 
+pub(crate) use self::instances::{IDEMPOTENCY_REPLAYED, idempotency_key};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -48,9 +53,18 @@ pub(crate) fn api(state: &ApiState) -> OpenApiRouter<ApiState> {
         .secured(state, routes!(tasks::complete))
         .secured(state, routes!(tasks::reassign))
         .secured(state, routes!(usage::show))
+        .secured(state, routes!(admin::stats::show))
+        .secured(state, routes!(keys::list, keys::create))
+        .secured(state, routes!(keys::get, keys::revoke))
+        .secured(state, routes!(secrets::list))
+        .secured(state, routes!(secrets::set, secrets::delete))
+        .secured(state, routes!(audit::list))
 }
 
 /// The routes of the platform's administrators.
-pub(crate) fn admin(_: &ApiState) -> OpenApiRouter<ApiState> {
+pub(crate) fn admin(state: &ApiState) -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
+        .secured(state, routes!(admin::tenants::list, admin::tenants::create))
+        .secured(state, routes!(admin::tenants::get, admin::tenants::update))
+        .secured(state, routes!(admin::stats::show_all))
 }

@@ -2,6 +2,7 @@
 //!
 //! Fields stand in a fixed order, what is not there is `null`, and new fields come last. Times are RFC 3339 in UTC.
 
+mod access;
 mod component;
 mod definition;
 mod event;
@@ -10,6 +11,7 @@ mod instance;
 mod task;
 mod usage;
 
+pub use self::access::{ApiKey, AuditRow, NewApiKey, Quotas, Secret, Stats, Tenant, TenantDetail, TenantUsed};
 pub use self::component::Component;
 pub use self::definition::{Definition, DefinitionDetail};
 pub use self::event::{EventRow, event_fields, trace_fields};

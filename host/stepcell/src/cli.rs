@@ -5,6 +5,7 @@
 
 mod advance;
 mod attempts;
+mod audit;
 mod backup;
 mod check;
 mod component;
@@ -17,6 +18,7 @@ mod events;
 mod exit;
 mod input;
 mod instance;
+mod key;
 mod next;
 mod open;
 mod policy;
@@ -88,6 +90,10 @@ enum Verb {
     Secret(secret::Secret),
     #[command(subcommand)]
     Tenant(tenant::Tenant),
+    #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
+    Audit(audit::Audit),
     #[command(subcommand)]
     Config(config::Config),
     Events(events::Events),
@@ -172,6 +178,8 @@ impl Verb {
             Self::Serve(_) => "serve",
             Self::Policy(_) => "policy",
             Self::Secret(_) => "secret",
+            Self::Key(_) => "key",
+            Self::Audit(_) => "audit",
             Self::Events(_) => "events",
             Self::Check(_) => "check",
             Self::Verify(_) => "verify",
@@ -203,6 +211,8 @@ impl Verb {
             Self::Policy(verb) => verb.perform(settings).await,
             Self::Secret(verb) => verb.perform(settings).await,
             Self::Tenant(verb) => verb.perform(settings).await,
+            Self::Key(verb) => verb.perform(settings).await,
+            Self::Audit(verb) => verb.perform(settings).await,
             Self::Config(verb) => verb.perform(settings),
             Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,

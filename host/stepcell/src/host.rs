@@ -5,10 +5,14 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
+use stepcell_engine::{
+    Clock, Driving, EngineError, EngineOptions, StepRunner, Tracing, WorkflowEngine, WorkflowRegistry,
+};
 use stepcell_model::host_key::HostKey;
+use stepcell_outbound::HttpOutbound;
 use stepcell_sandbox::{CompileLimits, Compiler, Isolation, Sandbox, SandboxConfig, SandboxError};
 use stepcell_store::{Losses, MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
+use stepcell_webhooks::{Dispatching, WebhookError, Webhooks};
 
 use crate::host_key::{HostKeyError, host_key_made_in};
 use crate::lock::{DriverLock, LockError};
@@ -43,6 +47,9 @@ pub enum HostError {
     /// The engine can not begin.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Outgoing webhooks can not begin.
+    #[error(transparent)]
+    Webhooks(#[from] WebhookError),
 }
 
 /// Everything that runs workflows, put together.
@@ -62,8 +69,10 @@ pub enum HostError {
 #[derive(Debug)]
 pub struct Host {
     engine: WorkflowEngine,
+    webhooks: Webhooks,
     sandbox: Arc<Sandbox>,
     driving: Option<Driving>,
+    dispatching: Option<Dispatching>,
     sqlite: Option<Arc<SqliteStore>>,
     _lock: Option<DriverLock>,
 }
@@ -109,6 +118,12 @@ impl Host {
         &self.engine
     }
 
+    /// What happens, told to others.
+    #[must_use]
+    pub const fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
+    }
+
     /// What the engine keeps, for reading.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn WorkflowStore> {
@@ -129,6 +144,9 @@ impl Host {
 
     /// Lets the attempts under way end, stores what is left to store, and ends.
     pub async fn close(self) {
+        if let Some(dispatching) = self.dispatching {
+            dispatching.stop().await;
+        }
         if let Some(driving) = self.driving {
             driving.stop().await;
         }
@@ -205,6 +223,13 @@ impl HostBuilder {
         self
     }
 
+    /// Sets what requests of steps say of the trace that they are in; without this that of the start of their instance.
+    #[must_use]
+    pub const fn tracing(mut self, tracing: Tracing) -> Self {
+        self.engine.tracing = tracing;
+        self
+    }
+
     /// Sets what secrets are encrypted with. Without it a host on a database has the key in `<database>.key`, which is made
     /// if there is none, and one in memory has none.
     #[must_use]
@@ -240,13 +265,20 @@ impl HostBuilder {
         }
         let sandbox = Arc::new(Sandbox::new(&self.sandbox_config()?)?);
         let runner: Arc<dyn StepRunner> = Arc::new(SandboxRunner(Arc::clone(&sandbox)));
+        let has_key = self.engine.host_key.is_some();
         let engine = WorkflowEngine::new(store, runner, self.engine);
         register(engine.registry())?;
         let driving = match self.access {
             Access::Drive => Some(engine.drive().await?),
             Access::Visit | Access::Read => None,
         };
-        Ok(Host { engine, sandbox, driving, sqlite, _lock: lock })
+        let webhooks = Webhooks::new(engine.clone());
+        // Without a key there are no secrets to sign with, and so no subscriptions.
+        let dispatching = match &driving {
+            Some(_) if has_key => Some(webhooks.dispatch(Arc::new(outbound()))?),
+            Some(_) | None => None,
+        };
+        Ok(Host { engine, webhooks, sandbox, driving, dispatching, sqlite, _lock: lock })
     }
 
     fn sandbox_config(&self) -> Result<SandboxConfig, HostError> {
@@ -277,6 +309,11 @@ impl HostBuilder {
         });
         Ok((Arc::clone(&sqlite) as Arc<dyn WorkflowStore>, Some(sqlite)))
     }
+}
+
+/// What webhooks are sent by.
+fn outbound() -> HttpOutbound {
+    HttpOutbound::new("").expect("there are no roots of its own that could be malformed")
 }
 
 /// The file beside a database that holds the key of its secrets.

@@ -39,6 +39,7 @@ mod runner;
 
 pub use stepcell_engine as engine;
 pub use stepcell_model as model;
+pub use stepcell_server as server;
 pub use stepcell_store as store;
 
 pub use self::execution::{LocalExecutionEngine, PersistentExecutionEngine};

@@ -47,6 +47,12 @@ impl Scopes {
         scopes.iter().copied().collect()
     }
 
+    /// The set of all.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::of(Scope::ALL)
+    }
+
     /// Whether whoever has these may do what needs `scope`.
     #[must_use]
     pub const fn allows(self, scope: Scope) -> bool {

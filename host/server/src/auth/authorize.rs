@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::Method;
+use stepcell_model::name::ActionName;
 use utoipa::openapi::path::Operation;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::caller::unauthenticated;
-use super::scope::Scope;
+use super::Scope;
+use super::audit::{Asked, action_of};
+use super::caller::{Caller, unauthenticated};
+use super::repeat::keeps_answers;
 use crate::api::ApiState;
-use crate::observe::KnownCaller;
+use crate::observe::{KnownCaller, RequestId};
 use crate::problem::Problem;
 
 /// The role in `security` of operations for administrators of the platform.
@@ -63,9 +66,9 @@ impl Secured for OpenApiRouter<ApiState> {
         let mut asked = BTreeMap::new();
         for (path, item) in &paths.paths {
             for (method, operation) in operations(item) {
-                let requirement = Requirement::of(operation);
-                let requirement = requirement.unwrap_or_else(|| panic!("{method} {path} says whom it is for"));
-                asked.insert(method.to_string(), requirement);
+                let wants = Wants::of(&method, operation);
+                asked
+                    .insert(method.to_string(), wants.unwrap_or_else(|| panic!("{method} {path} says whom it is for")));
             }
         }
         let guarded = Guarded { state: state.clone(), asked };
@@ -88,33 +91,75 @@ pub(crate) fn operations(item: &utoipa::openapi::PathItem) -> Vec<(Method, &Oper
 #[derive(Clone)]
 struct Guarded {
     state: ApiState,
-    asked: BTreeMap<String, Requirement>,
+    asked: BTreeMap<String, Wants>,
+}
+
+/// What is seen to for an operation, as its document has it.
+#[derive(Clone)]
+struct Wants {
+    requirement: Requirement,
+    /// What the audit log calls it, if it changes something.
+    action: Option<ActionName>,
+    /// Whether its answers are kept for whoever asks again.
+    keeps_answers: bool,
+}
+
+impl Wants {
+    fn of(method: &Method, operation: &Operation) -> Option<Self> {
+        let action = operation.operation_id.as_deref().and_then(action_of).filter(|_| !method.is_safe());
+        Some(Self { requirement: Requirement::of(operation)?, action, keeps_answers: keeps_answers(operation) })
+    }
 }
 
 impl Guarded {
-    fn requirement(&self, method: &Method) -> Option<Requirement> {
+    fn wants(&self, method: &Method) -> Option<&Wants> {
         // A route that is read answers HEAD, too.
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.asked.get(method.as_str()).copied()
+        self.asked.get(method.as_str())
     }
 }
 
-async fn authorize(State(guarded): State<Guarded>, request: Request, next: Next) -> Result<Response, Problem> {
-    let requirement = guarded.requirement(request.method()).ok_or_else(unauthenticated)?;
-    if requirement == Requirement::Public {
+async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    let wants = guarded.wants(request.method()).ok_or_else(unauthenticated)?;
+    if wants.requirement == Requirement::Public {
         return Ok(next.run(request).await);
     }
-    let (mut head, body) = request.into_parts();
-    let guards = guarded.state.guards();
-    let caller = guards.authenticate(&head).await?.ok_or_else(unauthenticated)?;
-    if let Some(log) = head.extensions.get::<KnownCaller>() {
+    let state = &guarded.state;
+    let (head, body) = request.into_parts();
+    let caller = state.guards().authenticate(&head).await?.ok_or_else(unauthenticated)?;
+    request = Request::from_parts(head, body);
+    if let Some(log) = request.extensions().get::<KnownCaller>() {
         log.tell(&caller);
     }
-    match requirement {
+    state.check_rate(&caller)?;
+    if let Some(tenant) = &caller.tenant {
+        state.engine().check_tenant(tenant).await?;
+    }
+    let asked = wants.action.clone().map(|action| Asked {
+        action,
+        path: request.uri().path().to_owned(),
+        request_id: request.extensions().get::<RequestId>().cloned(),
+    });
+    let answer = answer(state, wants, &caller, request, next).await.unwrap_or_else(IntoResponse::into_response);
+    if let Some(asked) = asked {
+        state.audit().record(&caller, asked, &answer);
+    }
+    Ok(answer)
+}
+
+/// Answers a caller who is known, if they reach that far.
+async fn answer(
+    state: &ApiState,
+    wants: &Wants,
+    caller: &Caller,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    match wants.requirement {
         Requirement::Public => {}
         Requirement::Scope(scope) => caller.check_scope(scope)?,
-        Requirement::PlatformAdmin => guards.admin.admit(&caller)?,
+        Requirement::PlatformAdmin => state.guards().admin.admit(caller)?,
     }
-    head.extensions.insert(caller);
-    Ok(next.run(Request::from_parts(head, body)).await)
+    request.extensions_mut().insert(caller.clone());
+    if wants.keeps_answers { state.answers().once(caller, request, next).await } else { Ok(next.run(request).await) }
 }

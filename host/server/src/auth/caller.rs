@@ -5,7 +5,7 @@ use http::request::Parts;
 use stepcell_model::name::{GroupId, TenantId, UserId};
 use stepcell_model::transition::{Actor, Standing};
 
-use super::scope::{Scope, Scopes};
+use super::{Scope, Scopes};
 use crate::problem::{Problem, ProblemCode};
 
 /// Whoever sent a request, as its credentials say.

@@ -14,7 +14,7 @@ use super::strict;
 use crate::problem::{FieldProblem, Problem, ProblemCode};
 
 /// The longest body of a request that is no upload, in bytes. Protects memory: what is read is held as a whole.
-const BODY_LEN_BYTES_MAX: usize = 2 << 20;
+pub(crate) const BODY_LEN_BYTES_MAX: usize = 2 << 20;
 
 /// A JSON body.
 pub(crate) struct JsonBody<T>(pub(crate) T);

@@ -25,6 +25,16 @@ impl From<EngineError> for Problem {
             EngineError::TaskNotFound { what } => {
                 return Self::new(Code::TaskNotFound, format!("there is no {what}; list those that wait"));
             }
+            EngineError::QuotaExceeded { retry_after, .. } => {
+                return Self::new(Code::QuotaExceeded, error.to_string()).retry_after(retry_after);
+            }
+            EngineError::TenantSuspended { .. } => Code::TenantSuspended,
+            EngineError::TenantNotFound { tenant } => {
+                return Self::new(Code::TenantNotFound, format!("there is no tenant `{tenant}`"));
+            }
+            EngineError::KeyNotFound { id } => {
+                return Self::new(Code::KeyNotFound, format!("there is no API key `{id}`; list those there are"));
+            }
             EngineError::Stopping => {
                 return Self::new(Code::Unavailable, error.to_string()).retry_after(STORE_RETRY);
             }

@@ -16,9 +16,10 @@ use stepcell_model::guard::ComponentBlock;
 use stepcell_model::name::{ComponentName, UserId};
 use stepcell_model::record::ComponentRecord;
 use stepcell_model::time::Timestamp;
-use stepcell_store::Inserted;
+use stepcell_store::{CatalogKey, ComponentFilter, Inserted};
 use utoipa::{IntoParams, ToSchema};
 
+use super::definitions::Whose;
 use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
@@ -58,7 +59,7 @@ pub(crate) struct UploadComponent {
 pub(crate) struct ListComponents {
     /// Only versions of this component.
     name: Option<String>,
-    /// The components of this tenant, for callers of the platform.
+    /// What this tenant sees: its own and the shared ones; for callers of the platform, who see everybody's without it.
     tenant_id: Option<String>,
     /// How many rows at most.
     #[param(minimum = 1, maximum = 100, default = 50)]
@@ -118,22 +119,18 @@ pub(crate) async fn list(
     caller: Caller,
     Query(asked): Query<ListComponents>,
 ) -> Result<Json<Page<Component>>, Problem> {
-    let _tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
-    let name: Option<ComponentName> = read_parameter("name", asked.name.as_deref())?;
-    let after: Option<(ComponentName, Version)> = read_cursor(LIST, asked.cursor.as_deref())?;
-    let limit = read_limit(asked.limit)?.rows() as usize;
-    let records = api.engine().registry().list_components(name.as_ref()).await?;
-    let is_after = |record: &&ComponentRecord| {
-        after.as_ref().is_none_or(|(name, version)| (&record.name, &record.version) > (name, version))
+    let filter = ComponentFilter {
+        owners: visible::owners(&caller, asked.tenant_id.as_deref())?,
+        name: read_parameter("name", asked.name.as_deref())?,
+        digest: None,
+        after: read_cursor(LIST, asked.cursor.as_deref())?,
+        limit: Some(read_limit(asked.limit)?),
     };
-    let mut rest = records.iter().filter(is_after);
-    let shown: Vec<_> = rest.by_ref().take(limit).collect();
-    let next_cursor = match (rest.next(), shown.last()) {
-        (Some(_), Some(last)) => Some(write_cursor(LIST, &(&last.name, &last.version))),
-        _ => None,
-    };
-    let items = shown.into_iter().map(Component::from).collect();
-    Ok(Json(Page { items, total: records.len() as u64, next_cursor }))
+    let page = api.engine().store().list_components(&filter).await?;
+    let is_full = filter.limit.is_some_and(|limit| page.items.len() == limit.rows() as usize);
+    let last = page.items.last().filter(|_| is_full).map(CatalogKey::of_component);
+    let next_cursor = last.map(|last| write_cursor(LIST, &last));
+    Ok(Json(Page { items: page.items.iter().map(Component::from).collect(), total: page.total, next_cursor }))
 }
 
 /// Upload a component: it is checked against the contract, compiled, and registered.
@@ -192,7 +189,7 @@ fn check_wasm(head: &HeaderMap) -> Result<(), Problem> {
 /// Inspect a component: what it exports, what it can make use of, and whether it may run.
 #[utoipa::path(
     get, path = "/components/{digest}", tag = "components", operation_id = "get_component",
-    params(("digest" = String, Path, description = "`sha256:` and 64 digits, or `name@version` with `%2F` for a `/`.")),
+    params(("digest" = String, Path, description = "`sha256:` and 64 digits, or `name@version` with `%2F` for a `/`."), Whose),
     security(("bearer" = ["viewer"])),
     responses((status = 200, description = "The component.", body = ComponentDetail)),
 )]
@@ -200,17 +197,22 @@ pub(crate) async fn get(
     State(api): State<ApiState>,
     caller: Caller,
     Id(digest): Id<String>,
+    Query(whose): Query<Whose>,
 ) -> Result<Json<ComponentDetail>, Problem> {
-    let record = find(&api, &caller, &digest).await?;
+    let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
+    detail(&api, &record).await.map(Json)
+}
+
+async fn detail(api: &ApiState, record: &ComponentRecord) -> Result<ComponentDetail, Problem> {
     let blocks = api.engine().list_blocks().await?;
     let blocked = blocks.iter().find(|block| block.digest == record.digest).map(Block::from);
-    Ok(Json(ComponentDetail { component: Component::from(&record), blocked }))
+    Ok(ComponentDetail { component: Component::from(record), blocked })
 }
 
 /// Let a component run no more: what runs is stopped, what is queued is held back, and no definition can name it.
 #[utoipa::path(
     post, path = "/components/{digest}/revoke", tag = "components", operation_id = "revoke_component",
-    params(("digest" = String, Path, description = "`sha256:` and 64 digits.")),
+    params(("digest" = String, Path, description = "`sha256:` and 64 digits, or `name@version` with `%2F` for a `/`."), Whose),
     request_body = RevokeComponent, security(("bearer" = ["admin"])),
     responses(
         (status = 200, description = "The component as it is then.", body = ComponentDetail),
@@ -221,15 +223,30 @@ pub(crate) async fn revoke(
     State(api): State<ApiState>,
     caller: Caller,
     Id(digest): Id<String>,
+    Query(whose): Query<Whose>,
     JsonBody(asked): JsonBody<RevokeComponent>,
 ) -> Result<Json<ComponentDetail>, Problem> {
-    let record = find(&api, &caller, &digest).await?;
+    let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
+    check_alone(&api, &caller, &record).await?;
     api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await?;
-    get(State(api), caller, Id(record.digest.to_string())).await
+    detail(&api, &record).await.map(Json)
+}
+
+/// Bytes may belong to several tenants, and are revoked for all of them: a tenant may do that to what is its alone.
+async fn check_alone(api: &ApiState, caller: &Caller, record: &ComponentRecord) -> Result<(), Problem> {
+    let Some(tenant) = &caller.tenant else { return Ok(()) };
+    let filter = ComponentFilter { digest: Some(record.digest), ..ComponentFilter::default() };
+    let same = api.engine().store().list_components(&filter).await?;
+    if same.items.iter().all(|record| record.tenant.as_ref() == Some(tenant)) {
+        return Ok(());
+    }
+    let detail = "the component is not this tenant's alone, and to revoke it stops it for everybody; ask the platform";
+    Err(Problem::new(ProblemCode::AdminOnly, detail))
 }
 
 /// A component that the caller may see.
-async fn find(api: &ApiState, _caller: &Caller, text: &str) -> Result<ComponentRecord, Problem> {
+async fn find(api: &ApiState, caller: &Caller, text: &str, tenant: Option<&str>) -> Result<ComponentRecord, Problem> {
+    let tenant = caller.tenant_for(read_parameter("tenant_id", tenant)?)?;
     let missing = || {
         let detail = format!("there is no component `{}`; list those there are", visible::told(text));
         Problem::new(ProblemCode::ComponentNotFound, detail)
@@ -239,7 +256,7 @@ async fn find(api: &ApiState, _caller: &Caller, text: &str) -> Result<ComponentR
         ComponentRef::Digest(_) | ComponentRef::Registered { .. } => {}
         ComponentRef::Host(_) | ComponentRef::File(_) => return Err(missing()),
     }
-    let found = api.engine().registry().get_component(&wanted).await;
+    let found = api.engine().registry().view(tenant.as_ref()).get_component(&wanted).await;
     found.map_err(|error| match error {
         stepcell_engine::EngineError::Store(error) => error.into(),
         _ => missing(),

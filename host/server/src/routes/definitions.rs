@@ -11,7 +11,7 @@ use stepcell_model::definition::{LocatedDefinition, WorkflowDefinition};
 use stepcell_model::mermaid::GraphState;
 use stepcell_model::name::WorkflowName;
 use stepcell_model::record::DefinitionRecord;
-use stepcell_store::Inserted;
+use stepcell_store::{Activity, CatalogKey, DefinitionFilter, Inserted, Owners};
 use utoipa::{IntoParams, ToSchema};
 
 use super::instances::drawn;
@@ -19,7 +19,7 @@ use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Id, Query, TextBody, read_parameter};
-use crate::page::{Page, PageQuery, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit, write_cursor};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::{Definition, DefinitionDetail};
 
@@ -58,10 +58,26 @@ impl GraphFormat {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListDefinitions {
-    /// Every version, and not only the latest active one of each workflow.
-    #[serde(default)]
-    all: bool,
-    /// The definitions of this tenant, for callers of the platform.
+    /// Only versions of this workflow.
+    name: Option<String>,
+    /// Only versions on which new instances may start, or only those on which they may not.
+    active: Option<bool>,
+    /// What this tenant sees: its own and the shared ones; for callers of the platform, who see everybody's without it.
+    tenant_id: Option<String>,
+    /// How many rows at most.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Where to begin: the `next_cursor` of the page before.
+    #[param(max_length = 1024)]
+    cursor: Option<String>,
+}
+
+/// Which part of the versions, and whose.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListVersions {
+    /// The definition of this tenant, for callers of the platform.
     tenant_id: Option<String>,
     /// How many rows at most.
     #[param(minimum = 1, maximum = 100, default = 50)]
@@ -106,7 +122,7 @@ pub(crate) struct DrawDefinition {
     tenant_id: Option<String>,
 }
 
-/// List definitions: the latest active version of each workflow, or all, by name and version.
+/// List versions of definitions by name and version: the tenant's own, and shared ones of other names.
 #[utoipa::path(
     get, path = "/definitions", tag = "definitions", operation_id = "list_definitions",
     params(ListDefinitions), security(("bearer" = ["viewer"])),
@@ -117,35 +133,22 @@ pub(crate) async fn list(
     caller: Caller,
     Query(asked): Query<ListDefinitions>,
 ) -> Result<Json<Page<Definition>>, Problem> {
-    let _tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
-    let registry = api.engine().registry();
-    let records = match asked.all {
-        true => registry.list_all_definitions(None).await?,
-        false => registry.list_latest_definitions().await?,
+    let filter = DefinitionFilter {
+        owners: visible::owners(&caller, asked.tenant_id.as_deref())?,
+        name: read_parameter("name", asked.name.as_deref())?,
+        activity: asked.active.map(|active| if active { Activity::Active } else { Activity::Inactive }),
+        after: read_cursor(LIST, asked.cursor.as_deref())?,
+        limit: Some(read_limit(asked.limit)?),
     };
-    page_of(LIST, &records, asked.limit, asked.cursor.as_deref()).map(Json)
+    page_of(&api, &filter).await.map(Json)
 }
 
-/// A page of a list that is at hand as a whole.
-fn page_of(
-    list: &str,
-    records: &[DefinitionRecord],
-    limit: Option<u32>,
-    cursor: Option<&str>,
-) -> Result<Page<Definition>, Problem> {
-    let after: Option<(WorkflowName, Version)> = read_cursor(list, cursor)?;
-    let limit = read_limit(limit)?.rows() as usize;
-    let is_after = |record: &&DefinitionRecord| {
-        after.as_ref().is_none_or(|(name, version)| (&record.name, &record.version) > (name, version))
-    };
-    let mut rest = records.iter().filter(is_after);
-    let shown: Vec<_> = rest.by_ref().take(limit).collect();
-    let next_cursor = match (rest.next(), shown.last()) {
-        (Some(_), Some(last)) => Some(write_cursor(list, &(&last.name, &last.version))),
-        _ => None,
-    };
-    let items = shown.into_iter().map(Definition::from).collect();
-    Ok(Page { items, total: records.len() as u64, next_cursor })
+async fn page_of(api: &ApiState, filter: &DefinitionFilter) -> Result<Page<Definition>, Problem> {
+    let page = api.engine().store().list_definitions(filter).await?;
+    let is_full = filter.limit.is_some_and(|limit| page.items.len() == limit.rows() as usize);
+    let last = page.items.last().filter(|_| is_full).map(CatalogKey::of_definition);
+    let next_cursor = last.map(|last| write_cursor(LIST, &last));
+    Ok(Page { items: page.items.iter().map(Definition::from).collect(), total: page.total, next_cursor })
 }
 
 /// Register a version of a definition, from YAML or JSON in the published format.
@@ -172,13 +175,13 @@ pub(crate) async fn register(
     Query(whose): Query<Whose>,
     body: TextBody,
 ) -> Result<Response, Problem> {
-    let _tenant = caller.tenant_for(read_parameter("tenant_id", whose.tenant_id.as_deref())?)?;
+    let tenant = caller.tenant_for(read_parameter("tenant_id", whose.tenant_id.as_deref())?)?;
     if !MEDIA_TYPES.contains(&body.media_type.as_str()) {
         let detail = format!("send a definition as one of {}", MEDIA_TYPES.join(", "));
         return Err(Problem::new(ProblemCode::MediaType, detail));
     }
     let located = LocatedDefinition::parse(&body.text).map_err(|problems| Problem::of_definition(&problems))?;
-    let registry = api.engine().registry();
+    let registry = api.engine().registry().view(tenant.as_ref());
     let (_, findings) = registry.resolve(&located.definition).await?;
     if !findings.is_empty() {
         return Err(Problem::of_definition(&located.locate(findings)));
@@ -247,22 +250,26 @@ fn shown(record: &DefinitionRecord) -> Response {
 /// List the versions of a workflow, those that are deactivated too, in the order of versions.
 #[utoipa::path(
     get, path = "/definitions/{name}/versions", tag = "definitions", operation_id = "list_definition_versions",
-    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."), PageQuery),
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."), ListVersions),
     security(("bearer" = ["viewer"])),
     responses((status = 200, description = "A page of versions.", body = Page<Definition>)),
 )]
 pub(crate) async fn versions(
     State(api): State<ApiState>,
-    _caller: Caller,
+    caller: Caller,
     Id(name): Id<String>,
-    Query(asked): Query<PageQuery>,
+    Query(asked): Query<ListVersions>,
 ) -> Result<Json<Page<Definition>>, Problem> {
-    let read: WorkflowName = visible::read(&name).ok_or_else(|| missing(&name))?;
-    let records = api.engine().registry().list_all_definitions(Some(&read)).await?;
-    if records.is_empty() {
-        return Err(missing(&name));
-    }
-    page_of("versions", &records, asked.limit, asked.cursor.as_deref()).map(Json)
+    let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let filter = DefinitionFilter {
+        owners: Owners::seen_by(tenant.as_ref()),
+        name: Some(visible::read(&name).ok_or_else(|| missing(&name))?),
+        activity: None,
+        after: read_cursor(LIST, asked.cursor.as_deref())?,
+        limit: Some(read_limit(asked.limit)?),
+    };
+    let page = page_of(&api, &filter).await?;
+    if page.total == 0 { Err(missing(&name)) } else { Ok(Json(page)) }
 }
 
 /// Draw a workflow.
@@ -307,7 +314,8 @@ pub(crate) async fn deactivate(
 ) -> Result<Json<Definition>, Problem> {
     let version = read_version(&name, &version)?;
     let record = find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?;
-    api.engine().registry().deactivate(&record.name, &record.version).await?;
+    let owner = visible::own(&caller, record.tenant.as_ref(), "definition")?;
+    api.engine().registry().view(owner).deactivate(&record.name, &record.version).await?;
     Ok(Json(Definition { is_active: false, ..Definition::from(&record) }))
 }
 
@@ -330,7 +338,8 @@ pub(crate) async fn unregister(
 ) -> Result<StatusCode, Problem> {
     let version = read_version(&name, &version)?;
     let record = find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?;
-    api.engine().registry().unregister(&record.name, &record.version).await?;
+    let owner = visible::own(&caller, record.tenant.as_ref(), "definition")?;
+    api.engine().registry().view(owner).unregister(&record.name, &record.version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -342,9 +351,9 @@ async fn find(
     version: Option<&Version>,
     tenant: Option<&str>,
 ) -> Result<DefinitionRecord, Problem> {
-    let _tenant = caller.tenant_for(read_parameter("tenant_id", tenant)?)?;
+    let tenant = caller.tenant_for(read_parameter("tenant_id", tenant)?)?;
     let read: WorkflowName = visible::read(name).ok_or_else(|| missing(name))?;
-    Ok(api.engine().registry().get_definition(&read, version).await?)
+    Ok(api.engine().registry().view(tenant.as_ref()).get_definition(&read, version).await?)
 }
 
 fn read_version(name: &str, version: &str) -> Result<Version, Problem> {

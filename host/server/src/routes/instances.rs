@@ -116,7 +116,6 @@ pub(crate) async fn list(
     caller: Caller,
     Query(asked): Query<ListInstances>,
 ) -> Result<Json<Page<InstanceRow>>, Problem> {
-    let offset = read_cursor::<u64>(LIST, asked.cursor.as_deref())?.unwrap_or(0);
     let limit = read_limit(asked.limit)?;
     let tenant = read_parameter("tenant_id", asked.tenant_id.as_deref())?;
     let statuses = asked.status.as_deref().map(|words| words.split(',').map(status).collect()).transpose()?;
@@ -128,12 +127,12 @@ pub(crate) async fn list(
         correlation_id: asked.correlation_id,
         parent: read_parameter("parent_id", asked.parent_id.as_deref())?,
         limit,
-        after: None,
-        offset,
+        after: read_cursor(LIST, asked.cursor.as_deref())?,
+        offset: 0,
     };
     let page = api.engine().store().list_instances(&filter).await?;
-    let end = offset + page.items.len() as u64;
-    let next_cursor = (end < page.total && !page.items.is_empty()).then(|| write_cursor(LIST, &end));
+    let last = page.items.last().filter(|_| page.items.len() == limit.rows() as usize);
+    let next_cursor = last.map(|last| write_cursor(LIST, &last.identity.id));
     Ok(Json(Page { items: page.items.iter().map(InstanceRow::from).collect(), total: page.total, next_cursor }))
 }
 

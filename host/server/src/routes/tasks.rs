@@ -6,7 +6,7 @@ use serde::Deserialize;
 use stepcell_model::json::Json as Data;
 use stepcell_model::name::UserId;
 use stepcell_model::status::TaskStatus;
-use stepcell_store::TaskFilter;
+use stepcell_store::{TaskFilter, TaskPlace};
 use utoipa::{IntoParams, ToSchema};
 
 use super::visible;
@@ -85,7 +85,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(asked): Query<ListTasks>,
 ) -> Result<Json<Page<Task>>, Problem> {
-    let offset = read_cursor::<u64>(LIST, asked.cursor.as_deref())?.unwrap_or(0);
+    let limit = read_limit(asked.limit)?;
     let tenant = read_parameter("tenant_id", asked.tenant_id.as_deref())?;
     let assignee = match asked.assignee_id.as_deref() {
         Some(ME) => Some(caller.user.clone()),
@@ -104,12 +104,12 @@ pub(crate) async fn list(
         overdue_at: asked.overdue.then(|| api.engine().now()),
         tenant: caller.tenant_for(tenant)?,
         limit: read_limit(asked.limit)?,
-        after: None,
-        offset,
+        after: read_cursor(LIST, asked.cursor.as_deref())?,
+        offset: 0,
     };
     let page = api.engine().store().list_tasks(&filter).await?;
-    let end = offset + page.items.len() as u64;
-    let next_cursor = (end < page.total && !page.items.is_empty()).then(|| write_cursor(LIST, &end));
+    let last = page.items.last().filter(|_| page.items.len() == limit.rows() as usize);
+    let next_cursor = last.map(|last| write_cursor(LIST, &TaskPlace::of(last)));
     Ok(Json(Page { items: page.items.iter().map(Task::from).collect(), total: page.total, next_cursor }))
 }
 

@@ -5,10 +5,13 @@ use std::str::FromStr;
 
 use stepcell_engine::EngineError;
 use stepcell_model::id::{InstanceId, TaskId};
+use stepcell_model::name::TenantId;
 use stepcell_model::record::{InstanceSummary, TaskRecord};
+use stepcell_store::Owners;
 
 use crate::api::ApiState;
 use crate::auth::Caller;
+use crate::extract::read_parameter;
 use crate::problem::{Problem, ProblemCode};
 
 /// The longest id that is told back.
@@ -40,6 +43,25 @@ pub(super) async fn task(api: &ApiState, caller: &Caller, id: &str) -> Result<Ta
         Ok(_) | Err(EngineError::TaskNotFound { .. }) => Err(missing()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whose definitions or components a list shows: what the tenant sees, or everybody's for callers of the platform.
+pub(super) fn owners(caller: &Caller, tenant: Option<&str>) -> Result<Owners, Problem> {
+    let tenant = caller.tenant_for(read_parameter("tenant_id", tenant)?)?;
+    Ok(tenant.map_or(Owners::All, Owners::SeenBy))
+}
+
+/// Whose a thing is that the caller sees and wants to change. What is shared is the platform's to change.
+pub(super) fn own<'a>(
+    caller: &Caller,
+    owner: Option<&'a TenantId>,
+    what: &str,
+) -> Result<Option<&'a TenantId>, Problem> {
+    if caller.sees(owner) {
+        return Ok(owner);
+    }
+    let detail = format!("the {what} is shared by all tenants, and only the platform's own callers may change it");
+    Err(Problem::new(ProblemCode::AdminOnly, detail))
 }
 
 /// Reads a name of a path; what is malformed names nothing.

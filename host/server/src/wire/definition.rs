@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
-use stepcell_model::name::{StepName, WorkflowName};
+use stepcell_model::name::{StepName, TenantId, WorkflowName};
 use stepcell_model::record::DefinitionRecord;
 use stepcell_model::time::Timestamp;
 use utoipa::ToSchema;
@@ -24,6 +24,9 @@ pub struct Definition {
     /// When it was registered.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// Whose it is; null is shared by all.
+    #[schema(value_type = Option<String>)]
+    pub tenant_id: Option<TenantId>,
 }
 
 /// A version of a definition with its document.
@@ -50,6 +53,9 @@ pub struct DefinitionDetail {
     /// The definition in the published format.
     #[schema(value_type = Object)]
     pub document: Json,
+    /// Whose it is; null is shared by all.
+    #[schema(value_type = Option<String>)]
+    pub tenant_id: Option<TenantId>,
 }
 
 impl From<&DefinitionRecord> for Definition {
@@ -60,13 +66,14 @@ impl From<&DefinitionRecord> for Definition {
             description: record.description.clone(),
             is_active: record.is_active,
             created_at: record.created_at,
+            tenant_id: record.tenant.clone(),
         }
     }
 }
 
 impl From<&DefinitionRecord> for DefinitionDetail {
     fn from(record: &DefinitionRecord) -> Self {
-        let Definition { name, version, description, is_active, created_at } = record.into();
+        let Definition { name, version, description, is_active, created_at, tenant_id } = record.into();
         Self {
             name,
             version,
@@ -76,6 +83,7 @@ impl From<&DefinitionRecord> for DefinitionDetail {
             components: record.components.iter().cloned().collect(),
             pure_steps: record.pure_steps.clone(),
             document: record.document.clone(),
+            tenant_id,
         }
     }
 }

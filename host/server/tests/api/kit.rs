@@ -14,7 +14,8 @@ use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
 use stepcell_model::name::{StepName, TenantId};
 use stepcell_server::{ApiOptions, Caller, Guard, Guards, Problem, ProblemCode, Scope, Scopes};
-use stepcell_store::MemoryStore;
+use stepcell_store::{MemoryStore, SqliteOptions, SqliteStore, WorkflowStore};
+use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// The longest answer that a test reads.
@@ -28,6 +29,7 @@ pub(crate) struct TestApi {
     pub(crate) engine: WorkflowEngine,
     router: axum::Router,
     _driving: Driving,
+    _folder: Option<TempDir>,
 }
 
 /// An answer that was read whole.
@@ -59,11 +61,22 @@ impl TestApi {
     }
 
     pub(crate) async fn with(options: ApiOptions) -> Self {
-        let engine = WorkflowEngine::new(Arc::new(MemoryStore::new()), Arc::new(Echo), EngineOptions::default());
+        Self::over(Arc::new(MemoryStore::new()), None, options).await
+    }
+
+    /// An API over an engine on a database.
+    pub(crate) async fn on_sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("api.db"), SqliteOptions::default()).unwrap();
+        Self::over(Arc::new(store), Some(folder), ApiOptions::default()).await
+    }
+
+    async fn over(store: Arc<dyn WorkflowStore>, folder: Option<TempDir>, options: ApiOptions) -> Self {
+        let engine = WorkflowEngine::new(store, Arc::new(Echo), EngineOptions::default());
         let driving = engine.drive().await.unwrap();
         let options = ApiOptions { guards: Guards::none().with(Arc::new(ByName)), ..options };
         let router = stepcell_server::router(engine.clone(), options);
-        Self { engine, router, _driving: driving }
+        Self { engine, router, _driving: driving, _folder: folder }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -147,6 +160,9 @@ impl Guard for ByName {
         let user = name.parse().map_err(|_| refused())?;
         if name == "platform" {
             return Ok(Some(Caller::of_platform(user, Scopes::all())));
+        }
+        if name.ends_with("-revoked") {
+            return Err(refused());
         }
         let (tenant, scope) = name.split_once('-').ok_or_else(refused)?;
         let scope: Scope = scope.parse().map_err(|_| refused())?;

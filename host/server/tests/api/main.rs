@@ -4,7 +4,9 @@
 
 mod definitions;
 mod document;
+mod hostile;
 mod instances;
 mod kit;
+mod matrix;
 mod requests;
 mod tasks;

@@ -1,10 +1,12 @@
-//! `tenant`: what tenants used.
+//! `tenant`: who they are, what they may have, and what they used.
 
+mod record;
 mod remote;
 
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
+use stepcell::model::access::TenantStatus;
 use stepcell::model::guard::Usage as Sum;
 use stepcell::model::name::TenantId;
 use stepcell::model::time::Timestamp;
@@ -17,9 +19,17 @@ use super::print;
 /// The most days that one look goes back.
 const DAYS_MAX: i64 = 3_650;
 
-/// See what tenants do.
+/// Keep tenants: what they may have, and what they used.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tenant {
+    Add(record::Add),
+    List(record::List),
+    Show(record::Named),
+    /// Let nobody in with a tenant's keys, and start nothing of it; what runs goes on.
+    Suspend(record::Named),
+    /// Let a suspended tenant go on.
+    Resume(record::Named),
+    Quota(record::SetQuota),
     Usage(Usage),
 }
 
@@ -41,6 +51,12 @@ impl Tenant {
             return self.perform_on(settings, &server).await;
         }
         match self {
+            Self::Add(verb) => verb.perform(settings).await?,
+            Self::List(verb) => verb.perform(settings).await?,
+            Self::Show(named) => named.show(settings).await?,
+            Self::Suspend(named) => named.becomes(settings, TenantStatus::Suspended).await?,
+            Self::Resume(named) => named.becomes(settings, TenantStatus::Active).await?,
+            Self::Quota(verb) => verb.perform(settings).await?,
             Self::Usage(verb) => verb.perform(settings).await?,
         }
         Ok(Exit::Done)

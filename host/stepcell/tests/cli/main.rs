@@ -19,4 +19,5 @@ mod refusals;
 mod remote;
 mod serving;
 mod tool;
+mod tracing;
 mod upkeep;

@@ -231,7 +231,13 @@ pub async fn definitions_and_components_are_walked_page_by_page(store: Arc<dyn W
         let of_pay = DefinitionFilter { name: Some(workflow("pay")), ..all };
         assert_eq!(walk_definitions(&store, of_pay, 5).await?, everything[3..], "{rows}");
         let all = ComponentFilter { limit, ..ComponentFilter::default() };
-        assert_eq!(walk_components(&store, all, 8).await?, everything, "{rows}");
+        assert_eq!(walk_components(&store, all.clone(), 8).await?, everything, "{rows}");
+        let one = store.list_components(&all).await?.items[0].clone();
+        let same =
+            store.list_components(&ComponentFilter { digest: Some(one.digest), ..ComponentFilter::default() }).await?;
+        assert!(same.items.contains(&one) && same.items.iter().all(|record| record.digest == one.digest), "{rows}");
+        let none = ComponentFilter { digest: Some(ComponentDigest::of(b"never")), ..ComponentFilter::default() };
+        assert_eq!(store.list_components(&none).await?.total, 0);
     }
     let rest = DefinitionFilter { after: Some(place("order", "1.0.0")), ..DefinitionFilter::default() };
     let rest = store.list_definitions(&rest).await?;

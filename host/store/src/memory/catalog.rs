@@ -16,8 +16,9 @@ use crate::same::{component_conflict, definition_conflict, is_same_definition};
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     components: BTreeMap<CatalogKey<ComponentName>, ComponentRecord>,
-    /// The bytes by digest, with the components that they are, in the order of their registration.
-    bytes: HashMap<ComponentDigest, (Arc<[u8]>, Vec<CatalogKey<ComponentName>>)>,
+    bytes: HashMap<ComponentDigest, Arc<[u8]>>,
+    /// The components that have those bytes, in the order of their registration.
+    by_digest: HashMap<ComponentDigest, Vec<CatalogKey<ComponentName>>>,
     definitions: BTreeMap<CatalogKey<WorkflowName>, DefinitionRecord>,
     definition_keys: HashMap<DefinitionId, CatalogKey<WorkflowName>>,
 }
@@ -36,8 +37,8 @@ impl Catalog {
                 Err(component_conflict(&record))
             };
         }
-        let (_, keys) = self.bytes.entry(record.digest).or_insert_with(|| (bytes, Vec::new()));
-        keys.push(key.clone());
+        self.bytes.entry(record.digest).or_insert(bytes);
+        self.by_digest.entry(record.digest).or_default().push(key.clone());
         self.components.insert(key, record);
         Ok(Inserted::New)
     }
@@ -56,7 +57,7 @@ impl Catalog {
         digest: &ComponentDigest,
         owners: &Owners,
     ) -> Option<&ComponentRecord> {
-        let (_, keys) = self.bytes.get(digest)?;
+        let keys = self.by_digest.get(digest)?;
         let of = |tenant: Option<&TenantId>| keys.iter().find(|key| key.tenant.as_ref() == tenant);
         let key = match owners {
             Owners::All => keys.first(),
@@ -68,13 +69,16 @@ impl Catalog {
 
     pub(super) fn list_components(&self, filter: &ComponentFilter) -> Page<ComponentRecord> {
         let is_wanted = |key: &CatalogKey<ComponentName>| filter.name.as_ref().is_none_or(|name| key.name == *name);
-        let matching =
-            self.components.iter().filter(|(key, _)| is_wanted(key) && is_of(&self.components, key, &filter.owners));
+        let is_meant = |record: &ComponentRecord| filter.digest.is_none_or(|digest| record.digest == digest);
+        let matching = self
+            .components
+            .iter()
+            .filter(|(key, record)| is_wanted(key) && is_meant(record) && is_of(&self.components, key, &filter.owners));
         page(matching, filter.after.as_ref(), filter.limit)
     }
 
     pub(super) fn component_bytes(&self, digest: &ComponentDigest) -> Option<Arc<[u8]>> {
-        self.bytes.get(digest).map(|(bytes, _)| Arc::clone(bytes))
+        self.bytes.get(digest).map(Arc::clone)
     }
 
     /// Counts components and definitions, of one tenant or of all.

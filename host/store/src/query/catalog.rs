@@ -2,6 +2,7 @@
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 
@@ -76,6 +77,8 @@ pub struct ComponentFilter {
     pub owners: Owners,
     /// Only versions of this component.
     pub name: Option<ComponentName>,
+    /// Only those with this digest, whatever they are called.
+    pub digest: Option<ComponentDigest>,
     /// Only what comes after this place in the list.
     pub after: Option<CatalogKey<ComponentName>>,
     /// The length of the page; all without one.

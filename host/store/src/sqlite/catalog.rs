@@ -79,6 +79,7 @@ pub(super) fn list_components(
 ) -> Result<Page<ComponentRecord>, StoreError> {
     let mut wanted = Conditions::default();
     wanted.and(statements::COMPONENTS_OF_NAME, text(filter.name.as_ref()));
+    wanted.and(statements::COMPONENTS_OF_DIGEST, filter.digest.map(|digest| digest.as_bytes().to_vec().into()));
     match &filter.owners {
         Owners::All => {}
         Owners::Only(tenant) => wanted.and(statements::COMPONENTS_OF_OWNER, text(Some(&owner_of(tenant.as_ref())))),

@@ -235,6 +235,8 @@ pub(super) const COMPONENTS_BY_KEY: &str = "c.key IN (SELECT value FROM json_eac
 
 pub(super) const COMPONENTS_OF_NAME: &str = "c.name = ?";
 
+pub(super) const COMPONENTS_OF_DIGEST: &str = "c.bytes = (SELECT b.key FROM component_bytes b WHERE b.digest = ?)";
+
 pub(super) const COMPONENTS_OF_OWNER: &str = "c.owner = ?";
 
 pub(super) const COMPONENTS_OF_OWNER_OR_SHARED: &str = "c.owner IN ('', ?)";

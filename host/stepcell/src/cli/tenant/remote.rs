@@ -3,7 +3,7 @@
 use stepcell_server::wire;
 
 use super::{Tenant, Usage, print_rows};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, Refused};
 use crate::cli::open::Settings;
 use crate::cli::remote::{Ask, Server};
 
@@ -14,6 +14,7 @@ impl Tenant {
                 let ask = Ask::get(&["usage"]).query("days", Some(days)).query("tenant_id", tenant);
                 print_rows(settings, &server.all::<wire::Usage>(ask).await?.items)?;
             }
+            _ => return Err(Refused::input("tenants are kept where the database is, with `--db FILE`").into()),
         }
         Ok(Exit::Done)
     }

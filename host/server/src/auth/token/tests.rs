@@ -1,0 +1,152 @@
+//! Tokens that hold, and every way in which one does not.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::json;
+
+use super::*;
+
+/// An Ed25519 key as PKCS #8, which stands before its 32 bytes.
+fn signing_key(seed: u8) -> (EncodingKey, String) {
+    let mut der = vec![0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    der.extend([seed; 32]);
+    let public = stepcell_model::signature::PrivateKey::from_bytes(&[seed; 32]).public();
+    (EncodingKey::from_ed_der(&der), URL_SAFE_NO_PAD.encode(public.as_bytes()))
+}
+
+fn key_set(keys: &[(&str, u8)]) -> String {
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|(id, seed)| json!({ "kty": "OKP", "crv": "Ed25519", "kid": id, "use": "sig", "x": signing_key(*seed).1 }))
+        .collect();
+    json!({ "keys": keys }).to_string()
+}
+
+fn guard(change: impl FnOnce(&mut TokenSettings)) -> TokenGuard {
+    let mut settings = TokenSettings {
+        keys: TokenKeys::Given(key_set(&[("one", 1), ("two", 2)])),
+        ..TokenSettings::of_issuer("https://id.example", "stepcell")
+    };
+    change(&mut settings);
+    TokenGuard::new(settings).unwrap()
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": "https://id.example", "aud": ["other", "stepcell"], "exp": 4_000_000_000_u64, "sub": "ann",
+        "tenant": "acme", "roles": ["worker", "offline_access"], "groups": ["finance"],
+    })
+}
+
+fn with(changed: &Value) -> Value {
+    let mut claims = claims();
+    for (name, value) in changed.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+fn signed(claims: &Value, id: Option<&str>, seed: u8) -> String {
+    let header = Header { kid: id.map(str::to_owned), ..Header::new(Algorithm::EdDSA) };
+    encode(&header, claims, &signing_key(seed).0).unwrap()
+}
+
+async fn ask(guard: &TokenGuard, token: &str) -> Result<Option<Caller>, Problem> {
+    let request = http::Request::builder().header("authorization", format!("Bearer {token}")).body(()).unwrap();
+    guard.authenticate(&request.into_parts().0).await
+}
+
+#[tokio::test]
+async fn a_token_that_holds_says_who_calls_and_how_far_they_reach() {
+    let caller = ask(&guard(|_| {}), &signed(&claims(), Some("two"), 2)).await.unwrap().unwrap();
+
+    assert_eq!((caller.user.as_str(), caller.tenant.unwrap().as_str()), ("ann", "acme"));
+    assert_eq!((caller.scopes, caller.groups[0].as_str()), (Scopes::of(&[Scope::Worker]), "finance"));
+    let without_id = ask(&guard(|_| {}), &signed(&claims(), None, 2)).await.unwrap();
+    assert!(without_id.is_some(), "a token that names no key is held against all");
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_hold_is_refused_with_why() {
+    let other = |changed: Value| signed(&with(&changed), Some("one"), 1);
+    let none =
+        format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(claims().to_string()));
+    let shared = Header { kid: Some("one".to_owned()), ..Header::new(Algorithm::HS256) };
+    let shared = encode(&shared, &claims(), &EncodingKey::from_secret(signing_key(1).1.as_bytes())).unwrap();
+    for (token, why) in [
+        (signed(&claims(), Some("one"), 2), "signed with none"),
+        (signed(&claims(), Some("three"), 1), "signed with none"),
+        (other(json!({"exp": 1})), "expired"),
+        (other(json!({"nbf": 4_000_000_000_u64})), "its time has not come"),
+        (other(json!({"aud": "somebody"})), "for somebody else"),
+        (other(json!({"iss": "https://evil.example"})), "another issuer"),
+        (other(json!({"sub": ""})), "names no user"),
+        (other(json!({"tenant": 7})), "tenant is malformed"),
+        (none, "malformed"),
+        (shared, "none that counts"),
+        (format!("ey{}.a.b", "A".repeat(20_000)), "too long"),
+    ] {
+        let refused = ask(&guard(|_| {}), &token).await.unwrap_err();
+        assert_eq!(refused.code(), ProblemCode::TokenRefused);
+        assert!(refused.body().detail.contains(why), "{why}: {refused}");
+    }
+    let mut lacking = claims();
+    lacking.as_object_mut().unwrap().remove("aud");
+    assert!(ask(&guard(|_| {}), &signed(&lacking, Some("one"), 1)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_token_without_a_tenant_is_one_of_the_platform_only_where_that_is_set() {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove("tenant");
+    let token = signed(&claims, Some("one"), 1);
+
+    assert!(ask(&guard(|_| {}), &token).await.is_err());
+    let caller = ask(&guard(|settings| settings.without_tenant = WithoutTenant::OfPlatform), &token).await.unwrap();
+    assert_eq!(caller.unwrap().tenant, None);
+}
+
+#[tokio::test]
+async fn claims_are_found_by_the_names_that_are_set() {
+    let claims = with(&json!({"realm_access": {"roles": "admin other"}, "org": "bolt", "email": "ann@example"}));
+    let guard = guard(|settings| {
+        settings.roles_claim = "realm_access.roles".to_owned();
+        settings.tenant_claim = "org".to_owned();
+        settings.user_claim = "email".to_owned();
+    });
+
+    let caller = ask(&guard, &signed(&claims, Some("one"), 1)).await.unwrap().unwrap();
+
+    assert_eq!((caller.user.as_str(), caller.tenant.unwrap().as_str()), ("ann@example", "bolt"));
+    assert!(caller.scopes.allows(Scope::Admin));
+}
+
+#[tokio::test]
+async fn other_credentials_are_for_other_guards() {
+    for text in ["sck_abc", "opaque", ""] {
+        assert!(ask(&guard(|_| {}), text).await.unwrap().is_none(), "{text}");
+    }
+}
+
+#[test]
+fn settings_that_would_let_strangers_in_are_refused() {
+    let settings = || TokenSettings {
+        keys: TokenKeys::Given(key_set(&[])),
+        ..TokenSettings::of_issuer("https://id.example", "stepcell")
+    };
+    for (bad, told) in [
+        (TokenSettings { algorithms: vec!["HS256".to_owned()], ..settings() }, "`HS256` can not be"),
+        (TokenSettings { algorithms: vec!["none".to_owned()], ..settings() }, "`none` can not be"),
+        (TokenSettings { algorithms: Vec::new(), ..settings() }, "name one or more"),
+        (TokenSettings { audiences: Vec::new(), ..settings() }, "there is no audience"),
+        (TokenSettings { keys: TokenKeys::Given("{".to_owned()), ..settings() }, "no JSON Web Key Set"),
+        (
+            TokenSettings { keys: TokenKeys::At("http://id.example/keys".to_owned()), ..settings() },
+            "not reached by https",
+        ),
+    ] {
+        let error = TokenGuard::new(bad).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}

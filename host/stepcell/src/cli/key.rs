@@ -1,0 +1,171 @@
+//! `key`: what lets people in over HTTP. A key is shown once, and kept as a hash.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use stepcell::engine::NewKey;
+use stepcell::model::access::{ApiKey, ApiKeyId, Scope};
+use stepcell::model::name::{GroupId, Label, TenantId, UserId};
+use stepcell::model::time::{Span, Timestamp};
+use stepcell::store::{KeyFilter, LIST_LEN_MAX, PageLimit, Whose};
+
+use super::exit::Exit;
+use super::open::{Output, Settings};
+use super::print;
+
+/// Make, list and revoke the API keys that let people in over HTTP.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    Create(Create),
+    List(List),
+    Revoke(Revoke),
+}
+
+/// Make an API key and print it, once: only a hash of it is kept. Makes the database if there is none.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// What it allows: viewer, worker, author, operator or admin; as often as there are several.
+    #[arg(
+        long = "scope",
+        env = "STEPCELL_SCOPE",
+        hide_env_values = true,
+        value_name = "SCOPE",
+        required = true,
+        value_delimiter = ','
+    )]
+    scope: Vec<Scope>,
+    /// Whose it is [default: the platform's, which reaches every tenant].
+    #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
+    tenant: Option<TenantId>,
+    /// Who comes in with it.
+    #[arg(long, env = "STEPCELL_USER", hide_env_values = true, default_value = "admin")]
+    user: UserId,
+    /// A group of that user, for human tasks; as often as there are several.
+    #[arg(long = "group", env = "STEPCELL_GROUP", hide_env_values = true, value_name = "GROUP", value_delimiter = ',')]
+    group: Vec<GroupId>,
+    /// What people call it [default: the user's id].
+    #[arg(long, env = "STEPCELL_NAME", hide_env_values = true)]
+    name: Option<Label>,
+    /// After how long it lets nobody in any more, such as `90d` [default: never].
+    #[arg(long, env = "STEPCELL_EXPIRES", hide_env_values = true, value_name = "TIME")]
+    expires: Option<Span>,
+}
+
+/// List API keys, newest first. Nobody is shown a key.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those of this tenant.
+    #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
+    tenant: Option<TenantId>,
+}
+
+/// Revoke an API key: it lets nobody in any more, within 100 ms in every process.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The key's id, as `key list` shows it.
+    id: ApiKeyId,
+}
+
+impl Key {
+    pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match self {
+            Self::Create(verb) => verb.perform(settings).await?,
+            Self::List(verb) => verb.perform(settings).await?,
+            Self::Revoke(verb) => verb.perform(settings).await?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Create {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let name = match self.name {
+            Some(name) => name,
+            None => Label::new(&self.user)?,
+        };
+        let new = NewKey {
+            name,
+            tenant: self.tenant,
+            user: self.user,
+            groups: self.group,
+            scopes: self.scope.into_iter().collect(),
+            expires_at: self.expires.map(|span| now().after(span.length())),
+            created_by: None,
+        };
+        let visit = settings.visit_or_make()?;
+        let created = visit.engine.create_key(new).await;
+        visit.close().await;
+        let (key, text) = created?;
+        if settings.output == Output::Json {
+            let mut fields = as_json(&key);
+            fields["key"] = json!(text.expose());
+            return print::json(&fields);
+        }
+        print::note(format!("made key {}{} with {}; it is shown this once", key.id, of(&key), key.scopes));
+        print::line(text.expose())
+    }
+}
+
+impl List {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let whose = self.tenant.map_or(Whose::Anybody, Whose::Of);
+        let mut filter = KeyFilter { whose, limit: PageLimit::clamped(LIST_LEN_MAX), after: None };
+        let mut keys = Vec::new();
+        loop {
+            let page = visit.engine.store().list_keys(&filter).await?.items;
+            let Some(last) = page.last() else { break };
+            filter.after = Some(last.id);
+            keys.extend(page);
+        }
+        if settings.output == Output::Json {
+            let items: Vec<_> = keys.iter().map(as_json).collect();
+            return print::json_list(&items, items.len() as u64);
+        }
+        let headings = ["ID", "PREFIX", "TENANT", "USER", "NAME", "SCOPES", "STATE", "LAST USED", "EXPIRES"];
+        print::text(&print::table(headings, keys.iter().map(row)))
+    }
+}
+
+impl Revoke {
+    async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.visit()?;
+        let revoked = visit.engine.revoke_key(self.id).await;
+        visit.close().await;
+        let key = revoked?;
+        match settings.output {
+            Output::Json => print::json(&as_json(&key)),
+            Output::Table => print::line(&format!("revoked key {}{}", key.id, of(&key))),
+        }
+    }
+}
+
+fn row(key: &ApiKey) -> [String; 9] {
+    [
+        key.id.to_string(),
+        key.prefix.to_string(),
+        print::or_dash(key.tenant.as_ref()),
+        key.user.to_string(),
+        key.name.to_string(),
+        key.scopes.to_string(),
+        key.state(now()).as_str().to_owned(),
+        print::or_dash(key.last_used_at.as_ref()),
+        print::or_dash(key.expires_at.as_ref()),
+    ]
+}
+
+fn as_json(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id, "prefix": key.prefix.as_str(), "name": key.name, "tenant_id": key.tenant, "user_id": key.user,
+        "groups": key.groups, "scopes": key.scopes, "state": key.state(now()).as_str(), "created_at": key.created_at,
+        "created_by": key.created_by, "expires_at": key.expires_at, "last_used_at": key.last_used_at,
+        "revoked_at": key.revoked_at,
+    })
+}
+
+fn of(key: &ApiKey) -> String {
+    key.tenant.as_ref().map(|tenant| format!(" of tenant `{tenant}`")).unwrap_or_default()
+}
+
+fn now() -> Timestamp {
+    chrono::Utc::now().into()
+}

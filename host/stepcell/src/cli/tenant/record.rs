@@ -1,0 +1,213 @@
+//! The records of tenants.
+
+use clap::Args;
+use serde_json::{Value, json};
+use stepcell::engine::WorkflowEngine;
+use stepcell::model::access::{Quota, Quotas, TenantRecord, TenantStatus};
+use stepcell::model::name::{Label, TenantId};
+use stepcell::model::time::Timestamp;
+use stepcell::store::{Inserted, LIST_LEN_MAX, PageLimit, TenantFilter};
+
+use super::super::exit::Refused;
+use super::super::open::{Output, Settings};
+use super::super::print;
+
+/// Keep a new tenant. Makes the database if there is none.
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Its id.
+    id: TenantId,
+    /// What people call it [default: its id].
+    #[arg(long, env = "STEPCELL_NAME", hide_env_values = true)]
+    name: Option<Label>,
+}
+
+/// List the tenants that there is a record of.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those with this status.
+    #[arg(long, env = "STEPCELL_STATUS", hide_env_values = true)]
+    status: Option<TenantStatus>,
+}
+
+/// Show a tenant: what it may have, and what it has.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// Its id.
+    id: TenantId,
+}
+
+/// Say how much a tenant may have. What is not named stays as it is; `none` is as much as it likes.
+#[derive(Debug, Args)]
+pub(crate) struct SetQuota {
+    /// The tenant.
+    id: TenantId,
+    /// Instances that are not finished.
+    #[arg(long, env = "STEPCELL_OPEN_INSTANCES", hide_env_values = true, value_name = "N")]
+    open_instances: Option<Limit>,
+    /// Starts of instances in a second.
+    #[arg(long, env = "STEPCELL_STARTS_PER_SECOND", hide_env_values = true, value_name = "N")]
+    starts_per_second: Option<Limit>,
+    /// Bytes that instances and components keep.
+    #[arg(long, env = "STEPCELL_STORED_BYTES", hide_env_values = true, value_name = "N")]
+    stored_bytes: Option<Limit>,
+    /// Versions of components.
+    #[arg(long, env = "STEPCELL_COMPONENTS", hide_env_values = true, value_name = "N")]
+    components: Option<Limit>,
+    /// Time on a CPU in a day of UTC, in milliseconds.
+    #[arg(long, env = "STEPCELL_CPU_MS_PER_DAY", hide_env_values = true, value_name = "N")]
+    cpu_ms_per_day: Option<Limit>,
+}
+
+/// A number, or `none`.
+#[derive(Clone, Copy, Debug)]
+struct Limit(Option<u64>);
+
+impl std::str::FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        text.parse().map(|number| Self(Some(number))).map_err(|_| "write a whole number, or `none`".to_owned())
+    }
+}
+
+impl Add {
+    pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let mut record = TenantRecord::new(self.id, now())?;
+        if let Some(name) = self.name {
+            record.display_name = name;
+        }
+        let visit = settings.visit_or_make()?;
+        let added = visit.engine.add_tenant(record.clone()).await;
+        visit.close().await;
+        if added? == Inserted::AlreadyThere {
+            return Err(Refused::state(format!("there is a tenant `{}` already", record.id)).into());
+        }
+        told(settings, "added", &record)
+    }
+}
+
+impl List {
+    pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let mut filter =
+            TenantFilter { status: self.status, limit: PageLimit::clamped(LIST_LEN_MAX), ..TenantFilter::default() };
+        let mut tenants = Vec::new();
+        loop {
+            let page = visit.engine.store().list_tenants(&filter).await?.items;
+            let Some(last) = page.last() else { break };
+            filter.after = Some(last.id.clone());
+            tenants.extend(page);
+        }
+        if settings.output == Output::Json {
+            let items: Vec<_> = tenants.iter().map(as_json).collect();
+            return print::json_list(&items, items.len() as u64);
+        }
+        let row = |tenant: &TenantRecord| {
+            let (status, created_at) = (tenant.status.to_string(), tenant.created_at.to_string());
+            [tenant.id.to_string(), tenant.display_name.to_string(), status, quotas(&tenant.quotas), created_at]
+        };
+        let headings = ["TENANT", "NAME", "STATUS", "QUOTAS", "CREATED"];
+        print::text(&print::table(headings, tenants.iter().map(row)))
+    }
+}
+
+impl Named {
+    pub(super) async fn show(self, settings: &Settings) -> anyhow::Result<()> {
+        let visit = settings.read()?;
+        let record = visit.engine.get_tenant(&self.id).await?;
+        let day = now().unix_ms().div_euclid(86_400_000);
+        let used = visit.engine.store().load_tenant_use(&self.id, day).await?;
+        if settings.output == Output::Json {
+            let mut fields = as_json(&record);
+            fields["used"] = json!({
+                "open_instances": used.open_instances, "stored_bytes": used.stored_bytes,
+                "components": used.components, "cpu_ms_per_day": used.cpu_us_of_day / 1_000,
+            });
+            return print::json(&fields);
+        }
+        print::line(&format!("{} ({}), {}", record.id, record.display_name, record.status))?;
+        let rows = [
+            (Quota::OpenInstances, Some(used.open_instances)),
+            (Quota::StartsPerSecond, None),
+            (Quota::StoredBytes, Some(used.stored_bytes)),
+            (Quota::Components, Some(used.components)),
+            (Quota::CpuMsPerDay, Some(used.cpu_us_of_day / 1_000)),
+        ];
+        let row = |(quota, used): (Quota, Option<u64>)| {
+            [quota.to_string(), print::or_dash(used.as_ref()), print::or_dash(record.quotas.limit(quota).as_ref())]
+        };
+        print::text(&print::table(["QUOTA", "USED", "AT MOST"], rows.map(row)))
+    }
+
+    pub(super) async fn becomes(self, settings: &Settings, status: TenantStatus) -> anyhow::Result<()> {
+        let what = match status {
+            TenantStatus::Suspended => "suspended",
+            TenantStatus::Active => "resumed",
+        };
+        change(settings, &self.id, what, |record| record.status = status).await
+    }
+}
+
+impl SetQuota {
+    pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let given = [
+            (Quota::OpenInstances, self.open_instances),
+            (Quota::StartsPerSecond, self.starts_per_second),
+            (Quota::StoredBytes, self.stored_bytes),
+            (Quota::Components, self.components),
+            (Quota::CpuMsPerDay, self.cpu_ms_per_day),
+        ];
+        if given.iter().all(|(_, limit)| limit.is_none()) {
+            return Err(Refused::input("there is no quota to set; name one, such as `--open-instances 100`").into());
+        }
+        let set = |record: &mut TenantRecord| {
+            for (quota, limit) in given {
+                if let Some(Limit(limit)) = limit {
+                    record.quotas.set(quota, limit);
+                }
+            }
+        };
+        change(settings, &self.id, "changed", set).await
+    }
+}
+
+async fn change(
+    settings: &Settings,
+    id: &TenantId,
+    what: &str,
+    change: impl FnOnce(&mut TenantRecord) + Send,
+) -> anyhow::Result<()> {
+    let visit = settings.visit()?;
+    let engine: &WorkflowEngine = &visit.engine;
+    let changed = engine.change_tenant(id, change).await;
+    visit.close().await;
+    told(settings, what, &changed?)
+}
+
+fn told(settings: &Settings, what: &str, record: &TenantRecord) -> anyhow::Result<()> {
+    match settings.output {
+        Output::Json => print::json(&as_json(record)),
+        Output::Table => print::line(&format!("{what} tenant `{}`: {}", record.id, quotas(&record.quotas))),
+    }
+}
+
+fn as_json(record: &TenantRecord) -> Value {
+    json!({
+        "id": record.id, "display_name": record.display_name, "status": record.status, "quotas": record.quotas,
+        "created_at": record.created_at,
+    })
+}
+
+fn quotas(quotas: &Quotas) -> String {
+    let told = |quota: &Quota| quotas.limit(*quota).map(|limit| format!("{quota} {limit}"));
+    let told: Vec<_> = Quota::ALL.iter().filter_map(told).collect();
+    if told.is_empty() { "no quotas".to_owned() } else { told.join(", ") }
+}
+
+fn now() -> Timestamp {
+    chrono::Utc::now().into()
+}
