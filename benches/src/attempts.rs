@@ -109,6 +109,7 @@ pub(crate) fn call_of(component: ComponentDigest) -> StepCall {
             instance_started_at: now,
             execution_started_at: now,
             deadline: None,
+            trace: None,
         },
         input: Json::null(),
         context: Arc::default(),

@@ -69,6 +69,7 @@ impl WorkflowContext {
             instance_started_at: now,
             execution_started_at: now,
             deadline: None,
+            trace: None,
         };
         Ok(Self::of(StepCall {
             component: ComponentDigest::of(&[]),

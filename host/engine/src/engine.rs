@@ -56,6 +56,18 @@ pub struct EngineOptions {
     pub fused_for: Duration,
     /// What secrets are encrypted with; without it there are none.
     pub host_key: Option<HostKey>,
+    /// What requests of steps say of the trace that they are in.
+    pub tracing: Tracing,
+}
+
+/// What requests of steps say of the trace that they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tracing {
+    /// That of the start of the instance, if it was started in one.
+    #[default]
+    PassedOn,
+    /// The span of their execution, of which somebody tells.
+    Told,
 }
 
 impl Default for EngineOptions {
@@ -67,6 +79,7 @@ impl Default for EngineOptions {
             ids: Arc::new(RandomIds),
             fused_for: Duration::from_millis(50),
             host_key: None,
+            tracing: Tracing::default(),
         }
     }
 }
@@ -88,6 +101,7 @@ pub(crate) struct Inner {
     host_key: Option<HostKey>,
     pub(crate) room: Arc<Room>,
     pub(crate) fused_for: Duration,
+    pub(crate) tracing: Tracing,
     pub(crate) hot: Mutex<HashMap<InstanceId, Arc<Hot>>>,
     /// How many drivers there are anything left of.
     pub(crate) drivers: AtomicUsize,
@@ -150,6 +164,7 @@ impl WorkflowEngine {
             host_key: options.host_key,
             room: Room::new(options.concurrency),
             fused_for: options.fused_for,
+            tracing: options.tracing,
             hot: Mutex::default(),
             drivers: AtomicUsize::new(0),
             drivers_gone: Notify::new(),

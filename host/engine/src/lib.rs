@@ -66,7 +66,7 @@ pub use self::alone::{Executed, execute_step};
 pub use self::clock::{Clock, SimulatedClock, Sleep, SystemClock};
 pub use self::context::WorkflowContext;
 pub use self::counts::{AttemptClass, COMMIT_CLASSES_US, EngineCounts};
-pub use self::engine::{EngineOptions, WorkflowEngine};
+pub use self::engine::{EngineOptions, Tracing, WorkflowEngine};
 pub use self::error::EngineError;
 pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
 pub use self::execution::ExecutionEngine;

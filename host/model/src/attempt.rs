@@ -17,6 +17,7 @@ use crate::record::ExecutionRecord;
 use crate::secret::GrantedSecrets;
 use crate::signature::PublicKey;
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 /// The data that the steps of one instance share. Cloning shares the values.
 pub type ContextData = BTreeMap<ContextKey, Json>;
@@ -86,6 +87,9 @@ pub struct ExecutionInfo {
     pub execution_started_at: Timestamp,
     /// When the engine will stop this attempt.
     pub deadline: Option<Timestamp>,
+    /// Where requests of the step stand in a trace, if they are in one.
+    #[serde(default)]
+    pub trace: Option<TraceContext>,
 }
 
 /// How one attempt ended, and what it left.

@@ -39,6 +39,7 @@ pub mod signature;
 pub mod staged;
 pub mod status;
 pub mod time;
+pub mod trace;
 pub mod transition;
 pub mod webhook;
 pub mod why;

@@ -38,6 +38,10 @@ const METHOD_BYTES_MAX: usize = 20;
 /// What lets an answer that is made again be known again.
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// Where a request stands in a trace, and what others have added to that.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 /// Headers that speak of the connection, apart from all that begin with `proxy-`.
 const OWN_HEADERS: [&str; 9] =
     ["connection", "expect", "host", "http2-settings", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
@@ -189,6 +193,11 @@ fn headers(
     headers.insert(HOST, ours(target.to_string())?);
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(IDEMPOTENCY_KEY.clone(), ours(rules.idempotency_key.clone())?);
+    headers.remove(TRACESTATE.clone());
+    headers.remove(TRACEPARENT.clone());
+    if let Some(trace) = &rules.trace {
+        headers.insert(TRACEPARENT.clone(), ours(trace.to_string())?);
+    }
     headers.remove(CONTENT_LENGTH);
     if !request.body.is_empty() || matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(request.body.len()));

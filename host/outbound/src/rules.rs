@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stepcell_model::grants::StepGrants;
 use stepcell_model::limits::CellLimits;
+use stepcell_model::trace::TraceContext;
 use tokio::sync::Semaphore;
 
 use crate::error::OutboundError;
@@ -44,6 +45,8 @@ pub struct OutboundRules {
     pub(crate) grants: StepGrants,
     /// What is sent as `idempotency-key`.
     pub(crate) idempotency_key: String,
+    /// What is sent as `traceparent`.
+    pub(crate) trace: Option<TraceContext>,
     /// How much they may use.
     pub(crate) limits: OutboundLimits,
     requests: AtomicU32,
@@ -59,10 +62,19 @@ impl OutboundRules {
         Self {
             grants,
             idempotency_key: idempotency_key.into(),
+            trace: None,
             limits,
             requests: AtomicU32::new(0),
             turns: Semaphore::new(at_once),
         }
+    }
+
+    /// The same rules, with every request in a trace. What authors say of one is never sent: it would be believed to be
+    /// the host's.
+    #[must_use]
+    pub const fn within(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// How much the requests may use.

@@ -86,7 +86,8 @@ impl HttpState {
     pub(crate) fn new(call: &StepCall, outbound: Arc<dyn Outbound>, denials: Denials, blanker: Blanker) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
-        let rules = OutboundRules::new(call.grants.clone(), call.info.execution.to_string(), (&call.limits).into());
+        let rules = OutboundRules::new(call.grants.clone(), call.info.execution.to_string(), (&call.limits).into())
+            .within(call.info.trace);
         Self { ctx, hooks: Hooks { sender: Arc::new(Sender::new(rules, outbound, denials, blanker)) } }
     }
 

@@ -5,7 +5,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stepcell_engine::{Clock, Driving, EngineError, EngineOptions, StepRunner, WorkflowEngine, WorkflowRegistry};
+use stepcell_engine::{
+    Clock, Driving, EngineError, EngineOptions, StepRunner, Tracing, WorkflowEngine, WorkflowRegistry,
+};
 use stepcell_model::host_key::HostKey;
 use stepcell_outbound::HttpOutbound;
 use stepcell_sandbox::{CompileLimits, Compiler, Isolation, Sandbox, SandboxConfig, SandboxError};
@@ -218,6 +220,13 @@ impl HostBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.engine.clock = clock;
+        self
+    }
+
+    /// Sets what requests of steps say of the trace that they are in; without this that of the start of their instance.
+    #[must_use]
+    pub const fn tracing(mut self, tracing: Tracing) -> Self {
+        self.engine.tracing = tracing;
         self
     }
 

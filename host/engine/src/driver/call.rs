@@ -11,8 +11,10 @@ use stepcell_model::instance::Active;
 use stepcell_model::json::Json;
 use stepcell_model::name::StepName;
 use stepcell_model::plan::{PlannedKind, PlannedMachine, PlannedStep};
+use stepcell_model::trace::TraceContext;
 
 use super::Driver;
+use crate::engine::Tracing;
 
 impl Driver {
     /// Everything that the next attempt of an execution is given; notes its input for the record.
@@ -56,6 +58,7 @@ impl Driver {
             instance_started_at: identity.started_at,
             execution_started_at: active.started_at.unwrap_or(now),
             deadline: Some(now.after(within)),
+            trace: self.trace_of(active),
         };
         Ok(StepCall {
             component: machine.component,
@@ -70,6 +73,17 @@ impl Driver {
             grants: StepGrants { asked: Arc::clone(&machine.grants), allowed: Arc::clone(&policy.grants) },
             secrets: Arc::default(),
         })
+    }
+
+    /// Where requests of an attempt stand in a trace: at the span of its execution where those are told of, else where the
+    /// instance was started.
+    fn trace_of(&self, active: &Active) -> Option<TraceContext> {
+        let identity = &self.instance.identity;
+        let parent = TraceContext::of_metadata(&identity.metadata);
+        match self.inner.tracing {
+            Tracing::Told => Some(TraceContext::of_execution(identity.id, active.number.id(identity.id), parent)),
+            Tracing::PassedOn => parent,
+        }
     }
 
     /// The value of the step's `input:`; without one, what the step before returned, or the instance's initial data.

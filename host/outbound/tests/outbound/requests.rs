@@ -1,6 +1,6 @@
 //! What a server is sent: nothing that an author can forge.
 
-use stepcell_outbound::{Header, OutboundError, OutboundRequest};
+use stepcell_outbound::{Header, OutboundError, OutboundRequest, OutboundRules};
 
 use crate::kit::server::{OK, Server};
 use crate::kit::{Client, KEY, anywhere, request, with_header};
@@ -8,8 +8,12 @@ use crate::kit::{Client, KEY, anywhere, request, with_header};
 const PLACE: &str = "http://api.example/v1/orders?limit=3";
 
 async fn sent(request: OutboundRequest) -> Result<String, OutboundError> {
+    sent_by(request, &anywhere()).await
+}
+
+async fn sent_by(request: OutboundRequest, rules: &OutboundRules) -> Result<String, OutboundError> {
     let server = Server::answering(OK).await;
-    Client::of(server.address).send(request, &anywhere()).await?;
+    Client::of(server.address).send(request, rules).await?;
     Ok(server.requests().remove(0))
 }
 
@@ -34,6 +38,26 @@ async fn the_executions_key_stands_in_place_of_the_authors_own() {
 
     assert_eq!(sent.matches("idempotency-key").count(), 1, "{sent}");
     assert!(sent.contains(KEY) && !sent.contains("forged"), "{sent}");
+}
+
+#[tokio::test]
+async fn the_hosts_trace_stands_in_place_of_the_authors_own_and_without_one_there_is_none() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let forged = || {
+        let request = with_header(
+            request("GET", PLACE),
+            "Traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        );
+        with_header(request, "tracestate", "forged=1")
+    };
+
+    let without = sent(forged()).await.unwrap();
+    let within = sent_by(forged(), &anywhere().within(Some(TRACE.parse().unwrap()))).await.unwrap();
+
+    assert!(!without.contains("trace"), "{without}");
+    assert!(within.contains(&format!("traceparent: {TRACE}\r\n")), "{within}");
+    assert_eq!(within.matches("trace").count(), 1, "{within}");
 }
 
 #[tokio::test]

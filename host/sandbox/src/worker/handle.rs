@@ -163,7 +163,7 @@ impl Worker {
             call.info.execution.to_string(),
             OutboundLimits::from(&call.limits),
         );
-        let rules = Arc::new(rules);
+        let rules = Arc::new(rules.within(call.info.trace));
         let began = tokio::time::Instant::now();
         let time_max = call.limits.time_limit().length + GRACE;
         let mut http_asked = 0;

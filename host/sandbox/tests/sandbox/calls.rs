@@ -94,6 +94,7 @@ pub(crate) fn call(component: ComponentDigest, input: serde_json::Value) -> Step
             instance_started_at: Timestamp::from_unix_ms(1_769_851_800_000),
             execution_started_at: Timestamp::from_unix_ms(1_769_851_801_000),
             deadline: None,
+            trace: None,
         },
         input: input.into(),
         context: Arc::default(),

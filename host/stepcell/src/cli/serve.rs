@@ -4,11 +4,13 @@ mod callers;
 mod listening;
 mod metrics;
 mod settings;
+mod traces;
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
+use stepcell::engine::Tracing;
 use stepcell::model::time::Span;
 use stepcell::store::{KeyFilter, Losses, PageLimit};
 use stepcell::{Access, Host, HostBuilder};
@@ -21,6 +23,7 @@ use super::stops::{Stops, Told};
 
 use self::listening::Listening;
 use self::settings::HttpSettings;
+use self::traces::{Collector, Telling};
 
 /// Drive everything in the database until stopped.
 ///
@@ -39,6 +42,10 @@ pub(crate) struct Serve {
     /// came before the loss is kept, and the damaged log beside the database, with `-wal.lost` at its end.
     #[arg(long, env = "STEPCELL_ACCEPT_LOSS", hide_env_values = true)]
     accept_loss: bool,
+    /// Tell a collector of OTLP over HTTP what instances do, such as `http://127.0.0.1:4318` [default: that of
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, if it is set]. Further OTEL_ variables say how.
+    #[arg(long, env = "STEPCELL_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    otlp_endpoint: Option<String>,
     #[command(flatten)]
     http: HttpSettings,
 }
@@ -48,11 +55,18 @@ impl Serve {
         let database = settings.database();
         let mut stops = Stops::listen()?.with_reload()?;
         let listening = Listening::begin(&self.http).await?;
-        let host = self.builder(settings, &database)?.open().await.with_context(|| cannot_open(&database))?;
+        let collector = Collector::find(self.otlp_endpoint.as_deref())?;
+        let tracing = if collector.is_some() { Tracing::Told } else { Tracing::PassedOn };
+        let host =
+            self.builder(settings, &database)?.tracing(tracing).open().await.with_context(|| cannot_open(&database))?;
         listening.open(&host, &self.http);
         if self.http.listen.is_some() {
             tell_of_first_key(&host, &database).await?;
         }
+        let telling = match collector {
+            Some(collector) => Some(Telling::begin(host.engine(), collector).await),
+            None => None,
+        };
         note(format!("driving {}; stop with Ctrl-C", database.display()));
         let retention = self.retention.map(|age| Retention::of(host.store(), age));
         let fault = loop {
@@ -76,6 +90,9 @@ impl Serve {
         });
         drop(retention);
         listening.stop().await;
+        if let Some(telling) = telling {
+            telling.stop().await;
+        }
         host.close().await;
         match fault {
             Some(fault) => Err(anyhow::Error::from(fault).context(cannot_go_on(&database))),

@@ -17,6 +17,8 @@ mod operating;
 mod owners;
 mod people;
 mod refusals;
+mod remote;
 mod serving;
 mod tool;
+mod tracing;
 mod upkeep;
