@@ -64,7 +64,7 @@ impl Listening {
     pub(super) fn open(&self, host: &Host, settings: &HttpSettings) {
         self.front.open(Arc::clone(host.store()), settings.router(host.engine()));
         if let Some(metrics) = &self.metrics {
-            metrics.tell_of(host.engine());
+            metrics.tell_of(host);
         }
     }
 
