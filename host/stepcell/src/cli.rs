@@ -26,10 +26,12 @@ mod print;
 mod progress;
 mod prune;
 mod register;
+mod remote;
 mod run;
 mod secret;
 mod serve;
 mod settle;
+mod shown;
 mod start;
 mod stops;
 mod summary;
@@ -145,7 +147,7 @@ fn read_command_line() -> Result<Cli, Unread> {
     if let Verb::Config(verb) = &mut cli.verb {
         verb.look(&matches, &command, file.as_ref());
     }
-    cli.settings.take_database(file.as_ref());
+    cli.settings.take_place(file.as_ref());
     Ok(cli)
 }
 
@@ -169,7 +171,34 @@ fn refuse_to_die_of_a_full_quota() -> Option<Signal> {
 }
 
 impl Verb {
+    /// The verb, if only a database can do it.
+    const fn of_database(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Run(_) => "run",
+            Self::Serve(_) => "serve",
+            Self::Policy(_) => "policy",
+            Self::Secret(_) => "secret",
+            Self::Key(_) => "key",
+            Self::Audit(_) => "audit",
+            Self::Events(_) => "events",
+            Self::Check(_) => "check",
+            Self::Verify(_) => "verify",
+            Self::Prune(_) => "prune",
+            Self::Backup(_) => "backup",
+            Self::Config(_) => "config",
+            Self::Demo(_) => "demo",
+            Self::Doctor(_) => "doctor",
+            Self::Completions(_) => "completions",
+            Self::Definition(_) => "definition",
+            Self::Component(_) => "component",
+            Self::Start(_) | Self::Instance(_) | Self::Task(_) | Self::Webhook(_) | Self::Tenant(_) => return None,
+        })
+    }
+
     async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        if let Some(verb) = self.of_database() {
+            settings.refuse_server(verb)?;
+        }
         match self {
             Self::Run(verb) => verb.perform(settings).await,
             Self::Start(verb) => verb.perform(settings).await,
@@ -220,7 +249,7 @@ mod tests {
         fn look(command: &clap::Command, at: &str) {
             for flag in command.get_arguments().filter(|flag| flag.get_long().is_some()) {
                 let name = flag.get_id().as_str();
-                let documented = flag.get_env().is_some() || name == "db";
+                let documented = flag.get_env().is_some() || ["db", "server", "key"].contains(&name);
                 assert!(documented || ["help", "version"].contains(&name), "{at}: --{name}");
                 let prefixed = flag.get_env().is_none_or(|env| env.to_string_lossy().starts_with("STEPCELL_"));
                 assert!(prefixed, "{at}: --{name}");

@@ -102,6 +102,21 @@ impl From<&TaskRecord> for InstanceTask {
     }
 }
 
+impl From<&Task> for InstanceTask {
+    fn from(task: &Task) -> Self {
+        Self {
+            id: task.id,
+            step: task.step.clone(),
+            title: task.title.clone(),
+            status: task.status,
+            assignee_id: task.assignee_id.clone(),
+            assignee_group: task.assignee_group.clone(),
+            due_at: task.due_at,
+            form_schema: task.form_schema.clone(),
+        }
+    }
+}
+
 impl From<&TaskRecord> for Task {
     fn from(task: &TaskRecord) -> Self {
         let InstanceTask { id, step, title, status, assignee_id, assignee_group, due_at, form_schema } = task.into();

@@ -7,12 +7,12 @@ use super::exit::Exit;
 use super::open::{Hands, Settings};
 use super::print::{note, plain};
 use super::settle;
+use super::shown::Shown;
 use super::summary::{Home, print};
-use super::view::InstanceView;
 
 /// An instance after it was changed.
 pub(crate) struct Advanced {
-    pub(crate) view: InstanceView,
+    pub(crate) shown: Shown,
     /// What the other process says of itself that goes on with it.
     driver: Option<String>,
 }
@@ -26,7 +26,7 @@ pub(crate) async fn advance(
 ) -> anyhow::Result<Advanced> {
     let hands = settings.drive_or_visit().await?;
     let outcome = match change(hands.engine()).await {
-        Ok(id) => settled_view(&hands, id).await,
+        Ok(id) => settled(&hands, id).await,
         Err(error) => Err(error),
     };
     let driver = match &hands {
@@ -34,16 +34,16 @@ pub(crate) async fn advance(
         Hands::Visiting(_, holder) => Some(holder.clone()),
     };
     hands.close().await;
-    Ok(Advanced { view: outcome?, driver })
+    Ok(Advanced { shown: outcome?, driver })
 }
 
 /// An instance once it has settled, where this process drives; as it stands, where another does.
-async fn settled_view(hands: &Hands, id: InstanceId) -> anyhow::Result<InstanceView> {
+async fn settled(hands: &Hands, id: InstanceId) -> anyhow::Result<Shown> {
     let engine = hands.engine();
     if let Hands::Driving(_) = hands {
         settle_with_parents(engine, id).await?;
     }
-    Ok(InstanceView::load(engine.store().as_ref(), id).await?)
+    Ok(Shown::load(engine.store().as_ref(), id).await?)
 }
 
 /// Waits until an instance settles, and those that wait for it if it is finished then.
@@ -60,9 +60,9 @@ async fn settle_with_parents(engine: &WorkflowEngine, id: InstanceId) -> anyhow:
 impl Advanced {
     /// Prints the instance, and ends as it ended. `done` says what was done, for when another process goes on with it.
     pub(crate) fn print(&self, settings: &Settings, done: &str) -> anyhow::Result<Exit> {
-        print(settings, &self.view, Home::Database)?;
+        print(settings, &self.shown, Home::Database)?;
         match &self.driver {
-            None => Ok(Exit::of_status(self.view.summary.status)),
+            None => Ok(Exit::of_status(self.shown.instance.status)),
             Some(driver) => {
                 note(format!("\n{done}; another process goes on with the instance ({}).", plain(driver)));
                 Ok(Exit::Done)

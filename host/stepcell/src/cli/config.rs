@@ -19,6 +19,9 @@ pub(crate) use self::file::ConfigFile;
 /// Settings whose value is shown to nobody.
 const SECRET: &[&str] = &["key"];
 
+/// Settings that say which database or server is meant, and with which key.
+const OF_PLACE: &[&str] = &["db", "key", "server"];
+
 /// What stands for the value of such a setting.
 const HIDDEN: &str = "(hidden)";
 
@@ -96,21 +99,22 @@ fn setting(section: Option<&str>, argument: &Arg, matches: &ArgMatches, file: Op
     let (value, origin) = match matches.value_source(id) {
         Some(ValueSource::CommandLine) => (told, Origin::Flag(format!("--{}", argument.get_long().unwrap_or(id)))),
         Some(ValueSource::EnvVariable) => (told, Origin::Environment(variable_of(argument))),
-        _ if id == "db" => database(file, line.map(of_file)),
+        _ if OF_PLACE.contains(&id) => of_place(id, file, line.map(of_file)),
         _ => (told, line.map_or(Origin::Default, of_file)),
     };
     let value = value.map(|value| if SECRET.contains(&id) { HIDDEN.to_owned() } else { value });
     Setting { name, value, origin }
 }
 
-/// The database is not read from its variable by every verb, and so clap does not know of it.
-fn database(file: Option<&ConfigFile>, of_file: Option<Origin>) -> (Option<String>, Origin) {
-    if let Some(named) = std::env::var_os("STEPCELL_DB").filter(|name| !name.is_empty()) {
-        return (Some(named.to_string_lossy().into_owned()), Origin::Environment("STEPCELL_DB".to_owned()));
+/// The database and the server are not read from their variables by every verb, and so clap does not know of these.
+fn of_place(id: &str, file: Option<&ConfigFile>, of_file: Option<Origin>) -> (Option<String>, Origin) {
+    let variable = format!("STEPCELL_{}", id.to_uppercase());
+    if let Some(named) = std::env::var_os(&variable).filter(|name| !name.is_empty()) {
+        return (Some(named.to_string_lossy().into_owned()), Origin::Environment(variable));
     }
-    match (file.and_then(ConfigFile::database), of_file) {
-        (Some(named), Some(origin)) => (Some(named.display().to_string()), origin),
-        _ => (Some(DATABASE.to_owned()), Origin::Default),
+    match (file.and_then(|file| file.text(None, id)), of_file) {
+        (Some(named), Some(origin)) => (Some(named.to_owned()), origin),
+        _ => ((id == "db").then(|| DATABASE.to_owned()), Origin::Default),
     }
 }
 

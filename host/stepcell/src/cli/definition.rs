@@ -128,6 +128,17 @@ pub(crate) enum GraphFormat {
     Json,
 }
 
+impl GraphFormat {
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mermaid => "mermaid",
+            Self::Dot => "dot",
+            Self::Json => "json",
+        }
+    }
+}
+
 impl Definition {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
         match self {

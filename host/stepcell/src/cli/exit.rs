@@ -171,7 +171,7 @@ fn of_host(error: &HostError) -> Exit {
     match error {
         HostError::Store(error) => of_store(error),
         HostError::Engine(error) => of_engine(error),
-        HostError::Lock(_) | HostError::Sandbox(_) | HostError::HostKey(_) => Exit::Unusable,
+        HostError::Lock(_) | HostError::Sandbox(_) | HostError::HostKey(_) | HostError::Webhooks(_) => Exit::Unusable,
     }
 }
 

@@ -3,6 +3,7 @@
 mod export;
 mod history;
 mod operate;
+mod remote;
 mod why;
 
 use self::export::Export;
@@ -14,16 +15,16 @@ use stepcell::WorkflowStatus;
 use stepcell::engine::EngineError;
 use stepcell::model::id::InstanceId;
 use stepcell::model::name::{TenantId, UserId, WorkflowName};
-use stepcell::model::record::InstanceSummary;
 use stepcell::store::{InstanceFilter, PageLimit, WorkflowStore};
+use stepcell_server::wire::InstanceRow;
 
 use super::definition::{GraphFormat, definition_of};
 use super::exit::{Exit, Refused};
 use super::input::instance_id;
 use super::open::{Output, Settings};
 use super::print;
+use super::shown::Shown;
 use super::summary::{self, Home};
-use super::view::{self, InstanceView};
 
 /// List, show, explain, draw, hold, retry, signal and cancel instances.
 #[derive(Debug, Subcommand)]
@@ -87,6 +88,11 @@ impl Paging {
     pub(crate) const fn limit(self) -> PageLimit {
         PageLimit::clamped(self.limit)
     }
+
+    /// How many rows to show at most.
+    pub(crate) const fn len(self) -> usize {
+        self.limit as usize
+    }
 }
 
 /// One instance.
@@ -110,12 +116,19 @@ pub(crate) struct Graph {
 
 impl Instance {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match settings.server()? {
+            Some(server) => self.perform_on(settings, &server).await,
+            None => self.perform_here(settings).await,
+        }
+    }
+
+    async fn perform_here(self, settings: &Settings) -> anyhow::Result<Exit> {
         match self {
             Self::List(verb) => verb.perform(settings).await?,
             Self::Show(Named { id }) => {
                 let visit = settings.read()?;
-                let view = InstanceView::load(visit.store(), id).await?;
-                summary::print(settings, &view, Home::Database)?;
+                let shown = Shown::load(visit.store(), id).await?;
+                summary::print(settings, &shown, Home::Database)?;
             }
             Self::History(Named { id }) => {
                 let visit = settings.read()?;
@@ -149,15 +162,20 @@ impl List {
             offset: self.page.offset,
         };
         let page = visit.store().list_instances(&filter).await?;
-        if settings.output == Output::Json {
-            let items: Vec<_> = page.items.iter().map(view::summary).collect();
-            return print::json_list(&items, page.total);
-        }
-        let headings = ["ID", "WORKFLOW", "STATUS", "STEP", "STARTED", "FINISHED"];
-        print::text(&print::table(headings, page.items.iter().map(row)))?;
-        note_rest(page.items.len(), page.total, "instance", self.page.offset);
-        Ok(())
+        let items: Vec<_> = page.items.iter().map(InstanceRow::from).collect();
+        print_rows(settings, self.page, &items, page.total)
     }
+}
+
+/// Prints a part of the list.
+fn print_rows(settings: &Settings, page: Paging, items: &[InstanceRow], total: u64) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json_list(items, total);
+    }
+    let headings = ["ID", "WORKFLOW", "STATUS", "STEP", "STARTED", "FINISHED"];
+    print::text(&print::table(headings, items.iter().map(row)))?;
+    note_rest(items.len(), total, "instance", page.offset);
+    Ok(())
 }
 
 /// Says how many there are where a table shows only some of them, or none.
@@ -171,15 +189,14 @@ pub(crate) fn note_rest(shown: usize, total: u64, what: &str, offset: u64) {
     }
 }
 
-fn row(summary: &InstanceSummary) -> [String; 6] {
-    let identity = &summary.identity;
+fn row(instance: &InstanceRow) -> [String; 6] {
     [
-        identity.id.to_string(),
-        format!("{} {}", identity.workflow_name, identity.workflow_version),
-        summary.status.to_string(),
-        print::or_dash(summary.current_step.as_ref()),
-        identity.started_at.to_string(),
-        print::or_dash(summary.completed_at.as_ref()),
+        instance.id.to_string(),
+        format!("{} {}", instance.workflow_name, instance.workflow_version),
+        instance.status.to_string(),
+        print::or_dash(instance.current_step.as_ref()),
+        instance.started_at.to_string(),
+        print::or_dash(instance.completed_at.as_ref()),
     ]
 }
 

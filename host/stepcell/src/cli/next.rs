@@ -3,23 +3,23 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
-use stepcell::model::record::{ExecutionRecord, InstanceSummary, TaskRecord};
 use stepcell::model::status::TaskStatus;
 use stepcell::{StepStatus, StepType, WorkflowStatus};
+use stepcell_server::wire::{ChildInstance, Execution, InstanceTask};
 
 use super::open::Settings;
 use super::print::{plain, shell_word};
+use super::shown::Shown;
 use super::summary::Home;
-use super::view::InstanceView;
 
 /// The exact commands that take an instance on from where it stands, with what it waits for.
-pub(crate) fn commands(settings: &Settings, view: &InstanceView, home: Home) -> Vec<String> {
-    let steps = match view.summary.status {
+pub(crate) fn commands(settings: &Settings, shown: &Shown, home: Home) -> Vec<String> {
+    let steps = match shown.instance.status {
         WorkflowStatus::Completed | WorkflowStatus::Canceled => Vec::new(),
         WorkflowStatus::Failed if home == Home::Memory => Vec::new(),
-        WorkflowStatus::Failed => vec![of_failed(view)],
+        WorkflowStatus::Failed => vec![of_failed(shown)],
         WorkflowStatus::Pending | WorkflowStatus::Running | WorkflowStatus::Waiting | WorkflowStatus::Paused => {
-            of_waiting(view)
+            of_waiting(settings, shown)
         }
     };
     if steps.is_empty() {
@@ -44,10 +44,10 @@ struct Step {
     commands: Vec<String>,
 }
 
-fn of_failed(view: &InstanceView) -> Step {
-    let id = view.summary.identity.id;
+fn of_failed(shown: &Shown) -> Step {
+    let id = shown.instance.id;
     let why = format!("stepcell instance why {id}");
-    let is_undone = view.executions.iter().any(|record| record.step.as_str().ends_with("/compensate"));
+    let is_undone = shown.instance.history.iter().any(|record| record.step.as_str().ends_with("/compensate"));
     if is_undone {
         return Step { waits_for: "What it did was undone. To see why:".to_owned(), commands: vec![why] };
     }
@@ -55,28 +55,28 @@ fn of_failed(view: &InstanceView) -> Step {
     Step { waits_for: "To see why, and to let it go on where it failed:".to_owned(), commands }
 }
 
-fn of_waiting(view: &InstanceView) -> Vec<Step> {
-    let id = view.summary.identity.id;
+fn of_waiting(settings: &Settings, shown: &Shown) -> Vec<Step> {
+    let id = shown.instance.id;
     let mut steps = Vec::new();
-    if view.summary.status == WorkflowStatus::Paused {
+    if shown.instance.status == WorkflowStatus::Paused {
         let commands = vec![format!("stepcell instance resume {id}")];
         steps.push(Step { waits_for: "is held until somebody resumes it:".to_owned(), commands });
     }
-    let pending = view.tasks.iter().filter(|task| task.status == TaskStatus::Pending);
+    let pending = shown.instance.tasks.iter().filter(|task| task.status == TaskStatus::Pending);
     steps.extend(pending.map(|task| Step {
         waits_for: format!("waits for {}: {}", whom(task), plain(&task.title)),
-        commands: vec![completing(task)],
+        commands: vec![completing(settings, task)],
     }));
     let mut seen = BTreeSet::new();
-    let waiting = view.executions.iter().filter(|record| record.status == StepStatus::Waiting);
-    steps.extend(waiting.filter(|record| seen.insert(&record.step)).filter_map(|record| of_message(view, record)));
-    steps.extend(view.children.iter().filter(|child| !child.status.is_finished()).map(of_child));
+    let waiting = shown.instance.history.iter().filter(|record| record.status == StepStatus::Waiting);
+    steps.extend(waiting.filter(|record| seen.insert(&record.step)).filter_map(|record| of_message(shown, record)));
+    steps.extend(shown.instance.children.iter().filter(|child| !child.status.is_finished()).map(of_child));
     steps
 }
 
-fn of_message(view: &InstanceView, record: &ExecutionRecord) -> Option<Step> {
-    let (id, step) = (view.summary.identity.id, &record.step);
-    match record.step_type {
+fn of_message(shown: &Shown, record: &Execution) -> Option<Step> {
+    let (id, step) = (shown.instance.id, &record.step);
+    match record.kind {
         StepType::Webhook => Some(Step {
             waits_for: format!("waits for a callback at `{step}`, whose address the second command prints:"),
             commands: vec![
@@ -85,7 +85,7 @@ fn of_message(view: &InstanceView, record: &ExecutionRecord) -> Option<Step> {
             ],
         }),
         StepType::Signal => {
-            let signal = view.signals.get(step)?;
+            let signal = shown.signals.get(step)?;
             Some(Step {
                 waits_for: format!("waits for the signal `{signal}` at `{step}`:"),
                 commands: vec![format!("stepcell instance signal {id} {signal} --data '{{}}'")],
@@ -95,16 +95,16 @@ fn of_message(view: &InstanceView, record: &ExecutionRecord) -> Option<Step> {
     }
 }
 
-fn of_child(child: &InstanceSummary) -> Step {
-    let id = child.identity.id;
+fn of_child(child: &ChildInstance) -> Step {
+    let id = child.id;
     Step {
-        waits_for: format!("waits for an instance of `{}`, which is {}:", child.identity.workflow_name, child.status),
+        waits_for: format!("waits for an instance of `{}`, which is {}:", child.workflow_name, child.status),
         commands: vec![format!("stepcell instance show {id}")],
     }
 }
 
-fn whom(task: &TaskRecord) -> String {
-    match (&task.assignee, &task.group) {
+fn whom(task: &InstanceTask) -> String {
+    match (&task.assignee_id, &task.assignee_group) {
         (Some(user), _) => plain(user.as_str()),
         (None, Some(group)) => format!("a member of {}", plain(group.as_str())),
         (None, None) => "anybody".to_owned(),
@@ -112,19 +112,24 @@ fn whom(task: &TaskRecord) -> String {
 }
 
 /// The command that completes a task, with an answer to fill in.
-pub(crate) fn complete_command(settings: &Settings, task: &TaskRecord) -> String {
-    format!("{}{}", completing(task), settings.database_flag())
+pub(crate) fn complete_command(settings: &Settings, task: &InstanceTask) -> String {
+    format!("{}{}", completing(settings, task), settings.database_flag())
 }
 
-fn completing(task: &TaskRecord) -> String {
-    let user = task.assignee.as_ref().map_or_else(|| "YOU".to_owned(), |user| shell_word(user.as_str()));
-    let group = match (&task.assignee, &task.group) {
-        (None, Some(group)) => format!(" --group {}", shell_word(group.as_str())),
-        _ => String::new(),
-    };
+fn completing(settings: &Settings, task: &InstanceTask) -> String {
     let data = task.form_schema.as_ref().map_or_else(|| Value::Object(Map::new()), |schema| answer_to(schema.tree()));
     let data = shell_word(&data.to_string());
-    format!("stepcell task complete {} --user {user}{group} --data {data}", task.id)
+    let who = if settings.asks_server() { String::new() } else { who(task) };
+    format!("stepcell task complete {}{who} --data {data}", task.id)
+}
+
+/// Who completes a task, as flags; a server knows that by the key.
+fn who(task: &InstanceTask) -> String {
+    let user = task.assignee_id.as_ref().map_or_else(|| "YOU".to_owned(), |user| shell_word(user.as_str()));
+    match (&task.assignee_id, &task.assignee_group) {
+        (None, Some(group)) => format!(" --user {user} --group {}", shell_word(group.as_str())),
+        _ => format!(" --user {user}"),
+    }
 }
 
 /// An answer of the form that a schema asks for, to be filled in.

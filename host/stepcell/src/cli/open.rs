@@ -20,6 +20,7 @@ use stepcell::{Access, ChildCommand, Host, HostBuilder, HostError, Isolation, Wo
 
 use super::config::ConfigFile;
 use super::exit::Refused;
+use super::remote::{Server, ServerFlags};
 
 /// The database that verbs work on unless told otherwise.
 pub(super) const DATABASE: &str = "stepcell.db";
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     /// database, so that even a way out of a cell leads nowhere.
     #[arg(long, global = true, env = "STEPCELL_ISOLATION", hide_env_values = true, default_value = "thread")]
     isolation: CellPlace,
+    #[command(flatten)]
+    server: ServerFlags,
     /// What is logged on stderr: error, warn, info, debug, trace, or `target=level` with commas between.
     #[arg(
         long,
@@ -135,13 +138,37 @@ impl Settings {
         named.or_else(|| self.database_of_file.clone()).unwrap_or_else(|| DATABASE.into())
     }
 
-    /// Works on the database that the file with settings names, unless another one is named.
-    pub(crate) fn take_database(&mut self, file: Option<&ConfigFile>) {
+    /// Works on the database or asks the server that the file with settings names, unless another one is named.
+    pub(crate) fn take_place(&mut self, file: Option<&ConfigFile>) {
         self.database_of_file = file.and_then(ConfigFile::database);
+        self.server.take(file);
     }
 
-    /// How a command that is suggested to somebody names the database: not at all where it is the usual one.
+    /// The server to ask, if verbs shall ask one instead of a database.
+    pub(crate) fn server(&self) -> anyhow::Result<Option<Server>> {
+        self.server.server(self.named_database(), self.database_of_file.as_deref())
+    }
+
+    /// Whether verbs ask a server instead of a database.
+    pub(crate) fn asks_server(&self) -> bool {
+        self.server.is_wanted(self.named_database())
+    }
+
+    /// Refuses a server for a verb that only a database can do.
+    pub(crate) fn refuse_server(&self, verb: &str) -> anyhow::Result<()> {
+        if self.server.named().is_none() {
+            return Ok(());
+        }
+        let why = format!("`stepcell {verb}` can not be done through a server; leave `--server` out");
+        let hint = "it works on files of this machine: run it where the database is, which `--db FILE` names";
+        Err(Refused::input(why).hint(hint).into())
+    }
+
+    /// How a command that is suggested to somebody names the database or the server: not at all where it is the usual one.
     pub(crate) fn database_flag(&self) -> String {
+        if let Some(url) = self.server.named() {
+            return format!(" --server {}", super::print::shell_word(url));
+        }
         match &self.db {
             Some(database) => format!(" --db {}", super::print::shell_word(&database.display().to_string())),
             None => String::new(),

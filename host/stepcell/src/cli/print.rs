@@ -50,11 +50,12 @@ pub(crate) fn line(line: &str) -> anyhow::Result<()> {
 
 /// Prints JSON, over several lines for whoever looks at it.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    line(&serde_json::to_string_pretty(value)?)
+    // Through a tree: what somebody once wrote keeps no blanks of its own, so that the same is printed the same.
+    line(&serde_json::to_string_pretty(&serde_json::to_value(value)?)?)
 }
 
 /// Prints a list as JSON.
-pub(crate) fn json_list(items: &[serde_json::Value], total: u64) -> anyhow::Result<()> {
+pub(crate) fn json_list(items: &[impl Serialize], total: u64) -> anyhow::Result<()> {
     json(&serde_json::json!({ "items": items, "total": total }))
 }
 

@@ -13,9 +13,9 @@ use super::open::{Settings, cannot_open};
 use super::print::note;
 use super::register::DefinitionFile;
 use super::settle;
+use super::shown::Shown;
 use super::start::Given;
 use super::summary::{Home, print_settled};
-use super::view::InstanceView;
 
 /// Run a definition's file: one instance, until it is finished or waits for somebody outside.
 ///
@@ -47,8 +47,8 @@ impl Run {
         let needs_database = home == Home::Memory && file.names_what_is_registered();
         let outcome = run(&host, file, request).await;
         let log = match (&outcome, home) {
-            (Ok(view), Home::Memory) if view.summary.status == WorkflowStatus::Failed => {
-                log_of(host.store().as_ref(), view.summary.identity.id).await?
+            (Ok(shown), Home::Memory) if shown.instance.status == WorkflowStatus::Failed => {
+                log_of(host.store().as_ref(), shown.instance.id).await?
             }
             _ => String::new(),
         };
@@ -73,10 +73,10 @@ fn with_hint(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-async fn run(host: &Host, file: DefinitionFile, request: stepcell::StartRequest) -> anyhow::Result<InstanceView> {
+async fn run(host: &Host, file: DefinitionFile, request: stepcell::StartRequest) -> anyhow::Result<Shown> {
     let what = format!("can not start `{}`", request.workflow);
     file.register(host, &Owner { tenant: request.tenant.clone() }).await?;
     let id = host.engine().start_workflow(request).await.context(what)?.identity.id;
     settle::here(host.engine(), id).await?;
-    Ok(InstanceView::load(host.store().as_ref(), id).await?)
+    Ok(Shown::load(host.store().as_ref(), id).await?)
 }

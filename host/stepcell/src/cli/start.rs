@@ -1,5 +1,7 @@
 //! `start`: one more instance of a registered workflow.
 
+mod remote;
+
 use clap::Args;
 use stepcell::engine::StartRequest;
 use stepcell::lock::DriverLock;
@@ -12,14 +14,14 @@ use super::input::{self, JsonSource, json_or_null};
 use super::open::{Hands, Settings};
 use super::print::note;
 use super::settle;
+use super::shown::Shown;
 use super::summary::{Home, print, print_settled};
-use super::view::InstanceView;
 
 /// Start an instance of a registered workflow.
 ///
 /// Without `--wait` it is stored and moved by whatever process drives the database, now or later. With `--wait` this
 /// process drives until the instance is finished or waits for somebody outside, and moves everything else meanwhile
-/// that can run in the database; where another process drives, that one does, and this one looks on.
+/// that can run in the database; where another process drives, or a server, that one does, and this one looks on.
 #[derive(Debug, Args)]
 pub(crate) struct Start {
     /// The workflow's name.
@@ -79,6 +81,9 @@ impl Given {
 
 impl Start {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        if let Some(server) = settings.server()? {
+            return self.perform_on(settings, &server).await;
+        }
         let wait = self.wait;
         let request = self.given.request(self.name, self.version)?;
         if wait { start_and_wait(settings, request).await } else { start(settings, request).await }
@@ -89,9 +94,9 @@ async fn start(settings: &Settings, request: StartRequest) -> anyhow::Result<Exi
     let visit = settings.visit()?;
     let what = format!("can not start `{}`", request.workflow);
     let started = visit.engine.start_workflow(request).await.context(what)?;
-    let view = InstanceView::load(visit.store(), started.identity.id).await?;
-    print(settings, &view, Home::Database)?;
-    let is_finished = view.summary.status.is_finished();
+    let shown = Shown::load(visit.store(), started.identity.id).await?;
+    print(settings, &shown, Home::Database)?;
+    let is_finished = shown.instance.status.is_finished();
     if !is_finished && DriverLock::find_holder(&settings.database())?.is_none() {
         note("\nThe instance is stored, and no process drives this database yet. To move it:");
         note(format!("  stepcell serve{}", settings.database_flag()));
@@ -107,7 +112,7 @@ async fn start_and_wait(settings: &Settings, request: StartRequest) -> anyhow::R
     print_settled(settings, &outcome?, Home::Database)
 }
 
-async fn start_and_settle(settings: &Settings, hands: &Hands, request: StartRequest) -> anyhow::Result<InstanceView> {
+async fn start_and_settle(settings: &Settings, hands: &Hands, request: StartRequest) -> anyhow::Result<Shown> {
     let engine = hands.engine();
     let what = format!("can not start `{}`", request.workflow);
     let id = engine.start_workflow(request).await.context(what)?.identity.id;
@@ -115,5 +120,5 @@ async fn start_and_settle(settings: &Settings, hands: &Hands, request: StartRequ
         Hands::Driving(_) => settle::here(engine, id).await?,
         Hands::Visiting(..) => settle::elsewhere(engine, &settings.database(), id).await?,
     }
-    Ok(InstanceView::load(engine.store().as_ref(), id).await?)
+    Ok(Shown::load(engine.store().as_ref(), id).await?)
 }

@@ -3,14 +3,16 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use stepcell::model::record::ExecutionRecord;
+use stepcell::model::name::UserId;
+use stepcell::model::status::TaskStatus;
 use stepcell::{StepStatus, WorkflowStatus};
+use stepcell_server::wire::{Execution, Instance, InstanceTask};
 
 use super::exit::Exit;
 use super::next;
 use super::open::{Output, Settings};
 use super::print::{self, note, or_dash, plain, short_json, shortened};
-use super::view::InstanceView;
+use super::shown::Shown;
 
 /// Where an instance lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,91 +24,97 @@ pub(crate) enum Home {
 }
 
 /// Prints an instance; for people, what they can do next goes to stderr.
-pub(crate) fn print(settings: &Settings, view: &InstanceView, home: Home) -> anyhow::Result<()> {
+pub(crate) fn print(settings: &Settings, shown: &Shown, home: Home) -> anyhow::Result<()> {
     match settings.output {
-        Output::Json => print::json(&view.to_json()),
+        Output::Json => print::json(&shown.instance),
         Output::Table => {
-            print::text(&text(view))?;
-            next::commands(settings, view, home).iter().for_each(note);
+            print::text(&text(&shown.instance))?;
+            next::commands(settings, shown, home).iter().for_each(note);
             Ok(())
         }
     }
 }
 
 /// Prints an instance that was driven until it settled, and ends as it ended.
-pub(crate) fn print_settled(settings: &Settings, view: &InstanceView, home: Home) -> anyhow::Result<Exit> {
-    print(settings, view, home)?;
-    Ok(Exit::of_status(view.summary.status))
+pub(crate) fn print_settled(settings: &Settings, shown: &Shown, home: Home) -> anyhow::Result<Exit> {
+    print(settings, shown, home)?;
+    Ok(Exit::of_status(shown.instance.status))
 }
 
-fn text(view: &InstanceView) -> String {
-    let summary = &view.summary;
-    let identity = &summary.identity;
+fn text(instance: &Instance) -> String {
     let mut text = String::new();
     let mut line = |label: &str, value: String| {
         let _ = writeln!(text, "{label:<9} {value}");
     };
-    line("instance", identity.id.to_string());
-    line("workflow", format!("{} {}", identity.workflow_name, identity.workflow_version));
-    line("status", status(view));
-    if let Some(error) = &summary.error {
+    line("instance", instance.id.to_string());
+    line("workflow", format!("{} {}", instance.workflow_name, plain(&instance.workflow_version)));
+    line("status", status(instance));
+    if let Some(error) = &instance.error {
         let step = error.step.as_ref().map(|step| format!(" in step `{step}`")).unwrap_or_default();
         line("error", plain(&format!("{}{step}: {}", error.code, error.message)));
     }
-    if let Some(result) = &summary.result {
+    if let Some(result) = &instance.result {
         line("result", short_json(result));
     }
-    if !view.context.is_empty() {
-        let context = view.context.iter().map(|(key, value)| (key.to_string(), value.tree().clone()));
+    if !instance.data.is_empty() {
+        let context = instance.data.iter().map(|(key, value)| (key.to_string(), value.tree().clone()));
         line("data", shortened(&Value::Object(context.collect()).to_string()));
     }
     for (label, value) in [
-        ("parent", identity.parent.map(|parent| parent.instance.to_string())),
-        ("tenant", identity.tenant.as_ref().map(ToString::to_string)),
-        ("user", identity.created_by.as_ref().map(ToString::to_string)),
-        ("started", Some(identity.started_at.to_string())),
-        ("finished", summary.completed_at.map(|at| at.to_string())),
+        ("parent", instance.parent_id.map(|parent| parent.to_string())),
+        ("tenant", instance.tenant_id.as_ref().map(ToString::to_string)),
+        ("user", instance.created_by.as_ref().map(ToString::to_string)),
+        ("started", Some(instance.started_at.to_string())),
+        ("finished", instance.completed_at.map(|at| at.to_string())),
     ] {
         if let Some(value) = value {
             line(label, plain(&value));
         }
     }
-    if !view.executions.is_empty() {
+    if !instance.history.is_empty() {
         let headings = ["STEP", "TYPE", "STATUS", "ATTEMPTS", "TOOK", "OUTPUT OR ERROR"];
-        let _ = write!(text, "\n{}", print::table(headings, view.executions.iter().map(row)));
+        let rows = instance.history.iter().map(|record| row(instance, record));
+        let _ = write!(text, "\n{}", print::table(headings, rows));
     }
     text
 }
 
-fn status(view: &InstanceView) -> String {
-    let summary = &view.summary;
-    match (&summary.current_step, summary.status) {
+fn status(instance: &Instance) -> String {
+    match (&instance.current_step, instance.status) {
         (Some(step), WorkflowStatus::Running | WorkflowStatus::Waiting | WorkflowStatus::Failed) => {
-            format!("{} at step `{step}`", summary.status)
+            format!("{} at step `{step}`", instance.status)
         }
-        _ => summary.status.to_string(),
+        _ => instance.status.to_string(),
     }
 }
 
-fn row(record: &ExecutionRecord) -> [String; 6] {
-    let told = match (&record.failure, &record.output) {
+fn row(instance: &Instance, record: &Execution) -> [String; 6] {
+    let told = match (&record.error, &record.output) {
         (Some(failure), _) => shortened(&format!("{}: {}", failure.code, failure.message)),
         (None, Some(output)) => short_json(output),
-        (None, None) => match &record.assigned_to {
-            Some(user) if record.status == StepStatus::Waiting => format!("assigned to {user}"),
-            _ => String::new(),
-        },
+        (None, None) if record.status == StepStatus::Waiting => {
+            assignee(instance, record).map(|user| format!("assigned to {user}")).unwrap_or_default()
+        }
+        (None, None) => String::new(),
     };
     let took = record.completed_at.map(|at| took_ms(at.since(record.started_at).as_millis()));
     let item = record.item.map(|item| format!(" ({})", item + 1)).unwrap_or_default();
     [
         format!("{}{item}", record.step),
-        record.step_type.to_string(),
+        record.kind.to_string(),
         record.status.to_string(),
         if record.attempts == 0 { "-".to_owned() } else { record.attempts.to_string() },
         or_dash(took.as_ref()),
         told,
     ]
+}
+
+/// Whom the step's task is for; where items have one each, if it is the same one for all.
+fn assignee<'a>(instance: &'a Instance, record: &Execution) -> Option<&'a UserId> {
+    let is_pending = |task: &&InstanceTask| task.step == record.step && task.status == TaskStatus::Pending;
+    let mut users = instance.tasks.iter().filter(is_pending).map(|task| task.assignee_id.as_ref());
+    let first = users.next()?;
+    if users.all(|user| user == first) { first } else { None }
 }
 
 /// A length of time for people.

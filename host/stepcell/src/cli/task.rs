@@ -1,23 +1,24 @@
 //! `task`: what waits for a person.
 
+mod remote;
+
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use stepcell::model::id::{InstanceId, TaskId};
 use stepcell::model::name::{GroupId, UserId};
-use stepcell::model::record::TaskRecord;
 use stepcell::model::status::TaskStatus;
 use stepcell::model::time::Timestamp;
 use stepcell::model::transition::{Actor, Standing};
 use stepcell::store::TaskFilter;
+use stepcell_server::wire;
 
 use super::advance::advance;
-use super::exit::Exit;
+use super::exit::{Exit, Refused};
 use super::input::{JsonSource, instance_id, task_id};
 use super::instance::{Paging, note_rest};
 use super::next::complete_command;
 use super::open::{Output, Settings};
 use super::print::{self, note, or_dash, plain};
-use super::view;
 
 /// List, show, claim, complete and reassign the tasks of people.
 #[derive(Debug, Subcommand)]
@@ -73,9 +74,9 @@ pub(crate) struct Claim {
 /// Who acts, and as what.
 #[derive(Debug, Args)]
 pub(crate) struct Who {
-    /// Who acts.
+    /// Who acts; on a server it is whoever's key it is.
     #[arg(long, env = "STEPCELL_USER", hide_env_values = true)]
-    user: UserId,
+    user: Option<UserId>,
     /// A group that the user is a member of; may be given several times.
     #[arg(long, env = "STEPCELL_GROUP", hide_env_values = true, value_delimiter = ',')]
     group: Vec<GroupId>,
@@ -87,7 +88,7 @@ pub(crate) struct Who {
 /// Complete a task, and drive its instance until it is finished or waits for somebody outside.
 ///
 /// This process takes over the database for that, and moves everything else meanwhile that can run there. Where
-/// another process drives, such as `stepcell serve`, that one goes on with the instance.
+/// another process drives, such as `stepcell serve` or a server, that one goes on with the instance.
 #[derive(Debug, Args)]
 pub(crate) struct Complete {
     /// The task's id.
@@ -122,17 +123,25 @@ pub(crate) struct Reassign {
 
 impl Task {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match settings.server()? {
+            Some(server) => self.perform_on(settings, &server).await,
+            None => self.perform_here(settings).await,
+        }
+    }
+
+    async fn perform_here(self, settings: &Settings) -> anyhow::Result<Exit> {
         match self {
             Self::List(verb) => verb.perform(settings).await?,
             Self::Show(Named { id }) => {
                 let visit = settings.read()?;
-                print_task(settings, &visit.engine.get_task(id).await?)?;
+                print_task(settings, &(&visit.engine.get_task(id).await?).into())?;
             }
             Self::Claim(verb) => {
+                let actor = verb.who.actor()?;
                 let visit = settings.visit()?;
                 let what = format!("can not claim task {}", verb.id);
-                visit.engine.claim_task(verb.id, verb.who.actor()).await.context(what)?;
-                print_task(settings, &visit.engine.get_task(verb.id).await?)?;
+                visit.engine.claim_task(verb.id, actor).await.context(what)?;
+                print_task(settings, &(&visit.engine.get_task(verb.id).await?).into())?;
                 visit.close().await;
             }
             Self::Complete(verb) => return verb.perform(settings).await,
@@ -140,7 +149,7 @@ impl Task {
                 let visit = settings.visit()?;
                 let what = format!("can not reassign task {}", verb.id);
                 visit.engine.reassign_task(verb.id, verb.to, &verb.reason, verb.user).await.context(what)?;
-                print_task(settings, &visit.engine.get_task(verb.id).await?)?;
+                print_task(settings, &(&visit.engine.get_task(verb.id).await?).into())?;
                 visit.close().await;
             }
         }
@@ -149,9 +158,12 @@ impl Task {
 }
 
 impl Who {
-    fn actor(self) -> Actor {
+    fn actor(self) -> anyhow::Result<Actor> {
+        let Some(user) = self.user else {
+            return Err(Refused::input("say who acts: `--user USER`").into());
+        };
         let standing = if self.admin { Standing::Admin } else { Standing::Member };
-        Actor { user: self.user, groups: self.group, standing }
+        Ok(Actor { user, groups: self.group, standing })
     }
 }
 
@@ -171,42 +183,47 @@ impl List {
             offset: self.page.offset,
         };
         let page = visit.store().list_tasks(&filter).await?;
-        if settings.output == Output::Json {
-            let items: Vec<_> = page.items.iter().map(view::task).collect();
-            return print::json_list(&items, page.total);
-        }
-        let headings = ["ID", "TITLE", "STEP", "STATUS", "ASSIGNEE", "GROUP", "DUE"];
-        print::text(&print::table(headings, page.items.iter().map(row)))?;
-        note_rest(page.items.len(), page.total, "task", self.page.offset);
-        Ok(())
+        let items: Vec<_> = page.items.iter().map(wire::Task::from).collect();
+        print_rows(settings, self.page, &items, page.total)
     }
 }
 
-fn row(task: &TaskRecord) -> [String; 7] {
+/// Prints a part of the list.
+fn print_rows(settings: &Settings, page: Paging, items: &[wire::Task], total: u64) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json_list(items, total);
+    }
+    let headings = ["ID", "TITLE", "STEP", "STATUS", "ASSIGNEE", "GROUP", "DUE"];
+    print::text(&print::table(headings, items.iter().map(row)))?;
+    note_rest(items.len(), total, "task", page.offset);
+    Ok(())
+}
+
+fn row(task: &wire::Task) -> [String; 7] {
     [
         task.id.to_string(),
         print::shortened(&task.title),
         task.step.to_string(),
         task.status.to_string(),
-        or_dash(task.assignee.as_ref()),
-        or_dash(task.group.as_ref()),
+        or_dash(task.assignee_id.as_ref()),
+        or_dash(task.assignee_group.as_ref()),
         or_dash(task.due_at.as_ref()),
     ]
 }
 
-fn print_task(settings: &Settings, task: &TaskRecord) -> anyhow::Result<()> {
+fn print_task(settings: &Settings, task: &wire::Task) -> anyhow::Result<()> {
     if settings.output == Output::Json {
-        return print::json(&view::task(task));
+        return print::json(task);
     }
     let fields = [
         ("task", Some(task.id.to_string())),
         ("title", Some(task.title.clone())),
         ("details", task.description.clone()),
         ("status", Some(task.status.to_string())),
-        ("instance", Some(task.instance.to_string())),
+        ("instance", Some(task.instance_id.to_string())),
         ("step", Some(task.step.to_string())),
-        ("assignee", task.assignee.as_ref().map(ToString::to_string)),
-        ("group", task.group.as_ref().map(ToString::to_string)),
+        ("assignee", task.assignee_id.as_ref().map(ToString::to_string)),
+        ("group", task.assignee_group.as_ref().map(ToString::to_string)),
         ("due", task.due_at.map(|at| at.to_string())),
         ("completed", task.completed_at.map(|at| at.to_string())),
         ("by", task.completed_by.as_ref().map(ToString::to_string)),
@@ -216,7 +233,7 @@ fn print_task(settings: &Settings, task: &TaskRecord) -> anyhow::Result<()> {
     let lines = fields.into_iter().filter_map(|(label, value)| Some(format!("{label:<9} {}\n", plain(&value?))));
     print::text(&lines.collect::<String>())?;
     if task.status == TaskStatus::Pending {
-        note(format!("\nTo complete it:\n  {}", complete_command(settings, task)));
+        note(format!("\nTo complete it:\n  {}", complete_command(settings, &task.into())));
     }
     Ok(())
 }
@@ -224,9 +241,10 @@ fn print_task(settings: &Settings, task: &TaskRecord) -> anyhow::Result<()> {
 impl Complete {
     async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
         let data = self.data.read("--data")?;
+        let actor = self.who.actor()?;
         let advanced = advance(settings, async |engine| {
             let what = format!("can not complete task {}", self.id);
-            engine.complete_task(self.id, self.who.actor(), data, self.comment).await.context(what)?;
+            engine.complete_task(self.id, actor, data, self.comment).await.context(what)?;
             Ok(engine.get_task(self.id).await?.instance)
         });
         advanced.await?.print(settings, "The task is completed")

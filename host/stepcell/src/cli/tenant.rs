@@ -1,15 +1,16 @@
 //! `tenant`: who they are, what they may have, and what they used.
 
 mod record;
+mod remote;
 
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 use stepcell::model::access::TenantStatus;
 use stepcell::model::guard::Usage as Sum;
 use stepcell::model::name::TenantId;
 use stepcell::model::time::Timestamp;
+use stepcell_server::wire;
 
 use super::exit::Exit;
 use super::open::{Output, Settings};
@@ -46,6 +47,9 @@ pub(crate) struct Usage {
 
 impl Tenant {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        if let Some(server) = settings.server()? {
+            return self.perform_on(settings, &server).await;
+        }
         match self {
             Self::Add(verb) => verb.perform(settings).await?,
             Self::List(verb) => verb.perform(settings).await?,
@@ -69,22 +73,18 @@ impl Usage {
                 sums.entry(used.tenant).or_default().add(&used.usage);
             }
         }
-        if settings.output == Output::Json {
-            let items: Vec<_> = sums.iter().map(|(tenant, sum)| as_json(tenant.as_ref(), sum)).collect();
-            return print::json_list(&items, items.len() as u64);
-        }
-        let headings =
-            ["TENANT", "ATTEMPTS", "CPU", "WALL", "PEAK MEMORY", "HOST CALLS", "IN", "OUT", "DENIED", "ENDED BY"];
-        print::text(&print::table(headings, sums.iter().map(|(tenant, sum)| row(tenant.as_ref(), sum))))
+        let items: Vec<_> = sums.into_iter().map(|(tenant, used)| wire::Usage { used, tenant }).collect();
+        print_rows(settings, &items)
     }
 }
 
-fn as_json(tenant: Option<&TenantId>, sum: &Sum) -> Value {
-    let mut fields = serde_json::to_value(sum).unwrap_or_default();
-    if let Value::Object(fields) = &mut fields {
-        fields.insert("tenant".to_owned(), json!(tenant));
+fn print_rows(settings: &Settings, items: &[wire::Usage]) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json_list(items, items.len() as u64);
     }
-    fields
+    let headings =
+        ["TENANT", "ATTEMPTS", "CPU", "WALL", "PEAK MEMORY", "HOST CALLS", "IN", "OUT", "DENIED", "ENDED BY"];
+    print::text(&print::table(headings, items.iter().map(|row_of| row(row_of.tenant.as_ref(), &row_of.used))))
 }
 
 fn row(tenant: Option<&TenantId>, sum: &Sum) -> [String; 10] {

@@ -1,5 +1,7 @@
 //! `webhook`: callbacks of webhook steps, as whoever calls back would deliver them.
 
+mod remote;
+
 use anyhow::Context as _;
 use chrono::Utc;
 use clap::{Args, Subcommand};
@@ -15,7 +17,7 @@ use super::advance::advance;
 use super::exit::Exit;
 use super::input::{JsonSource, instance_id, json_or_null};
 use super::open::{Output, Settings};
-use super::print::{self, note};
+use super::print::{self, note, plain};
 
 /// Deliver callbacks, and show the addresses that they go to.
 #[derive(Debug, Subcommand)]
@@ -56,6 +58,9 @@ pub(crate) struct Deliver {
 
 impl Webhook {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        if let Some(server) = settings.server()? {
+            return self.perform_on(settings, &server).await;
+        }
         match self {
             Self::Deliver(verb) => verb.perform(settings).await,
             Self::Address(place) => place.print(settings).await,
@@ -71,21 +76,42 @@ impl Place {
 
     async fn print(&self, settings: &Settings) -> anyhow::Result<Exit> {
         let address = self.address(&settings.read()?.engine).await?;
-        if settings.output == Output::Json {
-            print::json(&json!({
-                "instance": address.instance,
-                "step": address.step,
-                "path": address.path(),
-                "token": address.token,
-                "signing_secret": address.signing_secret,
-            }))?;
-            return Ok(Exit::Done);
-        }
-        print::text(&format!("path    {}\ntoken   {}\n", address.path(), address.token))?;
-        if let Some(secret) = &address.signing_secret {
-            print::line(&format!("secret  {secret}"))?;
-        }
+        print_address(settings, self, &address.path(), &address.token, address.signing_secret.as_deref())?;
         Ok(Exit::Done)
+    }
+}
+
+fn print_address(
+    settings: &Settings,
+    place: &Place,
+    path: &str,
+    token: &str,
+    signing_secret: Option<&str>,
+) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json(&json!({
+            "instance": place.instance,
+            "step": place.step,
+            "path": path,
+            "token": token,
+            "signing_secret": signing_secret,
+        }));
+    }
+    print::text(&plain_lines(&[("path", Some(path)), ("token", Some(token)), ("secret", signing_secret)]))
+}
+
+fn plain_lines(fields: &[(&str, Option<&str>)]) -> String {
+    fields.iter().filter_map(|(label, text)| Some(format!("{label:<7} {}\n", plain((*text)?)))).collect()
+}
+
+/// Says whether it had come before, and returns what was done.
+fn told(delivered: Delivered) -> &'static str {
+    match delivered {
+        Delivered::Accepted => "The callback is delivered",
+        Delivered::Repeated => {
+            note("This callback was delivered before; nothing was changed.");
+            "Nothing was changed"
+        }
     }
 }
 
@@ -96,26 +122,19 @@ impl Deliver {
         let mut delivered = Delivered::Accepted;
         let advanced = advance(settings, async |engine| {
             let address = self.place.address(engine).await?;
-            let delivery = delivery(&address, &payload, self.id.clone())?;
+            let delivery = delivery(address.signing_secret.as_deref(), &payload, self.id.clone())?;
             let what = || format!("can not deliver to `{step}` of {instance}");
             delivered = engine.deliver_webhook(*instance, step, &address.token, delivery).await.with_context(what)?;
             Ok(*instance)
         });
         let advanced = advanced.await?;
-        let done = match delivered {
-            Delivered::Accepted => "The callback is delivered",
-            Delivered::Repeated => {
-                note("This callback was delivered before; nothing was changed.");
-                "Nothing was changed"
-            }
-        };
-        advanced.print(settings, done)
+        advanced.print(settings, told(delivered))
     }
 }
 
-fn delivery(address: &CallbackAddress, payload: &Json, id: Option<String>) -> anyhow::Result<Delivery> {
+fn delivery(signing_secret: Option<&str>, payload: &Json, id: Option<String>) -> anyhow::Result<Delivery> {
     let delivery = Delivery::of(payload);
-    let Some(secret) = &address.signing_secret else { return Ok(Delivery { id, ..delivery }) };
+    let Some(secret) = signing_secret else { return Ok(Delivery { id, ..delivery }) };
     let now = Utc::now();
     // A signed delivery has an id; without one that is given, no other has this.
     let id = id.unwrap_or_else(|| format!("cli-{}-{}", now.timestamp_micros(), std::process::id()));

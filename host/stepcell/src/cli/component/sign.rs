@@ -22,7 +22,7 @@ use crate::cli::print;
 #[derive(Debug, Args)]
 pub(crate) struct Keygen {
     /// The file for the private key; it must not be there yet.
-    #[arg(long, env = "STEPCELL_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    #[arg(long, env = "STEPCELL_SIGNING_KEY_FILE", hide_env_values = true, value_name = "FILE")]
     out: PathBuf,
 }
 
@@ -32,8 +32,9 @@ pub(crate) struct Sign {
     /// The component, as a `.wasm` file.
     file: PathBuf,
     /// The file with the private key, as `component keygen` makes it.
-    #[arg(long, env = "STEPCELL_KEY_FILE", hide_env_values = true, value_name = "FILE")]
-    key: PathBuf,
+    #[arg(long, env = "STEPCELL_SIGNING_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    // A text, as the API key is that every verb has a flag of this name for.
+    key: String,
     /// The file for the signature [default: the component's name with `.sig`].
     #[arg(long, env = "STEPCELL_SIGNATURE", hide_env_values = true, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -86,8 +87,8 @@ impl Keygen {
 
 impl Sign {
     pub(super) fn perform(self, settings: &Settings) -> anyhow::Result<()> {
-        let text = Zeroizing::new(text_of_file(&self.key)?);
-        let malformed = |error| Refused::input(format!("`{}`: {error}", self.key.display()));
+        let text = Zeroizing::new(text_of_file(Path::new(&self.key))?);
+        let malformed = |error| Refused::input(format!("`{}`: {error}", self.key));
         let key: PrivateKey = text.parse().map_err(malformed)?;
         let signature = key.sign(ComponentDigest::of(&bytes_of(&self.file)?));
         let out = self.out.unwrap_or_else(|| signature_file_of(&self.file));

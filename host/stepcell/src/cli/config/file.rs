@@ -112,7 +112,17 @@ impl ConfigFile {
 
     /// The database that the file names. Not every verb works on it unless told: `run` keeps everything in memory.
     pub(crate) fn database(&self) -> Option<PathBuf> {
-        self.entry(None, "db").and_then(|entry| entry.values.first()).map(PathBuf::from)
+        self.text(None, "db").map(PathBuf::from)
+    }
+
+    /// The server that the file names. Verbs that only a database can do do not mind it.
+    pub(crate) fn server(&self) -> Option<&str> {
+        self.text(None, "server")
+    }
+
+    /// What a setting is set to, as it is written.
+    pub(super) fn text(&self, section: Option<&str>, id: &str) -> Option<&str> {
+        self.entry(section, id).and_then(|entry| entry.values.first()).map(String::as_str)
     }
 
     /// Lets a command line take what the file says for what is not told otherwise.
@@ -126,7 +136,8 @@ impl ConfigFile {
                     .hint("`stepcell config show --origin` lists every setting")
             })?;
         }
-        let of_every_verb = self.entries.iter().filter(|entry| entry.section.is_none() && entry.key != "db");
+        let is_place = |entry: &Entry| ["db", "server"].contains(&entry.key.as_str());
+        let of_every_verb = self.entries.iter().filter(|entry| entry.section.is_none() && !is_place(entry));
         let command = of_every_verb.fold(command, |command, entry| set(command, entry));
         Ok(command
             .mut_subcommand(SERVE, |serve| self.set_serve(serve))

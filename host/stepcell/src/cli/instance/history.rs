@@ -19,11 +19,15 @@ use crate::cli::summary::took_ms;
 /// Prints an instance's history.
 pub(super) async fn print(settings: &Settings, store: &dyn WorkflowStore, id: InstanceId) -> anyhow::Result<()> {
     store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })?;
-    let history = load_history(store, id).await?;
-    let attempts = attempts::of(&history);
+    print_entries(settings, &load_history(store, id).await?)
+}
+
+/// Prints what happened to an instance, from its first transition on.
+pub(super) fn print_entries(settings: &Settings, history: &[HistoryEntry]) -> anyhow::Result<()> {
+    let attempts = attempts::of(history);
     match settings.output {
-        Output::Json => print::json(&to_json(&history, &attempts)?),
-        Output::Table => print::text(&text(&history, &attempts)?),
+        Output::Json => print::json(&to_json(history, &attempts)?),
+        Output::Table => print::text(&text(history, &attempts)?),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What operators do to an instance: cancel, retry, pause, resume, signal.
 
+mod remote;
+
 use anyhow::Context as _;
 use clap::Args;
 use stepcell::WorkflowStatus;
@@ -14,8 +16,8 @@ use crate::cli::exit::Exit;
 use crate::cli::input::{JsonSource, instance_id, json_or_null};
 use crate::cli::open::Settings;
 use crate::cli::print::note;
+use crate::cli::shown::Shown;
 use crate::cli::summary::{Home, print};
-use crate::cli::view::InstanceView;
 
 /// Cancel an instance: what runs is interrupted, and its pending tasks, timers and callbacks go.
 ///
@@ -106,13 +108,13 @@ impl Cancel {
             let advanced = advanced.await?;
             let exit = advanced.print(settings, "The instance is to be canceled")?;
             // What was asked for is no failure.
-            return Ok(if advanced.view.summary.status == WorkflowStatus::Canceled { Exit::Done } else { exit });
+            return Ok(if advanced.shown.instance.status == WorkflowStatus::Canceled { Exit::Done } else { exit });
         }
         let visit = settings.visit()?;
         visit.engine.cancel_workflow_with(self.id, request).await.context(what)?;
-        let view = InstanceView::load(visit.store(), self.id).await?;
-        print(settings, &view, Home::Database)?;
-        let has_children = view.children.iter().any(|child| !child.status.is_finished());
+        let shown = Shown::load(visit.store(), self.id).await?;
+        print(settings, &shown, Home::Database)?;
+        let has_children = shown.instance.children.iter().any(|child| !child.status.is_finished());
         if has_children && DriverLock::find_holder(&settings.database())?.is_none() {
             note(
                 "\nThe instances that it started are canceled by whatever process drives this database. None does yet:",
@@ -139,8 +141,8 @@ impl Pause {
     pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         let visit = settings.visit()?;
         visit.engine.pause(self.id, self.user).await.with_context(|| format!("can not pause {}", self.id))?;
-        let view = InstanceView::load(visit.store(), self.id).await?;
-        print(settings, &view, Home::Database)?;
+        let shown = Shown::load(visit.store(), self.id).await?;
+        print(settings, &shown, Home::Database)?;
         visit.close().await;
         Ok(())
     }

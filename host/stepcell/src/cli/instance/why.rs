@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
 use stepcell::model::id::InstanceId;
-use stepcell::model::why::{Explanation, Now};
 
 use crate::cli::open::{Output, Settings};
 use crate::cli::print::{self, plain};
@@ -11,25 +11,35 @@ use crate::cli::print::{self, plain};
 /// Prints why an instance is where it is.
 pub(super) async fn print(settings: &Settings, id: InstanceId) -> anyhow::Result<()> {
     let visit = settings.read()?;
-    let explanation = visit.engine.explain(id).await?;
+    print_told(settings, &serde_json::to_value(visit.engine.explain(id).await?)?)
+}
+
+/// Prints an explanation.
+pub(super) fn print_told(settings: &Settings, explanation: &Value) -> anyhow::Result<()> {
     match settings.output {
-        Output::Json => print::json(&explanation),
-        Output::Table => print::text(&text(settings, &explanation)),
+        Output::Json => print::json(explanation),
+        Output::Table => print::text(&text(settings, explanation)),
     }
 }
 
-fn text(settings: &Settings, explanation: &Explanation) -> String {
-    let mut text = format!("instance {} is {}\n\nnow\n", explanation.instance, explanation.status);
-    for point in &explanation.now {
-        let _ = writeln!(text, "  {}", plain(&point.text));
-        if let (Now::Callback { .. }, Some(step)) = (&point.what, &point.step) {
-            let command = format!("stepcell webhook address --instance {} --step {step}", explanation.instance);
+fn text(settings: &Settings, explanation: &Value) -> String {
+    let (instance, status) = (word(explanation, "instance"), word(explanation, "status"));
+    let points = |when: &str| explanation[when].as_array().into_iter().flatten();
+    let mut text = format!("instance {instance} is {status}\n\nnow\n");
+    for point in points("now") {
+        let _ = writeln!(text, "  {}", word(point, "text"));
+        if let ("callback", Some(step)) = (word(point, "about").as_str(), point["step"].as_str()) {
+            let command = format!("stepcell webhook address --instance {instance} --step {}", plain(step));
             let _ = writeln!(text, "  Its address is told by `{command}{}`.", settings.database_flag());
         }
     }
     text.push_str("\nhow it came here\n");
-    for point in &explanation.past {
-        let _ = writeln!(text, "  {}  {}", point.at, plain(&point.text));
+    for point in points("past") {
+        let _ = writeln!(text, "  {}  {}", word(point, "at"), word(point, "text"));
     }
     text
+}
+
+fn word(of: &Value, name: &str) -> String {
+    plain(of[name].as_str().unwrap_or_default())
 }
