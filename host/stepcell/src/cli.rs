@@ -38,7 +38,6 @@ mod summary;
 mod task;
 mod tenant;
 mod verify;
-mod view;
 mod webhook;
 
 use std::path::PathBuf;
@@ -189,9 +188,13 @@ impl Verb {
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
             Self::Completions(_) => "completions",
-            Self::Definition(_) => "definition",
-            Self::Component(_) => "component",
-            Self::Start(_) | Self::Instance(_) | Self::Task(_) | Self::Webhook(_) | Self::Tenant(_) => return None,
+            Self::Start(_)
+            | Self::Instance(_)
+            | Self::Task(_)
+            | Self::Webhook(_)
+            | Self::Definition(_)
+            | Self::Component(_)
+            | Self::Tenant(_) => return None,
         })
     }
 
