@@ -10,10 +10,11 @@ use stepcell_engine::{ComponentFacts, ComponentRefused, Driving, EngineOptions, 
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
 use stepcell_model::component::ComponentExports;
 use stepcell_model::failure::Failure;
+use stepcell_model::host_key::HostKey;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
 use stepcell_model::name::{StepName, TenantId};
-use stepcell_server::{ApiOptions, Caller, Guard, Guards, Problem, ProblemCode, Scope, Scopes};
+use stepcell_server::{ApiOptions, Caller, Guard, Guards, KeyGuard, Problem, ProblemCode, Scope, Scopes};
 use stepcell_store::{MemoryStore, SqliteOptions, SqliteStore, WorkflowStore};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -72,9 +73,11 @@ impl TestApi {
     }
 
     async fn over(store: Arc<dyn WorkflowStore>, folder: Option<TempDir>, options: ApiOptions) -> Self {
-        let engine = WorkflowEngine::new(store, Arc::new(Echo), EngineOptions::default());
+        let settings = EngineOptions { host_key: Some(HostKey::take(&mut [7; 32])), ..EngineOptions::default() };
+        let engine = WorkflowEngine::new(store, Arc::new(Echo), settings);
         let driving = engine.drive().await.unwrap();
-        let options = ApiOptions { guards: Guards::none().with(Arc::new(ByName)), ..options };
+        let guards = Guards::none().with(Arc::new(KeyGuard::new(engine.clone()))).with(Arc::new(ByName));
+        let options = ApiOptions { guards, ..options };
         let router = stepcell_server::router(engine.clone(), options);
         Self { engine, router, _driving: driving, _folder: folder }
     }
@@ -93,6 +96,12 @@ impl TestApi {
 
     pub(crate) async fn post(&self, who: &str, path: &str, body: &Value) -> Answer {
         let request = request("POST", who, path).header("content-type", "application/json");
+        self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+
+    /// Sends JSON by any method.
+    pub(crate) async fn send_json(&self, method: &str, who: &str, path: &str, body: &Value) -> Answer {
+        let request = request(method, who, path).header("content-type", "application/json");
         self.send(request.body(body.to_string().into()).unwrap()).await
     }
 

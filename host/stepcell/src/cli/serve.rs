@@ -1,5 +1,6 @@
 //! `serve`: drives a database until it is told to stop, and answers HTTP meanwhile.
 
+mod callers;
 mod listening;
 mod metrics;
 mod settings;
@@ -59,7 +60,6 @@ impl Serve {
         let host =
             self.builder(settings, &database)?.tracing(tracing).open().await.with_context(|| cannot_open(&database))?;
         listening.open(&host, &self.http);
-        note(format!("driving {}; stop with Ctrl-C", database.display()));
         if self.http.listen.is_some() {
             tell_of_first_key(&host, &database).await?;
         }
@@ -67,6 +67,7 @@ impl Serve {
             Some(collector) => Some(Telling::begin(host.engine(), collector).await),
             None => None,
         };
+        note(format!("driving {}; stop with Ctrl-C", database.display()));
         let retention = self.retention.map(|age| Retention::of(host.store(), age));
         let fault = loop {
             tokio::select! {

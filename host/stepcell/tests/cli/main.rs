@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its fixtures too")]
 
+mod access;
 mod callbacks;
 mod configuring;
 mod damaged;

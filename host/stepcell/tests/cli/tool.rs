@@ -205,6 +205,16 @@ impl Desk {
         serving
     }
 
+    /// Starts `serve` with HTTP on loopback, and comes back with its lines up to the one that says that it drives.
+    pub(crate) fn serve_from_the_first_line(&self) -> (Serving, Vec<String>) {
+        let mut serving = self.spawn_serve(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|line: &String| line.starts_with("driving ")) {
+            lines.push(serving.line());
+        }
+        (serving, lines)
+    }
+
     fn spawn_serve(&self, arguments: &[&str]) -> Serving {
         let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());

@@ -12,7 +12,9 @@ fn signing_key(seed: u8) -> (EncodingKey, String) {
     let mut der = vec![0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
     der.extend([seed; 32]);
     let public = stepcell_model::signature::PrivateKey::from_bytes(&[seed; 32]).public();
-    (EncodingKey::from_ed_der(&der), URL_SAFE_NO_PAD.encode(public.as_bytes()))
+    // As a key set writes it.
+    let public = public.to_string().rsplit(':').next().unwrap().replace('+', "-").replace('/', "_");
+    (EncodingKey::from_ed_der(&der), public.trim_end_matches('=').to_owned())
 }
 
 fn key_set(keys: &[(&str, u8)]) -> String {

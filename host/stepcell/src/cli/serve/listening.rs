@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use stepcell::Host;
-use stepcell_server::{Drained, Front, ServeLimits, Server, Tls, Traffic};
+use stepcell_server::{Drained, Front, ServeLimits, Server, Tls, TokenGuard, Traffic};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,6 +22,7 @@ pub(super) struct Listening {
     front: Front,
     traffic: Arc<Traffic>,
     tls: Option<Tls>,
+    tokens: Option<Arc<TokenGuard>>,
     metrics: Option<Metrics>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<std::io::Result<Drained>>>,
@@ -33,8 +34,9 @@ impl Listening {
         let (stop, _) = watch::channel(false);
         let tls = settings.tls()?;
         settings.warn();
-        let mut listening =
-            Self { front: Front::default(), traffic: Arc::default(), tls, metrics: None, stop, tasks: Vec::new() };
+        let tokens = settings.callers.tokens()?;
+        let (front, traffic) = (Front::default(), Arc::default());
+        let mut listening = Self { front, traffic, tls, tokens, metrics: None, stop, tasks: Vec::new() };
         if let Some(address) = settings.listen {
             let listener = bind(address).await?;
             let scheme = if listening.tls.is_some() { "https" } else { "http" };
@@ -62,7 +64,7 @@ impl Listening {
 
     /// Answers from what the host has opened.
     pub(super) fn open(&self, host: &Host, settings: &HttpSettings) {
-        self.front.open(Arc::clone(host.store()), settings.router(host.engine()));
+        self.front.open(Arc::clone(host.store()), settings.router(host.engine(), self.tokens.as_ref()));
         if let Some(metrics) = &self.metrics {
             metrics.tell_of(host.engine());
         }

@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::Router;
 use clap::{ArgAction, Args};
 use stepcell::engine::WorkflowEngine;
 use stepcell::model::time::Span;
-use stepcell_server::{ApiOptions, ServeLimits, Tls, observed, router};
+use stepcell_server::{ApiOptions, ServeLimits, Tls, TokenGuard, observed, router};
 
 use super::super::exit::Refused;
 use super::super::print::note;
+use super::callers::{CallerSettings, guards};
 
 /// Where `--listen` without an address listens: nobody but this machine comes there.
 const LISTEN: &str = "127.0.0.1:8080";
@@ -71,6 +73,8 @@ pub(crate) struct HttpSettings {
     /// How long requests under way may take to end once the process stops.
     #[arg(long, env = "STEPCELL_DRAIN_TIMEOUT", hide_env_values = true, value_name = "TIME", default_value = "30s")]
     drain_timeout: Span,
+    #[command(flatten)]
+    pub(super) callers: CallerSettings,
 }
 
 /// What every path of the API begins with: nothing, or `/` and names.
@@ -112,13 +116,14 @@ impl HttpSettings {
     }
 
     /// Everything that is answered once the database is open.
-    pub(super) fn router(&self, engine: &WorkflowEngine) -> Router {
+    pub(super) fn router(&self, engine: &WorkflowEngine, tokens: Option<&Arc<TokenGuard>>) -> Router {
         let options = ApiOptions {
             path_prefix: self.path_prefix.0.clone(),
             enable_api: self.enable_api,
             enable_admin: self.enable_admin,
             enable_ui: self.enable_ui,
-            ..ApiOptions::default()
+            guards: guards(engine, tokens),
+            rate: self.callers.rate(),
         };
         observed(router(engine.clone(), options))
     }

@@ -1,0 +1,305 @@
+//! Who comes in, what administrators do, and what is kept of it.
+
+use std::num::NonZeroU32;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use stepcell_server::{ApiOptions, RateLimit};
+
+use crate::kit::{Answer, TestApi, echo, request};
+
+const ADMIN: &str = "platform";
+
+/// Makes a tenant, and a key of it with those scopes; answers with what was told of the key.
+async fn key_of(api: &TestApi, tenant: &str, scopes: &[&str]) -> Value {
+    let made = api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": tenant })).await;
+    assert!([StatusCode::CREATED, StatusCode::CONFLICT].contains(&made.status), "{}", made.text);
+    let asked = json!({ "name": "the build's", "user_id": "ann", "scopes": scopes, "tenant_id": tenant });
+    let made = api.post(ADMIN, "/api/v1/keys", &asked).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    made.json()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+/// The records of the audit log once there are so many.
+async fn audited(api: &TestApi, who: &str, query: &str, count: u64) -> Vec<Value> {
+    loop {
+        let page = api.get(who, &format!("/api/v1/audit{query}")).await.json();
+        if page["total"].as_u64().unwrap() >= count {
+            return page["items"].as_array().unwrap().clone();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_lets_its_user_in_as_far_as_its_scopes_reach_and_is_shown_once() {
+    let api = TestApi::new().await;
+    let made = key_of(&api, "acme", &["author"]).await;
+    let key = text(&made["key"]);
+
+    let seen = api.get(key, "/api/v1/instances").await;
+    let refused = api.get(key, "/api/v1/keys").await;
+    let record = api.get(ADMIN, &format!("/api/v1/keys/{}", text(&made["id"]))).await;
+    let listed = api.get(ADMIN, "/api/v1/keys").await;
+
+    assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::FORBIDDEN, "auth.scope_missing"));
+    assert_eq!(record.json()["prefix"], made["prefix"]);
+    for answer in [&record, &listed] {
+        assert!(!answer.text.contains(&key[13..]) && answer.json().get("key").is_none(), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_hold_is_refused_without_saying_why() {
+    let api = TestApi::new().await;
+    let made = key_of(&api, "acme", &["viewer"]).await;
+    let key = text(&made["key"]);
+    let last = if key.ends_with('A') { "E" } else { "A" };
+    let wrong = format!("{}{last}", &key[..key.len() - 1]);
+    let unknown = format!("sck_aaaaaaaa{}", &key[12..]);
+    let mut told = Vec::new();
+
+    for bad in [wrong.as_str(), unknown.as_str(), "sck_", "sck_short"] {
+        let answer = api.get(bad, "/api/v1/instances").await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "auth.key_refused"), "{bad}");
+        told.push(answer.json()["detail"].clone());
+    }
+
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let twice = request("GET", key, "/api/v1/instances").header("authorization", format!("Bearer {key}"));
+    let twice = api.send(twice.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(twice.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_key_in_the_url_lets_nobody_in() {
+    let api = TestApi::new().await;
+    let made = key_of(&api, "acme", &["viewer"]).await;
+
+    let answer = api.get("", &format!("/api/v1/instances?key={}", text(&made["key"]))).await;
+
+    assert_eq!(answer.code(), "auth.required");
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_at_once_and_an_expired_one_is_none() {
+    let api = TestApi::new().await;
+    let made = key_of(&api, "acme", &["viewer"]).await;
+    let (key, path) = (text(&made["key"]), format!("/api/v1/keys/{}", text(&made["id"])));
+    assert_eq!(api.get(key, "/api/v1/instances").await.status, StatusCode::OK);
+
+    let revoked = api.send_json("DELETE", ADMIN, &path, &json!(null)).await;
+
+    assert_eq!(revoked.json()["state"], "revoked", "{}", revoked.text);
+    assert_eq!(api.get(key, "/api/v1/instances").await.code(), "auth.key_refused");
+    assert_eq!(
+        api.send_json("DELETE", ADMIN, &path, &json!(null)).await.json()["revoked_at"],
+        revoked.json()["revoked_at"]
+    );
+    let asked = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"], "expires_at": "2001-01-01T00:00:00Z" });
+    assert_eq!(api.post(ADMIN, "/api/v1/keys", &asked).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn a_tenants_admin_makes_keys_of_its_tenant_alone() {
+    let api = TestApi::new().await;
+    let made = key_of(&api, "acme", &["admin"]).await;
+    let others = key_of(&api, "bolt", &["admin"]).await;
+    let key = text(&made["key"]);
+    let asked =
+        |tenant: Option<&str>| json!({ "name": "x", "user_id": "eve", "scopes": ["admin"], "tenant_id": tenant });
+
+    let own = api.post(key, "/api/v1/keys", &asked(None)).await;
+    let another = api.post(key, "/api/v1/keys", &asked(Some("bolt"))).await;
+    let found = api.get(key, &format!("/api/v1/keys/{}", text(&others["id"]))).await;
+    let gone = api.send_json("DELETE", key, &format!("/api/v1/keys/{}", text(&others["id"])), &json!(null)).await;
+
+    assert_eq!((own.status, &own.json()["tenant_id"]), (StatusCode::CREATED, &json!("acme")));
+    assert_eq!(another.code(), "tenant.not_found");
+    assert_eq!((found.code().as_str(), gone.code().as_str()), ("key.not_found", "key.not_found"));
+    assert_eq!(api.get(key, "/api/v1/keys").await.json()["total"], 2);
+    assert_eq!(api.get(key, "/api/v1/admin/tenants").await.code(), "auth.admin_only");
+}
+
+#[tokio::test]
+async fn tenants_are_kept_changed_and_listed_in_pages() {
+    let api = TestApi::new().await;
+    for id in ["c", "a", "b"] {
+        let made = api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": id, "quotas": { "components": 3 } })).await;
+        assert_eq!(made.head["location"], format!("/api/v1/admin/tenants/{id}"));
+    }
+
+    let again = api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": "a" })).await;
+    let changed = json!({ "display_name": "A & sons", "quotas": { "open_instances": 5 } });
+    let changed = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &changed).await.json();
+    let first = api.get(ADMIN, "/api/v1/admin/tenants?limit=2").await.json();
+    let next = format!("/api/v1/admin/tenants?limit=2&cursor={}", text(&first["next_cursor"]));
+    let second = api.get(ADMIN, &next).await.json();
+    let shown = api.get(ADMIN, "/api/v1/admin/tenants/a").await.json();
+
+    assert_eq!(again.code(), "resource.already_exists");
+    assert_eq!((&changed["display_name"], &changed["quotas"]["components"]), (&json!("A & sons"), &json!(null)));
+    assert_eq!((first["items"][1]["id"].as_str(), second["items"][0]["id"].as_str()), (Some("b"), Some("c")));
+    assert_eq!((&second["next_cursor"], &second["total"]), (&json!(null), &json!(3)));
+    assert_eq!((&shown["quotas"]["open_instances"], &shown["used"]["open_instances"]), (&json!(5), &json!(0)));
+    let missing = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/nobody", &json!({})).await;
+    assert_eq!(missing.code(), "tenant.not_found");
+    let unknown = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &json!({ "quotas": { "x": 1 } })).await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn nobody_of_a_suspended_tenant_comes_in_until_it_goes_on() {
+    let api = TestApi::new().await;
+    let made = key_of(&api, "acme", &["viewer"]).await;
+    let set = async |status: &str| {
+        let answer = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/acme", &json!({ "status": status })).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    };
+
+    set("suspended").await;
+    let by_key = api.get(text(&made["key"]), "/api/v1/instances").await;
+    let otherwise = api.get("acme-viewer", "/api/v1/instances").await;
+    set("active").await;
+
+    for refused in [by_key, otherwise] {
+        assert_eq!((refused.status, refused.code().as_str()), (StatusCode::FORBIDDEN, "tenant.suspended"));
+    }
+    assert_eq!(api.get(text(&made["key"]), "/api/v1/instances").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_used_up_quota_is_429_and_says_when_to_come_back() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+    let tenant = json!({ "id": "acme", "quotas": { "open_instances": 0 } });
+    api.post(ADMIN, "/api/v1/admin/tenants", &tenant).await;
+
+    let refused = api.post("acme-operator", "/api/v1/instances", &json!({ "definition_name": "echo" })).await;
+
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "quota.exceeded"));
+    assert_eq!(refused.head["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn too_many_requests_with_one_key_are_429_and_disturb_no_other() {
+    let rate = RateLimit { per_second: NonZeroU32::MIN, burst: NonZeroU32::new(3).unwrap() };
+    let api = TestApi::with(ApiOptions { rate: Some(rate), ..ApiOptions::default() }).await;
+
+    let mut last: Option<Answer> = None;
+    for _ in 0..4 {
+        last = Some(api.get("acme-viewer", "/api/v1/instances").await);
+    }
+    let refused = last.unwrap();
+
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "rate.limited"));
+    assert_eq!(refused.head["retry-after"], "1");
+    assert_eq!(api.get("bolt-viewer", "/api/v1/instances").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_secrets_value_never_comes_back() {
+    let api = TestApi::new().await;
+    let path = "/api/v1/secrets/TOKEN";
+
+    let set = api.send_json("PUT", "acme-admin", path, &json!({ "value": "hunter2hunter2" })).await;
+    let short = api.send_json("PUT", "acme-admin", path, &json!({ "value": "x" })).await;
+    let listed = api.get("acme-admin", "/api/v1/secrets").await;
+    let others = api.get("bolt-admin", "/api/v1/secrets").await;
+    let not_theirs = api.send_json("DELETE", "bolt-admin", path, &json!(null)).await;
+    let gone = api.send_json("DELETE", "acme-admin", path, &json!(null)).await;
+
+    assert_eq!((set.status, short.code().as_str()), (StatusCode::NO_CONTENT, "data.invalid"));
+    assert!(!short.text.contains("hunter2") && !listed.text.contains("hunter2"), "{}", listed.text);
+    assert_eq!(listed.json()["items"][0]["name"], "TOKEN");
+    assert_eq!((&others.json()["total"], not_theirs.code().as_str()), (&json!(0), "secret.not_found"));
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn who_did_what_is_kept_with_its_outcome_and_nothing_that_was_only_read() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+    api.get("acme-viewer", "/api/v1/instances").await;
+    let started = api.post("acme-operator", "/api/v1/instances", &json!({ "definition_name": "echo" })).await;
+    let refused = api.post("acme-viewer", "/api/v1/instances", &json!({ "definition_name": "echo" })).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+
+    let records = audited(&api, "acme-admin", "", 2).await;
+
+    let told: Vec<_> = records.iter().map(|row| [&row["action"], &row["user_id"], &row["outcome"]].map(text)).collect();
+    assert_eq!(told, [["instance.start", "acme-viewer", "refused"], ["instance.start", "acme-operator", "done"]]);
+    assert_eq!(records[1]["target"], started.head["location"].to_str().unwrap());
+    assert_eq!(records[0]["details"], json!({ "status": 403, "code": "auth.scope_missing" }));
+    let of_platform = audited(&api, ADMIN, "?action=definition.register", 1).await;
+    assert_eq!(of_platform[0]["user_id"], ADMIN);
+    assert_eq!(api.get("bolt-admin", "/api/v1/audit").await.json()["total"], 0);
+}
+
+#[tokio::test]
+async fn a_repeated_creation_is_answered_as_the_first_was_and_done_once() {
+    let api = TestApi::new().await;
+    let send = async |who: &str, key: &str, id: &str| {
+        let asked = request("POST", who, "/api/v1/admin/tenants").header("content-type", "application/json");
+        let body = json!({ "id": id }).to_string();
+        api.send(asked.header("idempotency-key", key).body(body.into()).unwrap()).await
+    };
+
+    let first = send(ADMIN, "one", "acme").await;
+    let again = send(ADMIN, "one", "acme").await;
+    let other = send(ADMIN, "one", "bolt").await;
+    let refused = send("acme-admin", "two", "acme").await;
+
+    assert_eq!((first.status, first.head.get("idempotency-replayed")), (StatusCode::CREATED, None));
+    assert_eq!((again.status, &again.text), (StatusCode::CREATED, &first.text));
+    assert_eq!(
+        (&again.head["idempotency-replayed"], &again.head["location"]),
+        (&"true".parse().unwrap(), &first.head["location"])
+    );
+    assert_eq!((other.status, other.code().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "idempotency.mismatch"));
+    assert_eq!(refused.code(), "auth.admin_only");
+    assert_eq!(send(ADMIN, "three", "acme").await.code(), "resource.already_exists");
+    assert_eq!(send(ADMIN, "three", "bolt").await.status, StatusCode::CREATED, "what was refused keeps no key");
+}
+
+#[tokio::test]
+async fn a_keys_text_is_not_told_again_to_whoever_repeats_its_creation() {
+    let api = TestApi::new().await;
+    let send = async || {
+        let asked = request("POST", ADMIN, "/api/v1/keys").header("content-type", "application/json");
+        let body = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] }).to_string();
+        api.send(asked.header("idempotency-key", "one").body(body.into()).unwrap()).await
+    };
+
+    let first = send().await;
+    let again = send().await;
+
+    assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CONFLICT));
+    assert_eq!(again.code(), "resource.already_exists");
+    assert!(again.text.contains(text(&first.json()["id"])) && !again.text.contains("sck_"), "{}", again.text);
+    assert_eq!(again.head["location"], first.head["location"]);
+    assert_eq!(api.get(ADMIN, "/api/v1/keys").await.json()["total"], 1);
+}
+
+#[tokio::test]
+async fn stats_are_those_of_the_callers_tenant_or_of_all() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+    api.start("acme-operator", "echo").await;
+    api.start("bolt-operator", "echo").await;
+
+    let acme = api.get("acme-viewer", "/api/v1/stats").await.json();
+    let all = api.get(ADMIN, "/api/v1/admin/stats").await.json();
+    let one = api.get(ADMIN, "/api/v1/stats?tenant_id=acme").await.json();
+
+    assert_eq!((&acme["instances"], &acme["letters"]), (&json!({ "completed": 1 }), &json!(null)));
+    assert_eq!((&all["instances"], &all["letters"]), (&json!({ "completed": 2 }), &json!(0)));
+    assert_eq!(one, acme);
+    assert_eq!(api.get("acme-viewer", "/api/v1/stats?tenant_id=bolt").await.code(), "tenant.not_found");
+}
