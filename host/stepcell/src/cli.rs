@@ -176,9 +176,6 @@ impl Verb {
             Self::Run(_) => "run",
             Self::Serve(_) => "serve",
             Self::Policy(_) => "policy",
-            Self::Secret(_) => "secret",
-            Self::Key(_) => "key",
-            Self::Audit(_) => "audit",
             Self::Events(_) => "events",
             Self::Check(_) => "check",
             Self::Verify(_) => "verify",
@@ -194,7 +191,10 @@ impl Verb {
             | Self::Webhook(_)
             | Self::Definition(_)
             | Self::Component(_)
-            | Self::Tenant(_) => return None,
+            | Self::Secret(_)
+            | Self::Tenant(_)
+            | Self::Key(_)
+            | Self::Audit(_) => return None,
         })
     }
 

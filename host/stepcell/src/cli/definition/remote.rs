@@ -8,7 +8,8 @@ use stepcell::{Access, Host};
 use stepcell_server::wire;
 
 use super::{
-    Apply, Definition, Graph, GraphFormat, List, Named, NamedVersion, print_applied, print_done, print_rows, print_whole,
+    Apply, Definition, Graph, GraphFormat, List, Named, NamedVersion, print_applied, print_done, print_rows,
+    print_whole,
 };
 use crate::cli::component::upload;
 use crate::cli::exit::{Exit, Refused};
@@ -96,9 +97,28 @@ async fn register(
 
 impl List {
     async fn perform_on(self, settings: &Settings, server: &Server) -> anyhow::Result<()> {
-        let ask = Ask::get(&["definitions"]).query("all", self.all.then_some(true)).query("tenant_id", self.tenant);
-        print_rows(settings, &server.all(ask).await?.items)
+        let active = (!self.all).then_some(true);
+        let ask = Ask::get(&["definitions"]).query("active", active).query("tenant_id", self.tenant);
+        let rows = server.all(ask).await?.items;
+        print_rows(settings, &if self.all { rows } else { latest_of_each(rows) })
     }
+}
+
+/// The version of each that a start would take: the greatest one, releases before what comes before them.
+fn latest_of_each(rows: Vec<wire::Definition>) -> Vec<wire::Definition> {
+    let rank = |row: &wire::Definition| {
+        let version = semver::Version::parse(&row.version).ok();
+        version.map(|version| (version.pre.is_empty(), version))
+    };
+    let mut latest: Vec<wire::Definition> = Vec::new();
+    for row in rows {
+        match latest.iter_mut().find(|known| (&known.name, &known.tenant_id) == (&row.name, &row.tenant_id)) {
+            Some(known) if rank(known) < rank(&row) => *known = row,
+            Some(_) => {}
+            None => latest.push(row),
+        }
+    }
+    latest
 }
 
 impl Graph {
