@@ -22,6 +22,8 @@ enum Others {
     TheirOwnList,
     /// What they may do among their own, which touches nothing of this tenant.
     TheirOwn,
+    /// That it is for administrators of the platform.
+    NotForThem,
     /// What everybody is told.
     Same,
 }
@@ -53,6 +55,7 @@ struct Ground {
     held: String,
     task: String,
     digest: String,
+    key: String,
 }
 
 /// A workflow of `acme` that waits for a person, for a callback, and for a signal.
@@ -100,7 +103,42 @@ impl Ground {
         api.engine.wait_until_settled(failed.parse().unwrap()).await.unwrap();
         let tasks = api.get("acme-viewer", &format!("/api/v1/tasks?instance_id={waiting}")).await.json();
         let task = tasks["items"][0]["id"].as_str().unwrap().to_owned();
-        Self { api, waiting, failed, held, task, digest }
+        let key = Self::access(&api).await;
+        Self { api, waiting, failed, held, task, digest, key }
+    }
+
+    /// Makes what administrators have to do with: tenants, a key and a secret of `acme`. Answers with the key's id.
+    async fn access(api: &TestApi) -> String {
+        for id in ["acme", "other"] {
+            api.post("platform", "/api/v1/admin/tenants", &json!({ "id": id })).await;
+        }
+        api.send_json("PUT", "acme-admin", "/api/v1/secrets/TOKEN", &json!({ "value": "eight or more" })).await;
+        let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
+        api.post("acme-admin", "/api/v1/keys", &key).await.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Those of who comes in, and what administrators do.
+    fn access_cases(&self) -> [(&'static str, Case); 14] {
+        use Others::{NotForThem, NotThere, TheirOwn, TheirOwnList};
+        let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
+        let secret = json!({ "value": "another value" });
+        let by_id = format!("/keys/{}", self.key);
+        [
+            ("get_stats", case("/stats", Sent::Nothing, TheirOwn)),
+            ("list_keys", case("/keys", Sent::Nothing, TheirOwnList)),
+            ("create_key", case("/keys", Sent::Json(key), TheirOwn)),
+            ("get_key", case(by_id.as_str(), Sent::Nothing, NotThere)),
+            ("revoke_key", case(by_id, Sent::Nothing, NotThere)),
+            ("list_secrets", case("/secrets", Sent::Nothing, TheirOwnList)),
+            ("set_secret", case("/secrets/TOKEN", Sent::Json(secret), TheirOwn)),
+            ("delete_secret", case("/secrets/TOKEN", Sent::Nothing, NotThere)),
+            ("list_audit", case("/audit", Sent::Nothing, TheirOwnList)),
+            ("list_tenants", case("/admin/tenants", Sent::Nothing, NotForThem)),
+            ("create_tenant", case("/admin/tenants", Sent::Json(json!({ "id": "new" })), NotForThem)),
+            ("get_tenant", case("/admin/tenants/acme", Sent::Nothing, NotForThem)),
+            ("update_tenant", case("/admin/tenants/acme", Sent::Json(json!({})), NotForThem)),
+            ("get_platform_stats", case("/admin/stats", Sent::Nothing, NotForThem)),
+        ]
     }
 
     async fn callback(&self) -> String {
@@ -125,7 +163,7 @@ impl Ground {
                 .chain([("version".to_owned(), json!("2.0.0"))])
                 .collect(),
         );
-        BTreeMap::from([
+        let mut cases = BTreeMap::from([
             ("list_definitions", case("/definitions", nothing(), TheirOwnList)),
             ("register_definition", case("/definitions", Sent::Json(next), NotThere)),
             ("get_definition", case("/definitions/flow", nothing(), NotThere)),
@@ -166,7 +204,9 @@ impl Ground {
                 case(format!("/tasks/{task}/reassign"), Sent::Json(json!({ "to": "bob", "reason": "x" })), NotThere),
             ),
             ("get_usage", case("/usage", nothing(), TheirOwnList)),
-        ])
+        ]);
+        cases.extend(self.access_cases());
+        cases
     }
 
     async fn ask(&self, who: &str, method: &str, case: &Case) -> Answer {
@@ -243,6 +283,7 @@ async fn every_operation_answers_each_caller_as_the_document_says() {
 fn is_told(others: Others, answer: &Answer) -> bool {
     match others {
         Others::NotThere => answer.status == StatusCode::NOT_FOUND || answer.status == StatusCode::UNPROCESSABLE_ENTITY,
+        Others::NotForThem => answer.status == StatusCode::FORBIDDEN,
         Others::TheirOwnList => answer.status == StatusCode::OK && answer.json()["total"] == 0,
         Others::TheirOwn | Others::Same => answer.status.is_success(),
     }

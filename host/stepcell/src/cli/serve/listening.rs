@@ -66,7 +66,7 @@ impl Listening {
     pub(super) fn open(&self, host: &Host, settings: &HttpSettings) {
         self.front.open(Arc::clone(host.store()), settings.router(host.engine(), self.tokens.as_ref()));
         if let Some(metrics) = &self.metrics {
-            metrics.tell_of(host.engine());
+            metrics.tell_of(host);
         }
     }
 
