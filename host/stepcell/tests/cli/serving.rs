@@ -116,6 +116,16 @@ fn sighup_has_a_new_certificate_shown_and_keeps_the_old_one_where_the_new_can_no
 }
 
 #[test]
+fn whoever_may_have_fewer_descriptors_than_connections_is_warned() {
+    let desk = Desk::new();
+    let mut serving = desk.serve_with_descriptors(300);
+
+    let first = serving.line();
+
+    assert!(first.starts_with("warning: this process may have 300 descriptors"), "{first}");
+}
+
+#[test]
 fn a_port_that_is_taken_is_told_before_there_is_a_database() {
     let desk = Desk::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -225,8 +225,27 @@ impl Desk {
         (serving, lines)
     }
 
+    /// Starts `serve` with HTTP in a process that may have so many descriptors.
+    pub(crate) fn serve_with_descriptors(&self, descriptors_max: u32) -> Serving {
+        let serve = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {descriptors_max}; exec \"$@\""), "sh"]);
+        shell.arg(serve.get_program()).args(serve.get_args()).current_dir(self.folder.path()).stdin(Stdio::null());
+        for (name, value) in serve.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Self::spawned(&mut shell)
+    }
+
     fn spawn_serve(&self, arguments: &[&str]) -> Serving {
-        let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawned(&mut self.command(arguments))
+    }
+
+    fn spawned(command: &mut Command) -> Serving {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Serving { child, stderr, metrics: None }
     }
