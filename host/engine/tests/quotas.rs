@@ -153,7 +153,7 @@ on_every_store! {
 
         assert_eq!((too_large.0, one_more.0, one_more.1), (Quota::StoredBytes, Quota::Components, 2));
         assert_eq!(again.inserted, Inserted::AlreadyThere);
-        assert_eq!(registry.list_components(None).await.unwrap().len(), 2);
+        assert_eq!(registry.view(Some(&tenant("acme"))).list_components(None).await.unwrap().len(), 2);
     }
 
     async fn who_has_used_its_day_starts_again_on_the_next(host: TestHost) {

@@ -12,7 +12,7 @@ use stepcell_model::host_key::HostKey;
 use stepcell_outbound::HttpOutbound;
 use stepcell_sandbox::{CompileLimits, Compiler, Isolation, Sandbox, SandboxConfig, SandboxError};
 use stepcell_store::{Losses, MemoryStore, Role, SqliteOptions, SqliteStore, StoreError, WorkflowStore};
-use stepcell_webhooks::{Dispatching, WebhookError, Webhooks};
+use stepcell_webhooks::{DispatchWatch, Dispatching, WebhookError, Webhooks};
 
 use crate::host_key::{HostKeyError, host_key_made_in};
 use crate::lock::{DriverLock, LockError};
@@ -122,6 +122,12 @@ impl Host {
     #[must_use]
     pub const fn webhooks(&self) -> &Webhooks {
         &self.webhooks
+    }
+
+    /// What can be counted of outgoing webhooks, where this host sends them.
+    #[must_use]
+    pub fn watch_webhooks(&self) -> Option<DispatchWatch> {
+        self.dispatching.as_ref().map(Dispatching::watch)
     }
 
     /// What the engine keeps, for reading.

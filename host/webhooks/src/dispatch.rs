@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub(crate) struct Dispatch {
     pub(crate) sender: Sender,
     /// How many attempts there were.
     pub(crate) told: watch::Sender<u64>,
+    /// How many deliveries were taken by whom they were for.
+    pub(crate) taken: AtomicU64,
     stopping: watch::Sender<bool>,
     room: Arc<Semaphore>,
     tenants: Mutex<HashMap<Option<TenantId>, Weak<Semaphore>>>,
@@ -109,6 +111,7 @@ impl Webhooks {
         let dispatch = Arc::new(Dispatch {
             sender,
             told: watch::Sender::new(0),
+            taken: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
             room: Arc::new(Semaphore::new(AT_ONCE_MAX)),
             tenants: Mutex::default(),
@@ -132,10 +135,50 @@ impl Dispatching {
         }
     }
 
+    /// What can be counted of deliveries, for as long as they are sent.
+    #[must_use]
+    pub fn watch(&self) -> DispatchWatch {
+        DispatchWatch(Arc::downgrade(&self.dispatch))
+    }
+
     /// How many attempts there were; changes with each that is kept.
     #[must_use]
     pub fn attempts(&self) -> watch::Receiver<u64> {
         self.dispatch.told.subscribe()
+    }
+}
+
+/// Counts deliveries, and keeps nothing of them going.
+#[derive(Clone)]
+pub struct DispatchWatch(Weak<Dispatch>);
+
+impl fmt::Debug for DispatchWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DispatchWatch").finish_non_exhaustive()
+    }
+}
+
+/// What was sent since this process began to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DispatchCounts {
+    /// How many attempts have ended.
+    pub attempts: u64,
+    /// How many of them were taken.
+    pub taken: u64,
+    /// How many are under way.
+    pub under_way: usize,
+}
+
+impl DispatchWatch {
+    /// What it has come to by now; zeros once nothing is sent any more.
+    #[must_use]
+    pub fn counts(&self) -> DispatchCounts {
+        let Some(dispatch) = self.0.upgrade() else { return DispatchCounts::default() };
+        DispatchCounts {
+            attempts: *dispatch.told.borrow(),
+            taken: dispatch.taken.load(Ordering::Relaxed),
+            under_way: AT_ONCE_MAX - dispatch.room.available_permits(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ mod sender;
 mod subscriptions;
 mod worker;
 
-pub use self::dispatch::Dispatching;
+pub use self::dispatch::{DispatchCounts, DispatchWatch, Dispatching};
 pub use self::error::WebhookError;
 pub use self::schedule::RETRY_DELAYS;
 pub use self::subscriptions::{FORMER_SECRET_FOR, Subscribed, Subscription, WEBHOOKS_LEN_MAX, WebhookChange, Webhooks};

@@ -96,6 +96,9 @@ async fn send(
             tracing::warn!(webhook = %webhook.id, %error, "a webhook whose address is gone could not be stopped");
         }
     }
+    if matches!(outcome, Outcome::Taken { .. }) {
+        dispatch.taken.fetch_add(1, Ordering::Relaxed);
+    }
     dispatch.told.send_modify(|told| *told += 1);
     Ok(Some(outcome))
 }

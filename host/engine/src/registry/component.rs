@@ -104,12 +104,16 @@ impl WorkflowRegistry {
         let told = |error: ComponentRefused| refused(error.reason);
         let digest = ComponentDigest::of(&bytes);
         self.check_guard(digest, tenant.as_ref(), signature.as_ref()).await?.map_err(refused)?;
+        let is_new = self.store.find_component(tenant.as_ref(), &name, &version).await?.is_none();
+        if is_new {
+            // Nothing is looked into or compiled that would be refused in the end.
+            drop(self.quotas.admit_component(tenant.as_ref(), bytes.len() as u64).await?);
+        }
         let facts = self.runner.inspect(Arc::clone(&bytes)).await.map_err(told)?;
         if acceptance == Acceptance::AsBefore {
             self.view(tenant.as_ref()).check_capabilities(&name, &version, &facts.capabilities).await?;
         }
         self.runner.prepare(tenant.as_ref(), digest, Arc::clone(&bytes)).await.map_err(told)?;
-        let is_new = self.store.find_component(tenant.as_ref(), &name, &version).await?.is_none();
         let admitted =
             if is_new { Some(self.quotas.admit_component(tenant.as_ref(), bytes.len() as u64).await?) } else { None };
         let record = ComponentRecord {

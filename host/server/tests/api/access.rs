@@ -78,6 +78,20 @@ async fn a_key_that_does_not_hold_is_refused_without_saying_why() {
 }
 
 #[tokio::test]
+async fn when_a_key_was_last_used_shows_at_its_record() {
+    let api = TestApi::new().await;
+    let made = key_of(&api, "acme", &["viewer"]).await;
+    let record = async || api.get(ADMIN, &format!("/api/v1/keys/{}", text(&made["id"]))).await.json();
+    assert_eq!(record().await["last_used_at"], json!(null));
+
+    api.get(text(&made["key"]), "/api/v1/instances").await;
+
+    while record().await["last_used_at"].is_null() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_key_in_the_url_lets_nobody_in() {
     let api = TestApi::new().await;
     let made = key_of(&api, "acme", &["viewer"]).await;

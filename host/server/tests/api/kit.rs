@@ -68,7 +68,7 @@ impl TestApi {
     /// An API over an engine on a database.
     pub(crate) async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("api.db"), SqliteOptions::default()).unwrap();
+        let store = SqliteStore::open(folder.path().join("api.db"), SqliteOptions::default()).unwrap();
         Self::over(Arc::new(store), Some(folder), ApiOptions::default()).await
     }
 

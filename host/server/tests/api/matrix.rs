@@ -22,6 +22,8 @@ enum Others {
     TheirOwnList,
     /// What they may do among their own, which touches nothing of this tenant.
     TheirOwn,
+    /// That it is for administrators of the platform.
+    NotForThem,
     /// What everybody is told.
     Same,
 }
@@ -53,6 +55,7 @@ struct Ground {
     held: String,
     task: String,
     digest: String,
+    key: String,
     webhook: String,
     delivery: String,
 }
@@ -102,12 +105,79 @@ impl Ground {
         api.engine.wait_until_settled(failed.parse().unwrap()).await.unwrap();
         let tasks = api.get("acme-viewer", &format!("/api/v1/tasks?instance_id={waiting}")).await.json();
         let task = tasks["items"][0]["id"].as_str().unwrap().to_owned();
-        let webhook = json!({ "url": "https://example.com/hooks" });
-        let webhook =
-            api.post("acme-admin", "/api/v1/webhooks", &webhook).await.json()["id"].as_str().unwrap().to_owned();
+        let key = Self::access(&api).await;
+        let (webhook, delivery) = Self::subscribed(&api).await;
+        Self { api, waiting, failed, held, task, digest, key, webhook, delivery }
+    }
+
+    /// Makes a subscription of `acme` with a delivery. Answers with their ids.
+    async fn subscribed(api: &TestApi) -> (String, String) {
+        let id = |answer: Answer| answer.json()["id"].as_str().unwrap().to_owned();
+        let wanted = json!({ "url": "https://example.com/hooks" });
+        let webhook = id(api.post("acme-admin", "/api/v1/webhooks", &wanted).await);
         let ping = format!("/api/v1/webhooks/{webhook}/ping");
-        let delivery = api.post("acme-operator", &ping, &json!({})).await.json()["id"].as_str().unwrap().to_owned();
-        Self { api, waiting, failed, held, task, digest, webhook, delivery }
+        let delivery = id(api.post("acme-operator", &ping, &json!({})).await);
+        (webhook, delivery)
+    }
+
+    /// Those of who is told what happens.
+    fn telling_cases(&self) -> [(&'static str, Case); 14] {
+        use Others::{NotThere, TheirOwn, TheirOwnList};
+        let hook = |path: &str| format!("/webhooks/{}{path}", self.webhook);
+        let told = |path: &str| hook(&format!("/deliveries/{}{path}", self.delivery));
+        let url = json!({ "url": "https://example.com/x" });
+        let change = json!({ "url": "https://example.com/x", "is_active": true });
+        let nothing = || Sent::Nothing;
+        [
+            ("follow_events", case("/events", nothing(), TheirOwn)),
+            ("follow_instance", case(format!("/instances/{}/events", self.waiting), nothing(), NotThere)),
+            ("follow_tasks", case("/tasks/events", nothing(), TheirOwn)),
+            ("list_webhooks", case("/webhooks", nothing(), TheirOwnList)),
+            ("create_webhook", case("/webhooks", Sent::Json(url), TheirOwn)),
+            ("get_webhook", case(hook(""), nothing(), NotThere)),
+            ("change_webhook", case(hook(""), Sent::Json(change), NotThere)),
+            ("delete_webhook", case(hook(""), nothing(), NotThere)),
+            ("rotate_webhook_secret", case(hook("/rotate-secret"), nothing(), NotThere)),
+            ("ping_webhook", case(hook("/ping"), nothing(), NotThere)),
+            ("list_webhook_deliveries", case(hook("/deliveries"), nothing(), NotThere)),
+            ("get_webhook_delivery", case(told(""), nothing(), NotThere)),
+            ("redeliver_webhook", case(told("/redeliver"), nothing(), NotThere)),
+            ("redeliver_dead_webhooks", case(hook("/redeliver"), nothing(), NotThere)),
+        ]
+    }
+
+    /// Makes what administrators have to do with: tenants, a key and a secret of `acme`. Answers with the key's id.
+    async fn access(api: &TestApi) -> String {
+        for id in ["acme", "other"] {
+            api.post("platform", "/api/v1/admin/tenants", &json!({ "id": id })).await;
+        }
+        api.send_json("PUT", "acme-admin", "/api/v1/secrets/TOKEN", &json!({ "value": "eight or more" })).await;
+        let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
+        api.post("acme-admin", "/api/v1/keys", &key).await.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Those of who comes in, and what administrators do.
+    fn access_cases(&self) -> [(&'static str, Case); 14] {
+        use Others::{NotForThem, NotThere, TheirOwn, TheirOwnList};
+        let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
+        let secret = json!({ "value": "another value" });
+        let by_id = format!("/keys/{}", self.key);
+        [
+            ("get_stats", case("/stats", Sent::Nothing, TheirOwn)),
+            ("list_keys", case("/keys", Sent::Nothing, TheirOwnList)),
+            ("create_key", case("/keys", Sent::Json(key), TheirOwn)),
+            ("get_key", case(by_id.as_str(), Sent::Nothing, NotThere)),
+            ("revoke_key", case(by_id, Sent::Nothing, NotThere)),
+            ("list_secrets", case("/secrets", Sent::Nothing, TheirOwnList)),
+            ("set_secret", case("/secrets/TOKEN", Sent::Json(secret), TheirOwn)),
+            ("delete_secret", case("/secrets/TOKEN", Sent::Nothing, NotThere)),
+            ("list_audit", case("/audit", Sent::Nothing, TheirOwnList)),
+            ("list_tenants", case("/admin/tenants", Sent::Nothing, NotForThem)),
+            ("create_tenant", case("/admin/tenants", Sent::Json(json!({ "id": "new" })), NotForThem)),
+            ("get_tenant", case("/admin/tenants/acme", Sent::Nothing, NotForThem)),
+            ("update_tenant", case("/admin/tenants/acme", Sent::Json(json!({})), NotForThem)),
+            ("get_platform_stats", case("/admin/stats", Sent::Nothing, NotForThem)),
+        ]
     }
 
     async fn callback(&self) -> String {
@@ -118,11 +188,7 @@ impl Ground {
     /// The request of each operation, by its id.
     async fn cases(&self) -> BTreeMap<&'static str, Case> {
         use Others::{NotThere, Same, TheirOwn, TheirOwnList};
-        let Self { waiting, failed, held, task, digest, webhook, delivery, .. } = self;
-        let hook = |path: &str| format!("/webhooks/{webhook}{path}");
-        let told = |path: &str| hook(&format!("/deliveries/{delivery}{path}"));
-        let url = json!({ "url": "https://example.com/x" });
-        let change = json!({ "url": "https://example.com/x", "is_active": true });
+        let Self { waiting, failed, held, task, digest, .. } = self;
         let nothing = || Sent::Nothing;
         let callback = self.callback().await.replace("/api/v1", "");
         let start = Sent::Json(json!({ "definition_name": "flow" }));
@@ -136,7 +202,7 @@ impl Ground {
                 .chain([("version".to_owned(), json!("2.0.0"))])
                 .collect(),
         );
-        BTreeMap::from([
+        let mut cases = BTreeMap::from([
             ("list_definitions", case("/definitions", nothing(), TheirOwnList)),
             ("register_definition", case("/definitions", Sent::Json(next), NotThere)),
             ("get_definition", case("/definitions/flow", nothing(), NotThere)),
@@ -176,22 +242,11 @@ impl Ground {
                 "reassign_task",
                 case(format!("/tasks/{task}/reassign"), Sent::Json(json!({ "to": "bob", "reason": "x" })), NotThere),
             ),
-            ("follow_events", case("/events", nothing(), TheirOwn)),
-            ("follow_instance", case(format!("/instances/{waiting}/events"), nothing(), NotThere)),
-            ("follow_tasks", case("/tasks/events", nothing(), TheirOwn)),
-            ("list_webhooks", case("/webhooks", nothing(), TheirOwnList)),
-            ("create_webhook", case("/webhooks", Sent::Json(url), TheirOwn)),
-            ("get_webhook", case(hook(""), nothing(), NotThere)),
-            ("change_webhook", case(hook(""), Sent::Json(change), NotThere)),
-            ("delete_webhook", case(hook(""), nothing(), NotThere)),
-            ("rotate_webhook_secret", case(hook("/rotate-secret"), nothing(), NotThere)),
-            ("ping_webhook", case(hook("/ping"), nothing(), NotThere)),
-            ("list_webhook_deliveries", case(hook("/deliveries"), nothing(), NotThere)),
-            ("get_webhook_delivery", case(told(""), nothing(), NotThere)),
-            ("redeliver_webhook", case(told("/redeliver"), nothing(), NotThere)),
-            ("redeliver_dead_webhooks", case(hook("/redeliver"), nothing(), NotThere)),
             ("get_usage", case("/usage", nothing(), TheirOwnList)),
-        ])
+        ]);
+        cases.extend(self.access_cases());
+        cases.extend(self.telling_cases());
+        cases
     }
 
     async fn ask(&self, who: &str, method: &str, case: &Case) -> Answer {
@@ -268,6 +323,7 @@ async fn every_operation_answers_each_caller_as_the_document_says() {
 fn is_told(others: Others, answer: &Answer) -> bool {
     match others {
         Others::NotThere => answer.status == StatusCode::NOT_FOUND || answer.status == StatusCode::UNPROCESSABLE_ENTITY,
+        Others::NotForThem => answer.status == StatusCode::FORBIDDEN,
         Others::TheirOwnList => answer.status == StatusCode::OK && answer.json()["total"] == 0,
         Others::TheirOwn | Others::Same => answer.status.is_success(),
     }

@@ -1,5 +1,10 @@
 //! Tokens that hold, and every way in which one does not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -129,6 +134,50 @@ async fn other_credentials_are_for_other_guards() {
     for text in ["sck_abc", "opaque", ""] {
         assert!(ask(&guard(|_| {}), text).await.unwrap().is_none(), "{text}");
     }
+}
+
+/// An issuer on this machine with one key; counts how often it was asked for its keys.
+async fn issuer() -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (counted, keys) = (Arc::clone(&asked), key_set(&[("one", 1)]));
+    let discovery = json!({ "jwks_uri": format!("{url}/keys") }).to_string();
+    let routes = Router::new().route("/.well-known/openid-configuration", get(move || async move { discovery })).route(
+        "/keys",
+        get(move || async move {
+            counted.fetch_add(1, Ordering::SeqCst);
+            keys
+        }),
+    );
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn the_issuers_keys_are_fetched_once_whatever_tokens_come() {
+    let (url, asked) = issuer().await;
+    let guard = TokenGuard::new(TokenSettings::of_issuer(&url, "stepcell")).unwrap();
+    let token = |id: &str, seed| signed(&with(&json!({"iss": url})), Some(id), seed);
+
+    for _ in 0..3 {
+        assert!(ask(&guard, &token("one", 1)).await.unwrap().is_some());
+        assert_eq!(ask(&guard, &token("rotated", 2)).await.unwrap_err().code(), ProblemCode::TokenRefused);
+    }
+
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "a key that is not known asks for no more than one look a minute");
+}
+
+#[tokio::test]
+async fn an_issuer_that_can_not_be_reached_is_no_mistake_of_the_token() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let guard = TokenGuard::new(TokenSettings::of_issuer(&url, "stepcell")).unwrap();
+
+    let refused = ask(&guard, &signed(&with(&json!({"iss": url})), Some("one"), 1)).await.unwrap_err();
+
+    assert_eq!(refused.status(), http::StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[test]

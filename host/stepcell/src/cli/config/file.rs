@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::error::ErrorKind;
 use clap::{Arg, Command};
 use stepcell::model::problem::did_you_mean;
 use toml::Spanned;
@@ -168,11 +169,15 @@ impl ConfigFile {
         }
         let words = entry.values.iter().map(|value| format!("--{flag}={value}"));
         let line = ["stepcell".to_owned(), SERVE.to_owned()].into_iter().chain(words);
-        command.clone().try_get_matches_from(line).map(|_| ()).map_err(|error| {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            first.trim_start_matches("error: ").to_owned()
-        })
+        match command.clone().try_get_matches_from(line) {
+            // What it takes beside it may be said elsewhere.
+            Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
+                let text = error.to_string();
+                let first = text.lines().next().unwrap_or_default();
+                Err(first.trim_start_matches("error: ").to_owned())
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }
 

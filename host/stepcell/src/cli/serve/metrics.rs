@@ -12,8 +12,10 @@ use axum::Router;
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use stepcell::Host;
 use stepcell::engine::{COMMIT_CLASSES_US, EngineCounts, WorkflowEngine};
 use stepcell_server::{REQUEST_DURATION, Traffic, TrafficCounts};
+use stepcell_webhooks::{DispatchCounts, DispatchWatch};
 
 /// The upper ends of the classes that requests are put into by how long they took, in seconds.
 const REQUEST_CLASSES_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -31,7 +33,13 @@ pub(super) struct Metrics(Arc<Sources>);
 struct Sources {
     recorded: PrometheusHandle,
     traffic: Arc<Traffic>,
-    engine: OnceLock<WorkflowEngine>,
+    host: OnceLock<Watched>,
+}
+
+/// What is told of a host.
+struct Watched {
+    engine: WorkflowEngine,
+    webhooks: Option<DispatchWatch>,
 }
 
 impl Metrics {
@@ -51,12 +59,12 @@ impl Metrics {
                 upkeep.run_upkeep();
             }
         });
-        Ok(Self(Arc::new(Sources { recorded, traffic, engine: OnceLock::new() })))
+        Ok(Self(Arc::new(Sources { recorded, traffic, host: OnceLock::new() })))
     }
 
-    /// Tells of this engine too.
-    pub(super) fn tell_of(&self, engine: &WorkflowEngine) {
-        let _ = self.0.engine.set(engine.clone());
+    /// Tells of this host too.
+    pub(super) fn tell_of(&self, host: &Host) {
+        let _ = self.0.host.set(Watched { engine: host.engine().clone(), webhooks: host.watch_webhooks() });
     }
 
     /// Answers `GET /metrics`.
@@ -70,8 +78,9 @@ impl Metrics {
         let mut text = Text(sources.recorded.render());
         text.gauge("stepcell_build_info", "What runs.", &format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1);
         traffic(&mut text, &sources.traffic.counts());
-        if let Some(engine) = sources.engine.get() {
-            counts(&mut text, &engine.counts());
+        if let Some(host) = sources.host.get() {
+            counts(&mut text, &host.engine.counts());
+            webhooks(&mut text, host.webhooks.as_ref().map(DispatchWatch::counts).unwrap_or_default());
         }
         process(&mut text);
         text.0
@@ -114,6 +123,12 @@ fn counts(text: &mut Text, counts: &EngineCounts) {
     text.gauge("stepcell_instances_moving", "Instances that are being moved.", "", counts.drivers);
     let help = "For how long the first instance waits to be woken whose time has come.";
     text.gauge("stepcell_due_lag_seconds", help, "", counts.due_lag.as_secs_f64());
+}
+
+fn webhooks(text: &mut Text, counts: DispatchCounts) {
+    text.counter("stepcell_webhook_attempts_total", "Attempts to deliver webhooks.", counts.attempts);
+    text.counter("stepcell_webhook_deliveries_total", "Webhooks that were delivered.", counts.taken);
+    text.gauge("stepcell_webhooks_under_way", "Webhooks that are being delivered.", "", counts.under_way);
 }
 
 /// What the system says of this process, where it says it as Linux does.
