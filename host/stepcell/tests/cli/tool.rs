@@ -180,11 +180,21 @@ impl Desk {
         self.serve_http_as(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat())
     }
 
+    /// As [`Self::serve_http`], within TLS, for which the flags have a certificate.
+    pub(crate) fn serve_https(&self, flags: &[&str]) -> (Serving, String) {
+        self.serve_at("https://", &[&["serve", "--listen", "127.0.0.1:0"], flags].concat())
+    }
+
     /// As [`Self::serve_http`], with all arguments.
     pub(crate) fn serve_http_as(&self, arguments: &[&str]) -> (Serving, String) {
+        self.serve_at("http://", arguments)
+    }
+
+    fn serve_at(&self, scheme: &str, arguments: &[&str]) -> (Serving, String) {
         let mut serving = self.spawn_serve(arguments);
         let first = serving.line();
-        let address = first.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{first}")).to_owned();
+        let address =
+            first.strip_prefix(&format!("listening on {scheme}")).unwrap_or_else(|| panic!("{first}")).to_owned();
         loop {
             let line = serving.line();
             if let Some(address) = line.strip_prefix("metrics on http://") {
