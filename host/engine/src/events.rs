@@ -153,6 +153,15 @@ impl EventFeed {
     /// # Errors
     /// As [`Self::next`].
     pub async fn next_row(&mut self) -> Result<Option<HistoryRow>, StoreError> {
+        Ok(self.next_shared().await?.map(|row| self.wanted(row)))
+    }
+
+    /// As [`Self::next_row`], with all events of an entry, of which at least one is wanted: what many feeds are told of is
+    /// there once.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_shared(&mut self) -> Result<Option<Arc<HistoryRow>>, StoreError> {
         loop {
             // Before the look: what is put on the board after it ends the wait.
             if let Some(following) = &mut self.following {
@@ -192,7 +201,7 @@ impl EventFeed {
     pub async fn find_next_row(&mut self) -> Result<Option<HistoryRow>, StoreError> {
         loop {
             if let Some(row) = self.take_next() {
-                return Ok(Some(row));
+                return Ok(Some(self.wanted(row)));
             }
             if !self.turn_page().await? {
                 return Ok(None);
@@ -207,11 +216,11 @@ impl EventFeed {
     }
 
     /// The next row that is wanted, of those at hand: of the page that was read, then of the board.
-    fn take_next(&mut self) -> Option<HistoryRow> {
+    fn take_next(&mut self) -> Option<Arc<HistoryRow>> {
         while let Some(row) = self.page.pop_front() {
             self.position = row.entry.position;
-            if let Some(row) = self.wanted(row) {
-                return Some(row);
+            if self.wants_some(&row) {
+                return Some(Arc::new(row));
             }
         }
         // A page as long as it was would be held for as long as nothing happens.
@@ -219,27 +228,22 @@ impl EventFeed {
         self.position = self.position.max(self.up_to);
         while let Some(Found::Row(row)) = self.following.as_ref().map(|following| following.find_after(self.position)) {
             self.position = row.entry.position;
-            if self.rows.fits(&row)
-                && let Some(row) = self.wanted_of(&row)
-            {
+            if self.rows.fits(&row) && self.wants_some(&row) {
                 return Some(row);
             }
         }
         None
     }
 
-    /// The row with those of its events that are wanted, if there are any.
-    fn wanted(&self, mut row: HistoryRow) -> Option<HistoryRow> {
-        row.entry.events.retain(|event| self.wants(event));
-        (!row.entry.events.is_empty()).then_some(row)
+    fn wants_some(&self, row: &HistoryRow) -> bool {
+        row.entry.events.iter().any(|event| self.wants(event))
     }
 
-    /// As [`Self::wanted`], of a row that others are told as well.
-    fn wanted_of(&self, row: &HistoryRow) -> Option<HistoryRow> {
-        if !row.entry.events.iter().any(|event| self.wants(event)) {
-            return None;
-        }
-        self.wanted(row.clone())
+    /// The row with those of its events that are wanted.
+    fn wanted(&self, row: Arc<HistoryRow>) -> HistoryRow {
+        let mut row = Arc::unwrap_or_clone(row);
+        row.entry.events.retain(|event| self.wants(event));
+        row
     }
 
     fn wants(&self, event: &Event) -> bool {

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::response::IntoResponse;
 use http::Uri;
 use stepcell_engine::WorkflowEngine;
+use stepcell_webhooks::Webhooks;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
@@ -41,6 +42,8 @@ pub struct ApiOptions {
     pub guards: Guards,
     /// How many requests one caller may send; as many as they like without it.
     pub rate: Option<RateLimit>,
+    /// What tells others what happens; without it subscriptions are kept, and sent by whoever does that, a second later.
+    pub webhooks: Option<Webhooks>,
 }
 
 impl Default for ApiOptions {
@@ -52,6 +55,7 @@ impl Default for ApiOptions {
             enable_ui: true,
             guards: Guards::none(),
             rate: None,
+            webhooks: None,
         }
     }
 }
@@ -63,6 +67,7 @@ pub(crate) struct ApiState(Arc<Shared>);
 struct Shared {
     engine: WorkflowEngine,
     options: ApiOptions,
+    webhooks: Webhooks,
     uploads: Arc<Semaphore>,
     rates: Option<Rates>,
     audit: AuditLog,
@@ -71,11 +76,13 @@ struct Shared {
 
 impl ApiState {
     fn new(engine: WorkflowEngine, options: ApiOptions) -> Self {
+        let webhooks = options.webhooks.clone().unwrap_or_else(|| Webhooks::new(engine.clone()));
         Self(Arc::new(Shared {
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             rates: options.rate.map(Rates::new),
             audit: AuditLog::new(engine.clone()),
             answers: Answers::new(engine.clone()),
+            webhooks,
             engine,
             options,
         }))
@@ -104,6 +111,10 @@ impl ApiState {
 
     pub(crate) fn answers(&self) -> &Answers {
         &self.0.answers
+    }
+
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
     }
 
     pub(crate) fn guards(&self) -> &Guards {

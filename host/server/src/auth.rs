@@ -95,7 +95,8 @@ impl Guards {
         self
     }
 
-    async fn authenticate(&self, head: &Parts) -> Result<Option<Caller>, Problem> {
+    /// The caller, as the first guard that knows the request's credentials says.
+    pub(crate) async fn authenticate(&self, head: &Parts) -> Result<Option<Caller>, Problem> {
         for guard in &self.callers {
             if let Some(caller) = guard.authenticate(head).await? {
                 return Ok(Some(caller));

@@ -8,6 +8,7 @@ mod audit;
 mod callbacks;
 mod components;
 mod definitions;
+mod events;
 mod instances;
 mod keys;
 mod operate;
@@ -15,6 +16,7 @@ mod secrets;
 mod tasks;
 mod usage;
 mod visible;
+mod webhooks;
 
 pub(crate) use self::instances::{IDEMPOTENCY_REPLAYED, idempotency_key};
 use utoipa_axum::router::OpenApiRouter;
@@ -47,11 +49,22 @@ pub(crate) fn api(state: &ApiState) -> OpenApiRouter<ApiState> {
         .secured(state, routes!(operate::signal))
         .secured(state, routes!(callbacks::address))
         .secured(state, routes!(callbacks::deliver))
+        .secured(state, routes!(events::follow))
+        .secured(state, routes!(events::follow_instance))
+        .secured(state, routes!(events::follow_tasks))
         .secured(state, routes!(tasks::list))
         .secured(state, routes!(tasks::get))
         .secured(state, routes!(tasks::claim))
         .secured(state, routes!(tasks::complete))
         .secured(state, routes!(tasks::reassign))
+        .secured(state, routes!(webhooks::list, webhooks::create))
+        .secured(state, routes!(webhooks::get, webhooks::change, webhooks::delete))
+        .secured(state, routes!(webhooks::rotate_secret))
+        .secured(state, routes!(webhooks::ping))
+        .secured(state, routes!(webhooks::deliveries::list))
+        .secured(state, routes!(webhooks::deliveries::get))
+        .secured(state, routes!(webhooks::deliveries::redeliver))
+        .secured(state, routes!(webhooks::deliveries::redeliver_dead))
         .secured(state, routes!(usage::show))
         .secured(state, routes!(admin::stats::show))
         .secured(state, routes!(keys::list, keys::create))

@@ -10,6 +10,7 @@ mod graph;
 mod instance;
 mod task;
 mod usage;
+mod webhook;
 
 pub use self::access::{ApiKey, AuditRow, NewApiKey, Quotas, Secret, Stats, Tenant, TenantDetail, TenantUsed};
 pub use self::component::Component;
@@ -19,3 +20,4 @@ pub use self::graph::{graph_json, state_of};
 pub use self::instance::{ChildInstance, Execution, Instance, InstanceRow};
 pub use self::task::{InstanceTask, Task};
 pub use self::usage::Usage;
+pub use self::webhook::{Delivery, DeliveryRow, Webhook, WebhookWithSecret};

@@ -46,6 +46,17 @@ pub struct WebhookChange {
     pub is_active: bool,
 }
 
+/// A subscription that somebody wants.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Of whose instances to tell; of all where there is none.
+    pub tenant: Option<TenantId>,
+    /// What it says.
+    pub wanted: WebhookChange,
+    /// Who wants it.
+    pub by: Option<UserId>,
+}
+
 /// A subscription with its secret, which is told this once.
 #[derive(Clone, Debug)]
 pub struct Subscribed {
@@ -87,15 +98,11 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError::TooMany`], [`WebhookError::Address`], [`WebhookError::Description`];
     /// [`EngineError::NoHostKey`] where there is nothing to encrypt the secret with.
-    pub async fn subscribe(
-        &self,
-        tenant: Option<TenantId>,
-        wanted: WebhookChange,
-        by: Option<UserId>,
-    ) -> Result<Subscribed, WebhookError> {
+    pub async fn subscribe(&self, subscription: Subscription) -> Result<Subscribed, WebhookError> {
+        let Subscription { tenant, wanted, by } = subscription;
         check(&wanted)?;
-        self.check_room(tenant.as_ref()).await?;
         let id = WebhookId::from_uuid(self.engine.ids().next_id());
+        self.check_room(tenant.as_ref()).await?;
         let (secret, current) = self.new_secret(id)?;
         let webhook = WebhookSubscription {
             id,

@@ -6,6 +6,7 @@ use stepcell_engine::EngineError;
 use stepcell_model::problem::Problems;
 use stepcell_model::schema::FieldError;
 use stepcell_store::StoreError;
+use stepcell_webhooks::WebhookError;
 
 use super::{FieldProblem, Problem, ProblemCode};
 
@@ -63,6 +64,20 @@ impl From<EngineError> for Problem {
     }
 }
 
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
+        let code = match error {
+            WebhookError::NotFound { .. } | WebhookError::DeliveryNotFound { .. } => ProblemCode::WebhookNotFound,
+            WebhookError::TooMany { .. } => ProblemCode::QuotaExceeded,
+            WebhookError::Inactive => ProblemCode::WrongState,
+            WebhookError::Address { .. } => return Self::of_field("/url", &error),
+            WebhookError::Description { .. } => return Self::of_field("/description", &error),
+            WebhookError::Engine(error) => return error.into(),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let code = match &error {
@@ -94,6 +109,11 @@ impl Problem {
         let count = problems.as_slice().len();
         let detail = format!("the definition has {count} problems, which `errors` names; nothing was registered");
         Self::new(ProblemCode::DefinitionInvalid, detail).with_errors(errors)
+    }
+
+    fn of_field(pointer: &str, error: &WebhookError) -> Self {
+        let detail = error.to_string();
+        Self::new(ProblemCode::DataInvalid, detail.clone()).with_errors([FieldProblem::at(pointer, detail)])
     }
 
     fn of_data(what: &str, errors: Vec<FieldError>) -> Self {

@@ -85,9 +85,16 @@ impl TestApi {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
+        // A stream of events has no end of its own.
+        let is_stream = parts.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let body = if is_stream { Body::empty() } else { body };
         let bytes = to_bytes(body, ANSWER_LEN_BYTES_MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         Answer { status: parts.status, head: parts.headers, text }
+    }
+
+    pub(crate) const fn router(&self) -> &axum::Router {
+        &self.router
     }
 
     pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {

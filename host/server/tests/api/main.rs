@@ -5,9 +5,11 @@
 mod access;
 mod definitions;
 mod document;
+mod events;
 mod hostile;
 mod instances;
 mod kit;
 mod matrix;
 mod requests;
 mod tasks;
+mod webhooks;

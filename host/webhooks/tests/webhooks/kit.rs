@@ -22,7 +22,7 @@ use stepcell_model::webhook::{DeliveryStatus, WebhookDelivery};
 use stepcell_outbound::HttpOutbound;
 use stepcell_store::conformance::fixture::{self, start_as};
 use stepcell_store::{DeliveryFilter, MemoryStore, PageLimit, SqliteOptions, SqliteStore, WorkflowStore};
-use stepcell_webhooks::{Dispatching, Subscribed, WebhookChange, Webhooks};
+use stepcell_webhooks::{Dispatching, Subscribed, Subscription, WebhookChange, Webhooks};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -123,7 +123,7 @@ impl Host {
     }
 
     pub(crate) async fn subscribe(&self, tenant: Option<&str>, url: &str) -> Subscribed {
-        self.webhooks.subscribe(tenant.map(fixture::tenant), wanted(url), None).await.unwrap()
+        self.webhooks.subscribe(subscription(tenant, wanted(url))).await.unwrap()
     }
 
     /// Commits the first transition of that instance of a tenant, with events.
@@ -175,6 +175,10 @@ impl Host {
         let pending = self.store.list_pending(id, 1).await.unwrap();
         self.clock.set(pending[0].next_attempt_at.unwrap());
     }
+}
+
+pub(crate) fn subscription(tenant: Option<&str>, wanted: WebhookChange) -> Subscription {
+    Subscription { tenant: tenant.map(fixture::tenant), wanted, by: None }
 }
 
 pub(crate) fn wanted(url: &str) -> WebhookChange {

@@ -5,7 +5,7 @@ use stepcell_store::conformance::fixture::tenant;
 use stepcell_store::{PageLimit, WebhookFilter};
 use stepcell_webhooks::{WEBHOOKS_LEN_MAX, WebhookChange, WebhookError};
 
-use crate::kit::{Host, wanted};
+use crate::kit::{Host, subscription, wanted};
 
 const URL: &str = "https://example.com/in";
 
@@ -14,11 +14,11 @@ async fn addresses_to_which_nothing_can_be_sent_are_refused() {
     let host = Host::new().await;
     for url in ["https://exa_mple..com/", "http://127.1/", "http://0x7f.1/", "https://example.com:0/", "https://a:b:c/"]
     {
-        let refused = host.webhooks.subscribe(None, wanted(url), None).await;
+        let refused = host.webhooks.subscribe(subscription(None, wanted(url))).await;
         assert!(matches!(refused, Err(WebhookError::Address { .. })), "{url}: {refused:?}");
     }
     let long = WebhookChange { description: Some("x".repeat(1_025)), ..wanted(URL) };
-    assert!(matches!(host.webhooks.subscribe(None, long, None).await, Err(WebhookError::Description { .. })));
+    assert!(matches!(host.webhooks.subscribe(subscription(None, long)).await, Err(WebhookError::Description { .. })));
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_tenant_has_no_more_subscriptions_than_there_is_room_for() {
         host.subscribe(Some("acme"), URL).await;
     }
 
-    let refused = host.webhooks.subscribe(Some(tenant("acme")), wanted(URL), None).await;
+    let refused = host.webhooks.subscribe(subscription(Some("acme"), wanted(URL))).await;
 
     assert!(matches!(refused, Err(WebhookError::TooMany { max: WEBHOOKS_LEN_MAX })));
     host.subscribe(Some("bolt"), URL).await;

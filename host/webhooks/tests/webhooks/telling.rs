@@ -8,7 +8,7 @@ use stepcell_model::webhook::DeliveryStatus;
 use stepcell_store::conformance::fixture;
 use stepcell_webhooks::{FORMER_SECRET_FOR, WebhookChange};
 
-use crate::kit::{Host, NOW, Receiver, canceled, wanted};
+use crate::kit::{Host, NOW, Receiver, canceled, subscription, wanted};
 
 #[tokio::test]
 async fn an_event_is_told_once_signed_as_standard_webhooks_says() {
@@ -54,9 +54,9 @@ async fn a_tenant_is_told_of_its_own_instances_alone_and_of_what_it_asked_for() 
     let of_bolt = host.subscribe(Some("bolt"), &receiver.url()).await.webhook.id;
     let of_all = host.subscribe(None, &receiver.url()).await.webhook.id;
     let picky = WebhookChange { types: vec![EventType::WorkflowFailed], ..wanted(&receiver.url()) };
-    let picky = host.webhooks.subscribe(None, picky, None).await.unwrap().webhook.id;
+    let picky = host.webhooks.subscribe(subscription(None, picky)).await.unwrap().webhook.id;
     let other = WebhookChange { workflow: Some(fixture::workflow("order")), ..wanted(&receiver.url()) };
-    let other = host.webhooks.subscribe(Some(fixture::tenant("acme")), other, None).await.unwrap().webhook.id;
+    let other = host.webhooks.subscribe(subscription(Some("acme"), other)).await.unwrap().webhook.id;
 
     let mine = host.commit(1, Some("acme"), vec![canceled("a")]).await;
     let nobodys = host.commit(2, None, vec![canceled("b")]).await;
