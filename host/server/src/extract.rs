@@ -8,5 +8,5 @@ mod body;
 mod query;
 mod strict;
 
-pub(crate) use self::body::{BODY_LEN_BYTES_MAX, JsonBody, OptionalJson, TextBody, check_plain, read_bytes};
+pub(crate) use self::body::{AsObject, BODY_LEN_BYTES_MAX, JsonBody, OptionalJson, TextBody, check_plain, read_bytes};
 pub(crate) use self::query::{Id, Query, read_parameter};

@@ -1,14 +1,19 @@
 //! The OpenAPI 3.1 document, made from the routes, and the page that shows it without a network.
 //!
-//! What holds for every operation is added here once: which errors it can answer with follows from what it takes.
+//! What holds for every operation is added here once: which errors it can answer with follows from what it takes, and what
+//! texts may be from what they are called.
+
+mod forms;
 
 use axum::Router;
 use axum::routing::get;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder,
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, Object, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+    ResponseBuilder, Schema,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -22,6 +27,9 @@ const DOCUMENT: &str = "/openapi.json";
 
 /// Where the page is, below the prefix.
 const PAGE: &str = "/docs";
+
+/// The media type of components.
+const WASM: &str = "application/wasm";
 
 const ABOUT: &str = "Durable workflows whose every step is a WebAssembly component in a cell of its own.
 
@@ -60,7 +68,45 @@ pub(crate) fn complete(document: &mut OpenApi) {
         let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in all.into_iter().filter_map(Option::as_mut) {
             complete_operation(operation);
+            shape_operation(operation);
         }
+    }
+    for (name, schema) in document.components.iter_mut().flat_map(|components| &mut components.schemas) {
+        shape_schema(name, schema);
+    }
+}
+
+/// Says what the texts of an operation's parameters may be, and that a component is bytes.
+fn shape_operation(operation: &mut Operation) {
+    let id = operation.operation_id.clone().unwrap_or_default();
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        if let (Some(form), Some(schema)) = (forms::of_parameter(&id, &parameter.name), &mut parameter.schema) {
+            form.shape(schema);
+        }
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body
+        && let Some(RefOr::T(content)) = body.content.get_mut(WASM)
+    {
+        let bytes = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let bytes = ObjectBuilder::new().schema_type(Type::String).format(Some(bytes)).min_length(Some(1));
+        content.schema = Some(bytes.into());
+    }
+}
+
+/// Says what the texts of an object may be, those of its parts too.
+fn shape_schema(name: &str, schema: &mut RefOr<Schema>) {
+    let shape = |object: &mut Object| {
+        for (property, schema) in &mut object.properties {
+            if let Some(form) = forms::of_property(name, property) {
+                form.shape(schema);
+            }
+        }
+    };
+    match schema {
+        RefOr::T(Schema::Object(object)) => shape(object),
+        RefOr::T(Schema::AllOf(all)) => all.items.iter_mut().for_each(|part| shape_schema(name, part)),
+        RefOr::T(_) | RefOr::Ref(_) => {}
     }
 }
 

@@ -19,7 +19,7 @@ pub const PAGE_LEN_MAX: u32 = 100;
 pub const PAGE_LEN_DEFAULT: u32 = 50;
 
 /// The longest cursor, in bytes. Protects whatever reads it.
-const CURSOR_LEN_BYTES_MAX: usize = 1_024;
+pub(crate) const CURSOR_LEN_BYTES_MAX: usize = 1_024;
 
 /// Some rows of a longer list.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

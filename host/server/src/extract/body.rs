@@ -1,12 +1,17 @@
 //! Bodies: bounded, plain, and read strictly.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use stepcell_model::definition::read::read_all;
 use stepcell_model::problem::PathPart;
 
@@ -26,6 +31,30 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         check_json(request.headers())?;
         let text = read_text(request).await?;
         parse(&text).map(Self)
+    }
+}
+
+/// An object of named fields. Without this, a list of the fields' values would be taken for one, too.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AsObject<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for AsObject<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = AsObject<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(AsObject)
     }
 }
 
@@ -129,10 +158,10 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
         Problem::new(ProblemCode::RequestInvalid, format!("the body is not the JSON it has to be: {error}"))
             .with_errors([problem])
     })?;
-    serde_json::from_str(text).map_err(|first| {
+    serde_json::from_str(text).map(|AsObject(read)| read).map_err(|first| {
         let mut findings = Vec::new();
         if let Ok(value) = serde_json::from_str(text) {
-            read_all::<T>(value, &[], &mut findings);
+            read_all::<AsObject<T>>(value, &[], &mut findings);
         }
         let errors: Vec<_> =
             findings.into_iter().map(|found| FieldProblem::at(pointer(&found.path), found.message)).collect();

@@ -158,7 +158,13 @@ async fn page_of(api: &ApiState, filter: &DefinitionFilter) -> Result<Page<Defin
 #[utoipa::path(
     post, path = "/definitions", tag = "definitions", operation_id = "register_definition",
     params(Whose),
-    request_body(description = "The definition.", content((Object = "application/json"), (String = "application/yaml"))),
+    request_body(description = "The definition.", content(
+        (Object = "application/json", example = json!({
+            "schema": "stepcell/v1", "name": "visit", "version": "1.0.0", "initial_step": "let-in",
+            "steps": { "let-in": { "type": "human", "title": "Who is at the door?" } },
+        })),
+        (String = "application/yaml"),
+    )),
     security(("bearer" = ["author"])),
     responses(
         (status = 201, description = "It is registered.", body = DefinitionDetail,

@@ -137,7 +137,7 @@ pub(crate) async fn list(
 }
 
 fn status(word: &str) -> Result<WorkflowStatus, Problem> {
-    visible::name("status", word.trim())
+    visible::name("status", word)
 }
 
 /// Start an instance.
@@ -190,7 +190,8 @@ pub(crate) async fn start(
 /// The key of a request that is safe to repeat.
 pub(crate) fn idempotency_key(head: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = head.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=KEY_LEN_BYTES_MAX).contains(&text.len()));
+    let is_visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
+    let text = value.to_str().ok().filter(|text| is_visible && (1..=KEY_LEN_BYTES_MAX).contains(&text.len()));
     let refused =
         || Problem::parameter("Idempotency-Key", format!("it has 1 to {KEY_LEN_BYTES_MAX} visible ASCII characters"));
     text.map(|text| Some(text.to_owned())).ok_or_else(refused)

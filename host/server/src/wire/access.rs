@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
 use stepcell_model::access::{ApiKey as KeyRecord, AuditEntry as Entry, Quotas as Limits, TenantRecord, TenantUse};
 use stepcell_model::guard::SecretRecord;
 use stepcell_model::json::Json;
@@ -15,20 +17,44 @@ use utoipa::ToSchema;
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {
     /// Instances that are not finished.
-    #[schema(minimum = 0)]
+    #[serde(deserialize_with = "read_quota")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub open_instances: Option<u64>,
     /// Starts of instances in a second.
-    #[schema(minimum = 0)]
+    #[serde(deserialize_with = "read_quota")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub starts_per_second: Option<u64>,
     /// Bytes that instances and components keep.
-    #[schema(minimum = 0)]
+    #[serde(deserialize_with = "read_quota")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub stored_bytes: Option<u64>,
     /// Versions of components.
-    #[schema(minimum = 0)]
+    #[serde(deserialize_with = "read_quota")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub components: Option<u64>,
     /// Time on a CPU in a day of UTC, in milliseconds.
-    #[schema(minimum = 0)]
+    #[serde(deserialize_with = "read_quota")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub cpu_ms_per_day: Option<u64>,
+}
+
+/// The largest quota: the last whole number up to which every reader of JSON counts alike. More is no limit at all.
+const QUOTA_MAX: u64 = (1 << 53) - 1;
+
+/// Reads a whole number, also where it is written as `5.0` or `5e3`, which JSON takes for the same.
+fn read_quota<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    let read = number.as_u64().or_else(|| number.as_f64().and_then(whole)).filter(|read| *read <= QUOTA_MAX);
+    let refused = || Error::custom(format!("expected a whole number from 0 to {QUOTA_MAX}, found the number {number}"));
+    read.map(Some).ok_or_else(refused)
+}
+
+/// The number as a whole one, if it is one that every reader of JSON counts alike.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number is whole and within the range")]
+fn whole(number: f64) -> Option<u64> {
+    #[expect(clippy::cast_precision_loss, reason = "the bound is a whole number of 53 bits")]
+    let range = 0.0..=QUOTA_MAX as f64;
+    (number.fract() == 0.0 && range.contains(&number)).then_some(number as u64)
 }
 
 impl From<Limits> for Quotas {
@@ -222,7 +248,7 @@ pub struct AuditRow {
     /// The id of the request.
     pub request_id: Option<String>,
     /// More of it: the status and the code of the answer.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub details: Option<Json>,
 }
 

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::visible;
 use crate::api::ApiState;
-use crate::extract::{Id, JsonBody, Query, read_parameter};
+use crate::extract::{AsObject, Id, JsonBody, Query, read_parameter};
 use crate::page::{Page, read_cursor, read_limit, write_cursor};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::{Quotas, Tenant, TenantDetail};
@@ -50,7 +50,8 @@ pub(crate) struct CreateTenant {
     display_name: Option<Label>,
     /// How much it may have.
     #[serde(default)]
-    quotas: Quotas,
+    #[schema(value_type = Quotas)]
+    quotas: AsObject<Quotas>,
 }
 
 /// What is to change of a tenant; what is left out stays.
@@ -64,7 +65,8 @@ pub(crate) struct ChangeTenant {
     #[schema(value_type = Option<String>)]
     status: Option<TenantStatus>,
     /// How much it may have, in place of all that it has had.
-    quotas: Option<Quotas>,
+    #[schema(value_type = Option<Quotas>)]
+    quotas: Option<AsObject<Quotas>>,
 }
 
 /// List the tenants by id.
@@ -104,7 +106,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let mut record = TenantRecord::new(asked.id, api.engine().now())
         .map_err(|error| Problem::new(ProblemCode::RequestInvalid, error.to_string()))?;
-    record.quotas = asked.quotas.into();
+    record.quotas = asked.quotas.0.into();
     if let Some(name) = asked.display_name {
         record.display_name = name;
     }
@@ -146,7 +148,7 @@ pub(crate) async fn update(
 ) -> Result<Json<Tenant>, Problem> {
     let change = |record: &mut TenantRecord| {
         record.status = asked.status.unwrap_or(record.status);
-        record.quotas = asked.quotas.map_or(record.quotas, Into::into);
+        record.quotas = asked.quotas.map_or(record.quotas, |AsObject(quotas)| quotas.into());
         if let Some(name) = asked.display_name {
             record.display_name = name;
         }
