@@ -3,6 +3,7 @@
 //! Figures are of the machine they were measured on, and machines are shared and noisy: compare what one run prints with
 //! itself, or name the machine. Whatever tells the processor's time is measured in a process of its own.
 
+mod api;
 mod attempts;
 mod bare;
 mod child;
@@ -39,7 +40,7 @@ use crate::setup::{Guests, Pace, Setup};
 type Benchmark = fn(&Setup, &mut Report) -> anyhow::Result<()>;
 
 /// All that can be measured, by name.
-const BENCHMARKS: [(&str, Benchmark); 13] = [
+const BENCHMARKS: [(&str, Benchmark); 14] = [
     ("attempts", attempts::run),
     ("durable", durable::run),
     ("sqlite", sqlite::run),
@@ -53,6 +54,7 @@ const BENCHMARKS: [(&str, Benchmark); 13] = [
     ("peers", peers::run),
     ("noisy", noisy::run),
     ("walls", walls::run),
+    ("api", api::run),
 ];
 
 /// Measures.

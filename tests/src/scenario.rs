@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use stepcell::engine::{Clock, RegisteredComponent, StartRequest, SystemClock};
+use stepcell::engine::{Clock, RegisteredComponent, StartRequest, SystemClock, Tracing};
 use stepcell::model::definition::WorkflowDefinition;
 use stepcell::model::history::Event;
 use stepcell::model::host_key::HostKey;
@@ -13,7 +13,7 @@ use stepcell::model::id::InstanceId;
 use stepcell::model::name::{ComponentName, GroupId, StepName, UserId, WorkflowName};
 use stepcell::model::record::{ExecutionRecord, InstanceSummary};
 use stepcell::model::transition::Actor;
-use stepcell::{EngineError, Host};
+use stepcell::{EngineError, Host, HostBuilder};
 use tempfile::TempDir;
 
 use crate::built::component;
@@ -40,15 +40,27 @@ impl Scenario {
         Self::with_clock(Arc::new(SystemClock)).await
     }
 
+    /// Opens a host on a new database, of whose executions somebody tells traces.
+    ///
+    /// # Panics
+    /// If it can not be opened.
+    pub async fn traced() -> Self {
+        Self::opened(|builder| builder.tracing(Tracing::Told)).await
+    }
+
     /// Opens a host on a new database, for which it is as late as `clock` says.
     ///
     /// # Panics
     /// If it can not be opened.
     pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self::opened(|builder| builder.clock(clock)).await
+    }
+
+    async fn opened(change: impl FnOnce(HostBuilder) -> HostBuilder) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let builder = Host::on_sqlite(folder.path().join("stepcell.db")).cache(cache_dir()).concurrency(8).clock(clock);
+        let builder = Host::on_sqlite(folder.path().join("stepcell.db")).cache(cache_dir()).concurrency(8);
         let builder = builder.host_key(HostKey::from_hex(HOST_KEY).expect("it has its length"));
-        Self { host: builder.open().await.expect("the host opens"), folder }
+        Self { host: change(builder).open().await.expect("the host opens"), folder }
     }
 
     /// Opens a host on a new database, with the probe registered as `probe`.

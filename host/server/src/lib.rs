@@ -30,3 +30,4 @@ pub use self::openapi::{operations_of, problem_codes};
 pub use self::page::{PAGE_LEN_DEFAULT, PAGE_LEN_MAX, Page, PageQuery};
 pub use self::problem::{FieldProblem, PROBLEM_JSON, Problem, ProblemBody, ProblemCode};
 pub use self::serve::{Drained, ServeLimits, Server, Tls, TlsError, Traffic, TrafficCounts, serve};
+pub use http::request::Parts as RequestHead;

@@ -38,7 +38,6 @@ mod summary;
 mod task;
 mod tenant;
 mod verify;
-mod view;
 mod webhook;
 
 use std::path::PathBuf;
@@ -177,9 +176,6 @@ impl Verb {
             Self::Run(_) => "run",
             Self::Serve(_) => "serve",
             Self::Policy(_) => "policy",
-            Self::Secret(_) => "secret",
-            Self::Key(_) => "key",
-            Self::Audit(_) => "audit",
             Self::Events(_) => "events",
             Self::Check(_) => "check",
             Self::Verify(_) => "verify",
@@ -189,9 +185,16 @@ impl Verb {
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
             Self::Completions(_) => "completions",
-            Self::Definition(_) => "definition",
-            Self::Component(_) => "component",
-            Self::Start(_) | Self::Instance(_) | Self::Task(_) | Self::Webhook(_) | Self::Tenant(_) => return None,
+            Self::Start(_)
+            | Self::Instance(_)
+            | Self::Task(_)
+            | Self::Webhook(_)
+            | Self::Definition(_)
+            | Self::Component(_)
+            | Self::Secret(_)
+            | Self::Tenant(_)
+            | Self::Key(_)
+            | Self::Audit(_) => return None,
         })
     }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 use stepcell::WorkflowStatus;
 use stepcell::model::policy::Policy;
+use stepcell::model::trace::TraceContext;
 use stepcell_tests::built::component;
 use stepcell_tests::scenario::Scenario;
 use tokio::io::AsyncWriteExt as _;
@@ -11,7 +12,10 @@ use crate::server::{OK, Server};
 
 /// A workflow that tells the server, and tries twice.
 async fn told(server: &Server) -> Scenario {
-    let scenario = Scenario::new().await;
+    told_by(Scenario::new().await, server).await
+}
+
+async fn told_by(scenario: Scenario, server: &Server) -> Scenario {
     scenario.push("notify", component("notify")).await.expect("the step fits the contract");
     let place = format!("http://{}", server.address);
     let body = format!(
@@ -58,6 +62,24 @@ async fn a_busy_server_is_told_again_under_the_same_key() {
     assert!(key(&requests[0]).is_some());
     assert_eq!(key(&requests[0]), key(&requests[1]));
     assert_eq!(scenario.executions(instance.identity.id).await[0].attempts, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_says_which_execution_it_is_of_where_traces_are_told_and_nothing_elsewhere() {
+    let server = Server::answering(OK).await;
+    let place = format!("http://{}", server.address);
+    for (scenario, is_told) in [(Scenario::traced().await, true), (Scenario::new().await, false)] {
+        let scenario = told_by(scenario, &server).await;
+        allow(&scenario, &format!("{{ http: ['{place}'], private_networks: ['127.0.0.0/8'] }}")).await;
+
+        let instance = scenario.run("telling", json!({})).await.identity.id;
+
+        let sent = server.requests().pop().expect("somebody was told");
+        let tell = scenario.executions(instance).await[0].number.id(instance);
+        let trace = TraceContext::of_execution(instance, tell, None);
+        let said = sent.lines().find_map(|line| line.strip_prefix("traceparent: "));
+        assert_eq!(said, is_told.then(|| trace.to_string()).as_deref(), "{sent}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -151,19 +151,17 @@ impl Account {
                 Err(_) => return Ok(()),
             },
         };
-        let (moves, had_reserved) = {
+        let still = {
             let state = self.state();
             if matches!(state.needs_count(now), Needs::Nothing) {
                 return Ok(());
             }
-            (state.moves, state.reserved > 0)
+            Some(state.moves).filter(|_| state.reserved == 0)
         };
         let began_at = Instant::now();
         let used = store.load_tenant_use(tenant, day_of(now)).await?;
         let pause = COUNT_INTERVAL.max(began_at.elapsed() * COUNT_PAUSE_FACTOR);
-        let mut state = self.state();
-        let is_exact = state.moves == moves && !had_reserved;
-        state.take_count(used, now, pause, is_exact);
+        self.state().take_count(used, now, pause, still);
         Ok(())
     }
 
@@ -254,8 +252,9 @@ impl State {
         }
     }
 
-    /// Takes a count over. It is exact if nothing moved since it began.
-    fn take_count(&mut self, used: TenantUse, now: Timestamp, pause: Duration, is_exact: bool) {
+    /// Takes a count over. It is exact if nothing was under way when it began, `still` moves ago, and nothing moved since.
+    fn take_count(&mut self, used: TenantUse, now: Timestamp, pause: Duration, still: Option<u64>) {
+        let is_exact = still == Some(self.moves);
         let exact_at = self.counted.map(|counted| counted.exact_at);
         let is_overdue = exact_at.is_none_or(|at| now < at || now.since(at) >= COUNT_OVERDUE);
         let is_taken = is_exact || is_overdue;

@@ -256,3 +256,21 @@ fn only_a_step_that_sends_requests_imports_http() {
     assert!(imports("notify") && imports("fetch"));
     assert!(!imports("greet") && !imports("probe"));
 }
+
+#[tokio::test]
+async fn a_request_stands_in_the_trace_of_its_execution_whatever_the_step_says() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let server = Server::answering(OK).await;
+
+    let forged =
+        [["traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], ["tracestate", "forged=1"]];
+    let report = fetch(&server, json!([{ "url": url(&server), "headers": forged }]), |call| {
+        call.info.trace = Some(TRACE.parse().unwrap());
+    })
+    .await;
+
+    assert_eq!(errors(&report), ["ok"]);
+    let sent = &server.requests()[0];
+    assert!(sent.contains(&format!("traceparent: {TRACE}\r\n")), "{sent}");
+    assert!(sent.matches("trace").count() == 1 && !sent.contains("forged"), "{sent}");
+}

@@ -1,10 +1,11 @@
 //! `audit`: who did what over HTTP.
 
+mod remote;
+
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use stepcell::model::access::AuditEntry;
 use stepcell::model::name::{ActionName, TenantId, UserId};
 use stepcell::store::{AuditFilter, PageLimit, Whose};
+use stepcell_server::wire::AuditRow;
 
 use super::exit::Exit;
 use super::open::{Output, Settings};
@@ -39,6 +40,9 @@ pub(crate) struct List {
 
 impl Audit {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        if let Some(server) = settings.server()? {
+            return self.perform_on(settings, &server).await;
+        }
         match self {
             Self::List(verb) => verb.perform(settings).await?,
         }
@@ -58,34 +62,27 @@ impl List {
             ..AuditFilter::default()
         };
         let page = visit.engine.store().list_audit(&filter).await?;
-        if settings.output == Output::Json {
-            let items: Vec<_> = page.items.iter().map(as_json).collect();
-            return print::json_list(&items, page.total);
-        }
-        let headings = ["NUMBER", "AT", "TENANT", "USER", "ACTION", "TARGET", "OUTCOME", "REQUEST"];
-        print::text(&print::table(headings, page.items.iter().map(row)))
+        print_rows(settings, &page.items.iter().map(AuditRow::from).collect::<Vec<_>>(), page.total)
     }
 }
 
-fn row(entry: &AuditEntry) -> [String; 8] {
-    let record = &entry.record;
-    [
-        entry.number.to_string(),
-        record.at.to_string(),
-        print::or_dash(record.tenant.as_ref()),
-        print::or_dash(record.user.as_ref()),
-        record.action.to_string(),
-        print::or_dash(record.target.as_ref()),
-        record.outcome.to_string(),
-        print::or_dash(record.request_id.as_ref()),
-    ]
+fn print_rows(settings: &Settings, items: &[AuditRow], total: u64) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json_list(items, total);
+    }
+    let headings = ["NUMBER", "AT", "TENANT", "USER", "ACTION", "TARGET", "OUTCOME", "REQUEST"];
+    print::text(&print::table(headings, items.iter().map(row)))
 }
 
-fn as_json(entry: &AuditEntry) -> Value {
-    let record = &entry.record;
-    json!({
-        "number": entry.number, "at": record.at, "tenant_id": record.tenant, "user_id": record.user, "key_id": record.key,
-        "action": record.action, "target": record.target, "outcome": record.outcome, "request_id": record.request_id,
-        "details": record.details,
-    })
+fn row(row: &AuditRow) -> [String; 8] {
+    [
+        row.number.to_string(),
+        row.at.to_string(),
+        print::or_dash(row.tenant_id.as_ref()),
+        print::or_dash(row.user_id.as_ref()),
+        row.action.clone(),
+        print::or_dash(row.target.as_ref()),
+        row.outcome.clone(),
+        print::or_dash(row.request_id.as_ref()),
+    ]
 }

@@ -1,19 +1,19 @@
 //! `component`: what steps run.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use stepcell::engine::{Acceptance, EngineError, NewComponent, RegisteredComponent};
-use stepcell::model::component::{Capability, ComponentExports, Export, Purity};
+use stepcell::model::component::{Capability, Export, Purity};
 use stepcell::model::definition::ComponentRef;
 use stepcell::model::name::{ComponentName, TenantId};
 use stepcell::model::record::ComponentRecord;
 use stepcell::model::signature::ComponentSignature;
 use stepcell::store::{ComponentFilter, Inserted, Owners};
 use stepcell::{Access, Host};
+use stepcell_server::wire;
 
 use super::exit::{Exit, Refused};
 use super::input::{Owner, version};
@@ -21,10 +21,12 @@ use super::open::{Output, Settings};
 use super::print::{self, note};
 use super::progress::Waiting;
 use super::register::identity_of;
-use super::view;
 
 mod block;
+mod remote;
 mod sign;
+
+pub(crate) use self::remote::upload;
 
 /// Register and inspect components.
 #[derive(Debug, Subcommand)]
@@ -87,6 +89,13 @@ pub(crate) struct Inspect {
 
 impl Component {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match settings.server()? {
+            Some(server) => self.perform_on(settings, &server).await,
+            None => self.perform_here(settings).await,
+        }
+    }
+
+    async fn perform_here(self, settings: &Settings) -> anyhow::Result<Exit> {
         match self {
             Self::Push(verb) => verb.perform(settings).await?,
             Self::List(verb) => verb.perform(settings).await?,
@@ -119,20 +128,7 @@ impl Push {
     async fn push(self, settings: &Settings, host: &Host, bytes: Vec<u8>) -> anyhow::Result<()> {
         let what = || format!("can not push `{}`", self.file.display());
         let signature = self.signature.as_deref().map(sign::signature_in).transpose()?;
-        let facts = host.sandbox().inspect(&bytes).map_err(|refusal| Refused::input(refusal.to_string()));
-        let facts = facts.with_context(what)?;
-        let (name, version) = match (self.name, self.version) {
-            (Some(name), Some(version)) => (name, version),
-            (name, version) if facts.manifest.is_some() => {
-                let said = identity_of(&self.file, facts.manifest.as_ref(), &facts.digest);
-                (name.unwrap_or(said.0), version.unwrap_or(said.1))
-            }
-            _ => {
-                return Err(
-                    Refused::input("the component has no manifest: `--name` and `--version` must name it").into()
-                );
-            }
-        };
+        let (name, version) = self.identity(host, &bytes).with_context(what)?;
         let waiting = Waiting::on(format!("compiling {name} {version}"));
         let acceptance = if self.accept_capabilities { Acceptance::Anything } else { Acceptance::AsBefore };
         let (bytes, tenant) = (bytes.into(), self.tenant);
@@ -140,13 +136,31 @@ impl Push {
         let registered = host.engine().registry().register(new).await;
         drop(waiting);
         let RegisteredComponent { record, inserted } = registered?;
-        if settings.output == Output::Json {
-            return print::json(&view::component(&record, Some(inserted)));
-        }
-        let done = if inserted == Inserted::New { "pushed" } else { "unchanged" };
-        let exports = view::exports(record.exports);
-        print::line(&format!("{done} {}@{} {} exports {exports}", record.name, record.version, record.digest))
+        print_pushed(settings, &(&record).into(), inserted)
     }
+
+    /// What it is registered as.
+    fn identity(&self, host: &Host, bytes: &[u8]) -> anyhow::Result<(ComponentName, semver::Version)> {
+        let facts = host.sandbox().inspect(bytes).map_err(|refusal| Refused::input(refusal.to_string()))?;
+        match (self.name.clone(), self.version.clone()) {
+            (Some(name), Some(version)) => Ok((name, version)),
+            (name, version) if facts.manifest.is_some() => {
+                let said = identity_of(&self.file, facts.manifest.as_ref(), &facts.digest);
+                Ok((name.unwrap_or(said.0), version.unwrap_or(said.1)))
+            }
+            _ => Err(Refused::input("the component has no manifest: `--name` and `--version` must name it").into()),
+        }
+    }
+}
+
+fn print_pushed(settings: &Settings, record: &wire::Component, inserted: Inserted) -> anyhow::Result<()> {
+    let is_new = inserted == Inserted::New;
+    if settings.output == Output::Json {
+        return print::json(&print::with_field(record, "exports", ("is_new", is_new.into()))?);
+    }
+    let done = if is_new { "pushed" } else { "unchanged" };
+    let exports = record.exports.join(", ");
+    print::line(&format!("{done} {}@{} {} exports {exports}", record.name, record.version, record.digest))
 }
 
 impl List {
@@ -158,31 +172,32 @@ impl List {
         if let (Some(name), true) = (self.name, records.is_empty()) {
             return Err(EngineError::ComponentNotFound { name, known: Vec::new() }.into());
         }
-        if settings.output == Output::Json {
-            let items: Vec<_> = records.iter().map(|record| view::component(record, None)).collect();
-            return print::json_list(&items, items.len() as u64);
-        }
-        let row = |record: &ComponentRecord| {
-            let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
-            let row = [
-                record.name.to_string(),
-                record.version.to_string(),
-                record.digest.to_string().chars().take(19).collect(),
-                format!("{} KiB", record.size_bytes.div_ceil(1024)),
-                view::exports(record.exports),
-                summary.map(print::shortened).unwrap_or_default(),
-            ];
-            (record.tenant.clone(), row)
-        };
-        print::text(&print::table_with_tenants(
-            ["NAME", "VERSION", "DIGEST", "SIZE", "EXPORTS", "SUMMARY"],
-            records.iter().map(row),
-        ))?;
-        if records.is_empty() {
-            note(format!("no components; `stepcell component push FILE{}` registers one", settings.database_flag()));
-        }
-        Ok(())
+        print_rows(settings, &records.iter().map(wire::Component::from).collect::<Vec<_>>())
     }
+}
+
+fn print_rows(settings: &Settings, items: &[wire::Component]) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json_list(items, items.len() as u64);
+    }
+    let row = |record: &wire::Component| {
+        let summary = record.manifest.as_ref().and_then(|manifest| manifest.tree()["summary"].as_str());
+        let row = [
+            record.name.to_string(),
+            record.version.clone(),
+            record.digest.to_string().chars().take(19).collect(),
+            format!("{} KiB", record.size_bytes.div_ceil(1024)),
+            record.exports.join(", "),
+            summary.map(print::shortened).unwrap_or_default(),
+        ];
+        (record.tenant.clone(), row)
+    };
+    let headings = ["NAME", "VERSION", "DIGEST", "SIZE", "EXPORTS", "SUMMARY"];
+    print::text(&print::table_with_tenants(headings, items.iter().map(row)))?;
+    if items.is_empty() {
+        note(format!("no components; `stepcell component push FILE{}` registers one", settings.database_flag()));
+    }
+    Ok(())
 }
 
 impl Inspect {
@@ -222,7 +237,7 @@ impl Inspect {
         host.close().await;
         match settings.output {
             Output::Json => print::json(&value),
-            Output::Table => print::text(&in_words(&value, facts.exports)),
+            Output::Table => print::text(&in_words(&value)),
         }
     }
 }
@@ -245,8 +260,8 @@ impl Known {
 }
 
 /// What a step that runs it is: pure, or effectful if it is granted what the component can make use of.
-fn purity_of(capabilities: &BTreeSet<Capability>) -> Value {
-    let effects = capabilities.iter().filter(|capability| **capability != Capability::Secrets);
+fn purity_of<'a>(capabilities: impl IntoIterator<Item = &'a Capability>) -> Value {
+    let effects = capabilities.into_iter().filter(|capability| **capability != Capability::Secrets);
     let effects: Vec<_> = effects.map(|capability| capability.as_str()).collect();
     if effects.is_empty() {
         return json!({ "always": Purity::Pure });
@@ -274,7 +289,7 @@ async fn registered_bytes(
     Ok((record, bytes.to_vec()))
 }
 
-fn in_words(value: &Value, exports: ComponentExports) -> String {
+fn in_words(value: &Value) -> String {
     let mut text = String::new();
     let mut line = |label: &str, told: String| text.push_str(&format!("{label:<11} {}\n", print::plain(&told)));
     if let (Some(name), Some(version)) = (value["name"].as_str(), value["version"].as_str()) {
@@ -285,7 +300,8 @@ fn in_words(value: &Value, exports: ComponentExports) -> String {
     }
     line("digest", value["digest"].as_str().unwrap_or_default().to_owned());
     line("size", format!("{} bytes", value["size_bytes"]));
-    line("exports", view::exports(exports));
+    let exports = value["exports"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    line("exports", exports.collect::<Vec<_>>().join(", "));
     match value["purity"]["effectful_with_any_of"].as_array() {
         None => line("purity", "pure, whatever it is granted".to_owned()),
         Some(with) => {

@@ -1,26 +1,29 @@
 //! `definition`: which workflows there are, in which versions.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use stepcell::engine::{EngineError, Versions};
 use stepcell::model::definition::{Visited, WorkflowDefinition};
+use stepcell::model::json::Json;
 use stepcell::model::name::{StepName, TenantId, WorkflowName};
 use stepcell::model::problem::Problems;
 use stepcell::model::record::DefinitionRecord;
 use stepcell::store::Inserted;
 use stepcell::{Access, Host};
+use stepcell_server::wire;
 
 use super::exit::{Exit, Refused};
 use super::input::{Owner, text_of_file, version};
 use super::open::{Output, Settings, cannot_open};
 use super::print::{self, note, plain};
 use super::register::{self, DefinitionFile};
-use super::view;
 
 mod grants;
+mod remote;
 
 /// How much of a digest is shown to people: `sha256:` and what tells it from others.
 const DIGEST_CHARS: usize = 19;
@@ -141,6 +144,13 @@ impl GraphFormat {
 
 impl Definition {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        match settings.server()? {
+            Some(server) => self.perform_on(settings, &server).await,
+            None => self.perform_here(settings).await,
+        }
+    }
+
+    async fn perform_here(self, settings: &Settings) -> anyhow::Result<Exit> {
         match self {
             Self::Apply(verb) => verb.perform(settings).await?,
             Self::List(verb) => verb.perform(settings).await?,
@@ -153,7 +163,7 @@ impl Definition {
                 let registry = owner.view(&visit.engine);
                 registry.deactivate(&name, &version).await?;
                 let record = registry.get_definition(&name, Some(&version)).await?;
-                print_done(settings, &record, "deactivated")?;
+                print_done(settings, &(&record).into(), "deactivated")?;
                 visit.close().await;
             }
             Self::Unregister(NamedVersion { name, version, owner }) => {
@@ -167,7 +177,7 @@ impl Definition {
                     );
                 }
                 registry.unregister(&name, &version).await?;
-                print_done(settings, &record, "removed")?;
+                print_done(settings, &(&record).into(), "removed")?;
                 visit.close().await;
             }
             Self::Schema => print::json(&WorkflowDefinition::json_schema())?,
@@ -176,9 +186,9 @@ impl Definition {
     }
 }
 
-fn print_done(settings: &Settings, record: &DefinitionRecord, done: &str) -> anyhow::Result<()> {
+fn print_done(settings: &Settings, record: &wire::Definition, done: &str) -> anyhow::Result<()> {
     match settings.output {
-        Output::Json => print::json(&view::definition(record)),
+        Output::Json => print::json(record),
         Output::Table => print::line(&format!("{done} {} {}", record.name, record.version)),
     }
 }
@@ -198,23 +208,25 @@ async fn apply(settings: &Settings, host: &Host, files: Vec<DefinitionFile>, own
     let mut items = Vec::new();
     for file in files {
         let registered = file.register(host, owner).await?;
-        let is_new = registered.inserted == Inserted::New;
-        let record = registered.record;
-        if settings.output == Output::Table {
-            let done = if is_new { "registered" } else { "unchanged" };
-            print::line(&format!("{done} {} {}", record.name, record.version))?;
-            if !record.is_active {
-                print::note(
-                    "This version is deactivated and starts nothing new; apply the file with a new `version:`.",
-                );
-            }
-        }
-        items.push(view::registered_definition(&record, registered.inserted));
+        items.push(print_applied(settings, &(&registered.record).into(), registered.inserted)?);
     }
     if settings.output == Output::Json {
         print::json_list(&items, items.len() as u64)?;
     }
     Ok(())
+}
+
+/// Tells people that a version is registered, and returns what programs are told of it.
+fn print_applied(settings: &Settings, record: &wire::Definition, inserted: Inserted) -> anyhow::Result<Value> {
+    let is_new = inserted == Inserted::New;
+    if settings.output == Output::Table {
+        let done = if is_new { "registered" } else { "unchanged" };
+        print::line(&format!("{done} {} {}", record.name, record.version))?;
+        if !record.is_active {
+            print::note("This version is deactivated and starts nothing new; apply the file with a new `version:`.");
+        }
+    }
+    print::with_field(record, "tenant_id", ("is_new", is_new.into()))
 }
 
 impl List {
@@ -226,51 +238,60 @@ impl List {
             Some(_) => registry.view(self.tenant.as_ref()).list_definitions(versions).await?,
             None => registry.list_everybodys_definitions(versions).await?,
         };
-        if settings.output == Output::Json {
-            let items: Vec<_> = records.iter().map(view::definition).collect();
-            return print::json_list(&items, items.len() as u64);
-        }
-        let row = |record: &DefinitionRecord| {
-            let activity = if record.is_active { "active" } else { "inactive" };
-            let description = record.description.as_deref().map(print::shortened).unwrap_or_default();
-            let row = [record.name.to_string(), record.version.to_string(), activity.to_owned(), description];
-            (record.tenant.clone(), row)
-        };
-        print::text(&print::table_with_tenants(["NAME", "VERSION", "STATUS", "DESCRIPTION"], records.iter().map(row)))?;
-        if records.is_empty() {
-            note(format!("no definitions; `stepcell definition apply FILE{}` registers one", settings.database_flag()));
-        }
-        Ok(())
+        print_rows(settings, &records.iter().map(wire::Definition::from).collect::<Vec<_>>())
     }
+}
+
+fn print_rows(settings: &Settings, items: &[wire::Definition]) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json_list(items, items.len() as u64);
+    }
+    let row = |record: &wire::Definition| {
+        let description = record.description.as_deref().map(print::shortened).unwrap_or_default();
+        let row = [record.name.to_string(), record.version.clone(), activity(record.is_active).to_owned(), description];
+        (record.tenant_id.clone(), row)
+    };
+    print::text(&print::table_with_tenants(["NAME", "VERSION", "STATUS", "DESCRIPTION"], items.iter().map(row)))?;
+    if items.is_empty() {
+        note(format!("no definitions; `stepcell definition apply FILE{}` registers one", settings.database_flag()));
+    }
+    Ok(())
 }
 
 impl Named {
     async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         let visit = settings.read()?;
         let record = self.owner.view(&visit.engine).get_definition(&self.name, self.version.as_ref()).await?;
-        if settings.output == Output::Json {
-            return print::json(&view::whole_definition(&record));
-        }
-        let definition = definition_of(&record)?;
-        let activity = if record.is_active { "active" } else { "inactive" };
-        let mut text = format!("workflow  {} {} ({activity})\n", record.name, record.version);
-        if let Some(tenant) = &record.tenant {
-            text.push_str(&format!("tenant    {}\n", plain(tenant.as_str())));
-        }
-        if let Some(description) = &record.description {
-            text.push_str(&format!("purpose   {}\n", plain(description)));
-        }
-        text.push_str(&format!("created   {}\n\n", record.created_at));
-        let rows = rows_of(&definition, &record);
-        text.push_str(&print::table(["STEP", "TYPE", "COMPONENT", "LEADS TO"], rows));
-        print::text(&text)
+        print_whole(settings, &(&record).into())
     }
 }
 
+fn print_whole(settings: &Settings, record: &wire::DefinitionDetail) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json(record);
+    }
+    let definition = read_document(&record.name, &record.version, &record.document)?;
+    let activity = activity(record.is_active);
+    let mut text = format!("workflow  {} {} ({activity})\n", record.name, plain(&record.version));
+    if let Some(tenant) = &record.tenant_id {
+        text.push_str(&format!("tenant    {}\n", plain(tenant.as_str())));
+    }
+    if let Some(description) = &record.description {
+        text.push_str(&format!("purpose   {}\n", plain(description)));
+    }
+    text.push_str(&format!("created   {}\n\n", record.created_at));
+    text.push_str(&print::table(["STEP", "TYPE", "COMPONENT", "LEADS TO"], rows_of(&definition, record)));
+    print::text(&text)
+}
+
+const fn activity(is_active: bool) -> &'static str {
+    if is_active { "active" } else { "inactive" }
+}
+
 /// A row for each step, members and callbacks of groups among them, and for each component that undoes one.
-fn rows_of(definition: &WorkflowDefinition, record: &DefinitionRecord) -> Vec<[String; 4]> {
+fn rows_of(definition: &WorkflowDefinition, record: &wire::DefinitionDetail) -> Vec<[String; 4]> {
     let digest_of = |step: &StepName| {
-        let (_, digest) = record.components.iter().find(|(of, _)| of == step)?;
+        let digest = record.components.get(step)?;
         Some(digest.to_string().chars().take(DIGEST_CHARS).collect::<String>())
     };
     let mut rows = Vec::new();
@@ -346,11 +367,15 @@ impl Graph {
         }
     }
 
-    async fn definition(&self, settings: &Settings) -> anyhow::Result<WorkflowDefinition> {
+    fn names_file(&self) -> bool {
         let path = Path::new(&self.workflow);
         let extension = path.extension().and_then(|extension| extension.to_str());
-        if path.is_file() || matches!(extension, Some("yaml" | "yml" | "json")) {
-            return Ok(DefinitionFile::read(path)?.located.definition);
+        path.is_file() || matches!(extension, Some("yaml" | "yml" | "json"))
+    }
+
+    async fn definition(&self, settings: &Settings) -> anyhow::Result<WorkflowDefinition> {
+        if self.names_file() {
+            return Ok(DefinitionFile::read(Path::new(&self.workflow))?.located.definition);
         }
         let name = WorkflowName::new(&self.workflow).map_err(|error| Refused::input(error.to_string()))?;
         let visit = settings.read()?;
@@ -360,7 +385,10 @@ impl Graph {
 
 /// The definition that a record holds as a document.
 pub(crate) fn definition_of(record: &DefinitionRecord) -> anyhow::Result<WorkflowDefinition> {
-    serde_json::from_str(record.document.text()).map_err(|error| {
-        Refused::unusable(format!("`{}` {} does not read: {error}", record.name, record.version)).into()
-    })
+    read_document(&record.name, &record.version, &record.document)
+}
+
+fn read_document(name: &WorkflowName, version: &impl Display, document: &Json) -> anyhow::Result<WorkflowDefinition> {
+    serde_json::from_str(document.text())
+        .map_err(|error| Refused::unusable(format!("`{name}` {version} does not read: {error}")).into())
 }

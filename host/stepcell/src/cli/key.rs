@@ -1,12 +1,14 @@
 //! `key`: what lets people in over HTTP. A key is shown once, and kept as a hash.
 
+mod remote;
+
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 use stepcell::engine::NewKey;
-use stepcell::model::access::{ApiKey, ApiKeyId, Scope};
+use stepcell::model::access::{ApiKeyId, Scope};
 use stepcell::model::name::{GroupId, Label, TenantId, UserId};
 use stepcell::model::time::{Span, Timestamp};
 use stepcell::store::{KeyFilter, LIST_LEN_MAX, PageLimit, Whose};
+use stepcell_server::wire::{ApiKey, NewApiKey};
 
 use super::exit::Exit;
 use super::open::{Output, Settings};
@@ -67,6 +69,9 @@ pub(crate) struct Revoke {
 
 impl Key {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        if let Some(server) = settings.server()? {
+            return self.perform_on(settings, &server).await;
+        }
         match self {
             Self::Create(verb) => verb.perform(settings).await?,
             Self::List(verb) => verb.perform(settings).await?,
@@ -95,14 +100,17 @@ impl Create {
         let created = visit.engine.create_key(new).await;
         visit.close().await;
         let (key, text) = created?;
-        if settings.output == Output::Json {
-            let mut fields = as_json(&key);
-            fields["key"] = json!(text.expose());
-            return print::json(&fields);
-        }
-        print::note(format!("made key {}{} with {}; it is shown this once", key.id, of(&key), key.scopes));
-        print::line(text.expose())
+        print_created(settings, &NewApiKey { record: ApiKey::at(&key, now()), key: text.expose().to_owned() })
     }
+}
+
+fn print_created(settings: &Settings, created: &NewApiKey) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json(created);
+    }
+    let NewApiKey { record, key } = created;
+    print::note(format!("made key {} with {}; it is shown this once", told(record), record.scopes.join(", ")));
+    print::line(&print::plain(key))
 }
 
 impl List {
@@ -117,13 +125,16 @@ impl List {
             filter.after = Some(last.id);
             keys.extend(page);
         }
-        if settings.output == Output::Json {
-            let items: Vec<_> = keys.iter().map(as_json).collect();
-            return print::json_list(&items, items.len() as u64);
-        }
-        let headings = ["ID", "PREFIX", "TENANT", "USER", "NAME", "SCOPES", "STATE", "LAST USED", "EXPIRES"];
-        print::text(&print::table(headings, keys.iter().map(row)))
+        print_rows(settings, &keys.iter().map(|key| ApiKey::at(key, now())).collect::<Vec<_>>())
     }
+}
+
+fn print_rows(settings: &Settings, items: &[ApiKey]) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json_list(items, items.len() as u64);
+    }
+    let headings = ["ID", "PREFIX", "TENANT", "USER", "NAME", "SCOPES", "STATE", "LAST USED", "EXPIRES"];
+    print::text(&print::table(headings, items.iter().map(row)))
 }
 
 impl Revoke {
@@ -131,39 +142,35 @@ impl Revoke {
         let visit = settings.visit()?;
         let revoked = visit.engine.revoke_key(self.id).await;
         visit.close().await;
-        let key = revoked?;
-        match settings.output {
-            Output::Json => print::json(&as_json(&key)),
-            Output::Table => print::line(&format!("revoked key {}{}", key.id, of(&key))),
-        }
+        print_revoked(settings, &ApiKey::at(&revoked?, now()))
+    }
+}
+
+fn print_revoked(settings: &Settings, key: &ApiKey) -> anyhow::Result<()> {
+    match settings.output {
+        Output::Json => print::json(key),
+        Output::Table => print::line(&format!("revoked key {}", told(key))),
     }
 }
 
 fn row(key: &ApiKey) -> [String; 9] {
     [
-        key.id.to_string(),
-        key.prefix.to_string(),
-        print::or_dash(key.tenant.as_ref()),
-        key.user.to_string(),
-        key.name.to_string(),
-        key.scopes.to_string(),
-        key.state(now()).as_str().to_owned(),
+        key.id.clone(),
+        key.prefix.clone(),
+        print::or_dash(key.tenant_id.as_ref()),
+        key.user_id.clone(),
+        key.name.clone(),
+        key.scopes.join(", "),
+        key.state.clone(),
         print::or_dash(key.last_used_at.as_ref()),
         print::or_dash(key.expires_at.as_ref()),
     ]
 }
 
-fn as_json(key: &ApiKey) -> Value {
-    json!({
-        "id": key.id, "prefix": key.prefix.as_str(), "name": key.name, "tenant_id": key.tenant, "user_id": key.user,
-        "groups": key.groups, "scopes": key.scopes, "state": key.state(now()).as_str(), "created_at": key.created_at,
-        "created_by": key.created_by, "expires_at": key.expires_at, "last_used_at": key.last_used_at,
-        "revoked_at": key.revoked_at,
-    })
-}
-
-fn of(key: &ApiKey) -> String {
-    key.tenant.as_ref().map(|tenant| format!(" of tenant `{tenant}`")).unwrap_or_default()
+/// A key's id, and whose it is.
+fn told(key: &ApiKey) -> String {
+    let of = key.tenant_id.as_ref().map(|tenant| format!(" of tenant `{tenant}`")).unwrap_or_default();
+    print::plain(&format!("{}{of}", key.id))
 }
 
 fn now() -> Timestamp {

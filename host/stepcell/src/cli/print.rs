@@ -9,6 +9,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
+use serde_json::Value;
 use stepcell::model::json::Json;
 use stepcell::model::name::TenantId;
 
@@ -57,6 +58,16 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints a list as JSON.
 pub(crate) fn json_list(items: &[impl Serialize], total: u64) -> anyhow::Result<()> {
     json(&serde_json::json!({ "items": items, "total": total }))
+}
+
+/// A value with one field more, which stands before another one.
+pub(crate) fn with_field(value: &impl Serialize, before: &str, (name, field): (&str, Value)) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(value)?;
+    if let Value::Object(fields) = &mut value {
+        let place = fields.keys().position(|key| key == before).unwrap_or(fields.len());
+        fields.shift_insert(place, name.to_owned(), field);
+    }
+    Ok(value)
 }
 
 /// Says something to whoever sits before the terminal, beside the result.

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use stepcell::Host;
 use stepcell::engine::RegisteredDefinition;
 use stepcell::model::component::Export;
-use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition, StepDefinition};
+use stepcell::model::definition::{ComponentRef, Finding, LocatedDefinition, StepDefinition, WorkflowDefinition};
 use stepcell::model::id::ComponentDigest;
 use stepcell::model::json::Json;
 use stepcell::model::name::ComponentName;
@@ -28,10 +28,10 @@ pub(crate) struct DefinitionFile {
 }
 
 /// A component's file that was read and checked.
-struct ComponentFile {
-    name: ComponentName,
-    version: semver::Version,
-    bytes: Arc<[u8]>,
+pub(crate) struct ComponentFile {
+    pub(crate) name: ComponentName,
+    pub(crate) version: semver::Version,
+    pub(crate) bytes: Arc<[u8]>,
 }
 
 /// What a definition's component files are, by the path that it names, and what is wrong with the others.
@@ -77,21 +77,27 @@ impl DefinitionFile {
         if !problems.is_empty() {
             return Err(refused(&self.path, &problems));
         }
-        let mut definition = self.located.definition;
-        let mut digests = BTreeMap::new();
-        for (path, file) in files {
-            let digest = ComponentDigest::of(&file.bytes);
+        let definition = by_digest(self.located.definition, &files);
+        for file in files.into_values() {
             let _waiting = Waiting::on(format!("compiling {} {}", file.name, file.version));
             view.register_component(file.name, file.version, file.bytes).await?;
-            digests.insert(path, digest);
         }
-        definition.for_each_component_mut(&mut |component| {
-            if let Some(digest) = path_of(component).and_then(|path| digests.get(path)) {
-                *component = ComponentRef::Digest(*digest);
-            }
-        });
         let what = || format!("can not register `{}`", self.path.display());
         view.register_definition(definition).await.with_context(what)
+    }
+
+    /// The components that the definition names by path, and the definition with their digests instead.
+    ///
+    /// # Errors
+    /// With everything that is wrong with them.
+    pub(crate) fn pack(self, host: &Host) -> anyhow::Result<(Vec<ComponentFile>, WorkflowDefinition)> {
+        let (files, findings) = self.component_files(host);
+        let problems = self.located.locate(findings);
+        if !problems.is_empty() {
+            return Err(refused(&self.path, &problems));
+        }
+        let definition = by_digest(self.located.definition, &files);
+        Ok((files.into_values().collect(), definition))
     }
 
     /// Everything that is wrong with the definition beyond its own text.
@@ -125,6 +131,16 @@ impl DefinitionFile {
         }
         (files, findings)
     }
+}
+
+/// A definition that names what it named by path by digest.
+fn by_digest(mut definition: WorkflowDefinition, files: &BTreeMap<String, ComponentFile>) -> WorkflowDefinition {
+    definition.for_each_component_mut(&mut |component| {
+        if let Some(file) = path_of(component).and_then(|path| files.get(path)) {
+            *component = ComponentRef::Digest(ComponentDigest::of(&file.bytes));
+        }
+    });
+    definition
 }
 
 fn path_of(component: &ComponentRef) -> Option<&str> {

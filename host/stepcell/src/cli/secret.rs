@@ -1,5 +1,7 @@
 //! `secret`: confidential values that steps are granted by name. No verb ever shows one.
 
+mod remote;
+
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -8,6 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use stepcell::model::name::{SecretName, TenantId};
 use stepcell::model::secret::{SECRET_BYTES_MAX, SecretText};
+use stepcell_server::wire;
 
 use super::exit::{Exit, Refused};
 use super::open::{Output, Settings};
@@ -47,6 +50,9 @@ pub(crate) struct Named {
 
 impl Secret {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
+        if let Some(server) = settings.server()? {
+            return self.perform_on(settings, &server).await;
+        }
         match self {
             Self::Set(verb) => verb.perform(settings).await?,
             Self::List => list(settings).await?,
@@ -120,13 +126,17 @@ fn told(settings: &Settings, what: &str, named: &Named) -> anyhow::Result<()> {
 async fn list(settings: &Settings) -> anyhow::Result<()> {
     let visit = settings.read()?;
     let secrets = visit.engine.list_secrets().await?;
+    print_rows(settings, &secrets.iter().map(wire::Secret::from).collect::<Vec<_>>())
+}
+
+fn print_rows(settings: &Settings, secrets: &[wire::Secret]) -> anyhow::Result<()> {
     if settings.output == Output::Json {
-        let item = |secret: &stepcell::model::guard::SecretRecord| json!({ "name": secret.name, "tenant": secret.tenant, "updated_at": secret.updated_at });
+        let item = |secret: &wire::Secret| json!({ "name": secret.name, "tenant": secret.tenant_id, "updated_at": secret.updated_at });
         let items: Vec<_> = secrets.iter().map(item).collect();
         return print::json_list(&items, items.len() as u64);
     }
-    let row = |secret: &stepcell::model::guard::SecretRecord| {
-        [print::or_dash(secret.tenant.as_ref()), secret.name.to_string(), secret.updated_at.to_string()]
+    let row = |secret: &wire::Secret| {
+        [print::or_dash(secret.tenant_id.as_ref()), secret.name.clone(), secret.updated_at.to_string()]
     };
     print::text(&print::table(["TENANT", "NAME", "UPDATED"], secrets.iter().map(row)))
 }

@@ -74,11 +74,11 @@ impl Usage {
             }
         }
         let items: Vec<_> = sums.into_iter().map(|(tenant, used)| wire::Usage { used, tenant }).collect();
-        print_rows(settings, &items)
+        print_usage(settings, &items)
     }
 }
 
-fn print_rows(settings: &Settings, items: &[wire::Usage]) -> anyhow::Result<()> {
+fn print_usage(settings: &Settings, items: &[wire::Usage]) -> anyhow::Result<()> {
     if settings.output == Output::Json {
         return print::json_list(items, items.len() as u64);
     }

@@ -1,5 +1,7 @@
 //! The same verbs through a server.
 
+mod access;
+mod catalog;
 mod kit;
 mod refusals;
 mod verbs;

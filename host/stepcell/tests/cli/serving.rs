@@ -2,8 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use rustix::process::Signal;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::tool::Desk;
 
@@ -63,6 +66,63 @@ fn sighup_does_not_end_a_server() {
 
     assert!(ask(&address, "/healthz").starts_with("HTTP/1.1 200"));
     assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
+}
+
+/// Asks for a path within TLS, of a server that shows this certificate.
+fn ask_within_tls(address: &str, path: &str, trusted: &CertificateDer<'static>) -> std::io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(address)?);
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Writes a new certificate and its key.
+fn certify(desk: &Desk) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    desk.write("tls.crt", &made.cert.pem());
+    desk.write("tls.key", &made.signing_key.serialize_pem());
+    made.cert.der().clone()
+}
+
+#[test]
+fn sighup_has_a_new_certificate_shown_and_keeps_the_old_one_where_the_new_can_not_be_used() {
+    let desk = Desk::new();
+    let first = certify(&desk);
+    let (mut serving, address) = desk.serve_https(&["--tls-cert", "tls.crt", "--tls-key", "tls.key"]);
+    assert!(ask_within_tls(&address, "/readyz", &first).unwrap().starts_with("HTTP/1.1 200"));
+
+    let second = certify(&desk);
+    serving.tell(Signal::HUP);
+    assert_eq!(serving.line(), "the certificate was read again");
+    ask_within_tls(&address, "/readyz", &first).unwrap_err();
+    assert!(ask_within_tls(&address, "/readyz", &second).unwrap().starts_with("HTTP/1.1 200"));
+
+    desk.write("tls.key", "no key");
+    serving.tell(Signal::HUP);
+    let said = serving.line();
+    assert!(said.starts_with("warning: the certificate stays as it was"), "{said}");
+    assert!(ask_within_tls(&address, "/readyz", &second).unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn whoever_may_have_fewer_descriptors_than_connections_is_warned() {
+    let desk = Desk::new();
+    let mut serving = desk.serve_with_descriptors(300);
+
+    let first = serving.line();
+
+    assert!(first.starts_with("warning: this process may have 300 descriptors"), "{first}");
 }
 
 #[test]

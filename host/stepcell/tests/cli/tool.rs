@@ -180,11 +180,21 @@ impl Desk {
         self.serve_http_as(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat())
     }
 
+    /// As [`Self::serve_http`], within TLS, for which the flags have a certificate.
+    pub(crate) fn serve_https(&self, flags: &[&str]) -> (Serving, String) {
+        self.serve_at("https://", &[&["serve", "--listen", "127.0.0.1:0"], flags].concat())
+    }
+
     /// As [`Self::serve_http`], with all arguments.
     pub(crate) fn serve_http_as(&self, arguments: &[&str]) -> (Serving, String) {
+        self.serve_at("http://", arguments)
+    }
+
+    fn serve_at(&self, scheme: &str, arguments: &[&str]) -> (Serving, String) {
         let mut serving = self.spawn_serve(arguments);
         let first = serving.line();
-        let address = first.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{first}")).to_owned();
+        let address =
+            first.strip_prefix(&format!("listening on {scheme}")).unwrap_or_else(|| panic!("{first}")).to_owned();
         loop {
             let line = serving.line();
             if let Some(address) = line.strip_prefix("metrics on http://") {
@@ -215,8 +225,27 @@ impl Desk {
         (serving, lines)
     }
 
+    /// Starts `serve` with HTTP in a process that may have so many descriptors.
+    pub(crate) fn serve_with_descriptors(&self, descriptors_max: u32) -> Serving {
+        let serve = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {descriptors_max}; exec \"$@\""), "sh"]);
+        shell.arg(serve.get_program()).args(serve.get_args()).current_dir(self.folder.path()).stdin(Stdio::null());
+        for (name, value) in serve.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Self::spawned(&mut shell)
+    }
+
     fn spawn_serve(&self, arguments: &[&str]) -> Serving {
-        let mut child = self.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawned(&mut self.command(arguments))
+    }
+
+    fn spawned(command: &mut Command) -> Serving {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Serving { child, stderr, metrics: None }
     }

@@ -38,8 +38,8 @@ fn raise_if(connection: &Connection, changed_rows: usize) -> Result<bool, StoreE
     Ok(changed_rows > 0)
 }
 
-fn inserted(is_new: bool) -> Inserted {
-    if is_new { Inserted::New } else { Inserted::AlreadyThere }
+fn inserted_if(connection: &Connection, changed_rows: usize) -> Result<Inserted, StoreError> {
+    Ok(if raise_if(connection, changed_rows)? { Inserted::New } else { Inserted::AlreadyThere })
 }
 
 fn insert_tenant(connection: &Connection, tenant: &TenantRecord) -> Result<Inserted, StoreError> {
@@ -50,7 +50,7 @@ fn insert_tenant(connection: &Connection, tenant: &TenantRecord) -> Result<Inser
         text_of(&tenant.quotas)?,
         tenant.created_at.unix_ms(),
     ];
-    raise_if(connection, connection.execute(statements::INSERT_TENANT, row)?).map(inserted)
+    inserted_if(connection, connection.execute(statements::INSERT_TENANT, row)?)
 }
 
 fn update_tenant(connection: &Connection, tenant: &TenantRecord) -> Result<bool, StoreError> {
@@ -94,7 +94,7 @@ fn insert_key(connection: &Connection, key: &ApiKey) -> Result<Inserted, StoreEr
         key.last_used_at.map(Timestamp::unix_ms),
         key.revoked_at.map(Timestamp::unix_ms),
     ];
-    raise_if(connection, connection.execute(statements::INSERT_KEY, row)?).map(inserted)
+    inserted_if(connection, connection.execute(statements::INSERT_KEY, row)?)
 }
 
 fn api_key(row: &Columns<'_>) -> Result<ApiKey, StoreError> {

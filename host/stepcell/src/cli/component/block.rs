@@ -15,13 +15,13 @@ use crate::cli::print;
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
     /// The component, as `sha256:…`.
-    digest: ComponentDigest,
+    pub(super) digest: ComponentDigest,
     /// Why, for whoever asks why an instance does not go on.
     #[arg(long, env = "STEPCELL_REASON", hide_env_values = true)]
-    reason: String,
+    pub(super) reason: String,
     /// Who decides it.
     #[arg(long, env = "STEPCELL_USER", hide_env_values = true)]
-    user: Option<UserId>,
+    pub(super) user: Option<UserId>,
 }
 
 /// Let a component run again that was revoked or put in quarantine; what was held back goes on.
@@ -36,12 +36,17 @@ impl Revoke {
         let visit = settings.visit()?;
         let revoked = visit.engine.revoke_component(self.digest, &self.reason, self.user).await;
         visit.close().await;
-        let is_new = revoked? == Inserted::New;
-        match settings.output {
-            Output::Json => print::json(&json!({ "digest": self.digest, "is_new": is_new })),
-            Output::Table if is_new => print::line(&format!("revoked {}", self.digest)),
-            Output::Table => print::line(&format!("{} may not run already; its first reason stays", self.digest)),
-        }
+        print_revoked(settings, &self.digest, revoked?)
+    }
+}
+
+/// Says that a component may not run.
+pub(super) fn print_revoked(settings: &Settings, digest: &ComponentDigest, inserted: Inserted) -> anyhow::Result<()> {
+    let is_new = inserted == Inserted::New;
+    match settings.output {
+        Output::Json => print::json(&json!({ "digest": digest, "is_new": is_new })),
+        Output::Table if is_new => print::line(&format!("revoked {digest}")),
+        Output::Table => print::line(&format!("{digest} may not run already; its first reason stays")),
     }
 }
 

@@ -138,7 +138,7 @@ impl ConfigFile {
         }
         let is_place = |entry: &Entry| ["db", "server"].contains(&entry.key.as_str());
         let of_every_verb = self.entries.iter().filter(|entry| entry.section.is_none() && !is_place(entry));
-        let command = of_every_verb.fold(command, |command, entry| set(command, entry));
+        let command = of_every_verb.fold(command, set);
         Ok(command
             .mut_subcommand(SERVE, |serve| self.set_serve(serve))
             .mut_subcommand("config", |config| config.mut_subcommand("show", |show| self.set_serve(show))))

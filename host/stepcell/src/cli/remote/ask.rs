@@ -36,6 +36,21 @@ impl<'a> Ask<'a> {
         Self::new(Method::POST, path)
     }
 
+    /// Sets something to what it shall be.
+    pub(crate) fn put(path: &'a [&'a str]) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
+    /// Changes parts of something to what they shall be.
+    pub(crate) fn patch(path: &'a [&'a str]) -> Self {
+        Self::new(Method::PATCH, path)
+    }
+
+    /// Removes something. It is not sent again after an answer that got lost: that would say that there is no such thing.
+    pub(crate) fn delete(path: &'a [&'a str]) -> Self {
+        Self { repeatable: false, ..Self::new(Method::DELETE, path) }
+    }
+
     /// With a parameter, if there is one.
     pub(crate) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));

@@ -38,6 +38,7 @@ impl Listening {
         let (front, traffic) = (Front::default(), Arc::default());
         let mut listening = Self { front, traffic, tls, tokens, metrics: None, stop, tasks: Vec::new() };
         if let Some(address) = settings.listen {
+            settings.take_descriptors();
             let listener = bind(address).await?;
             let scheme = if listening.tls.is_some() { "https" } else { "http" };
             let address = listener.local_addr()?;

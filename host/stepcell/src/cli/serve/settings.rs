@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use clap::{ArgAction, Args};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stepcell::Host;
 use stepcell::model::time::Span;
 use stepcell_server::{ApiOptions, ServeLimits, Tls, TokenGuard, observed, router};
@@ -16,6 +17,9 @@ use super::callers::{CallerSettings, guards};
 
 /// Where `--listen` without an address listens: nobody but this machine comes there.
 const LISTEN: &str = "127.0.0.1:8080";
+
+/// How many descriptors the process needs beside those of connections: the database, its workers, and requests of steps.
+const DESCRIPTORS_BESIDE: u64 = 1_024;
 
 /// What can be set of the HTTP server.
 #[derive(Debug, Args)]
@@ -140,6 +144,25 @@ impl HttpSettings {
             (None, None) => Ok(None),
             (Some(_), None) => Err(Refused::input("there is `tls_cert` and no `tls_key`; TLS takes both").into()),
             (None, Some(_)) => Err(Refused::input("there is `tls_key` and no `tls_cert`; TLS takes both").into()),
+        }
+    }
+
+    /// Lets the process have as many descriptors as its connections take, as far as the system allows it.
+    pub(super) fn take_descriptors(&self) {
+        let wanted = u64::from(self.connections_max) + DESCRIPTORS_BESIDE;
+        let Rlimit { current: Some(current), maximum } = getrlimit(Resource::Nofile) else { return };
+        if current >= wanted {
+            return;
+        }
+        let allowed = maximum.map_or(wanted, |maximum| wanted.min(maximum));
+        let is_set = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
+        let had = if is_set { allowed } else { current };
+        if had < wanted {
+            note(format!(
+                "warning: this process may have {had} descriptors and {} connections take {wanted}; raise `ulimit -n`, or \
+                 lower --connections-max",
+                self.connections_max
+            ));
         }
     }
 

@@ -46,7 +46,7 @@ impl Collector {
     /// The collector at an address, or at the one that the standard variables name; none if nobody names one.
     pub(super) fn find(endpoint: Option<&str>) -> anyhow::Result<Option<Self>> {
         let is_named = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        if endpoint.is_none() && !ENDPOINT_VARIABLES.iter().any(|name| is_named(&name)) {
+        if endpoint.is_none() && !ENDPOINT_VARIABLES.iter().any(is_named) {
             return Ok(None);
         }
         // The provider of the whole process; another one that is there already does as well.

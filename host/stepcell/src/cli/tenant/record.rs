@@ -1,12 +1,12 @@
 //! The records of tenants.
 
 use clap::Args;
-use serde_json::{Value, json};
 use stepcell::engine::WorkflowEngine;
 use stepcell::model::access::{Quota, Quotas, TenantRecord, TenantStatus};
 use stepcell::model::name::{Label, TenantId};
 use stepcell::model::time::Timestamp;
 use stepcell::store::{Inserted, LIST_LEN_MAX, PageLimit, TenantFilter};
+use stepcell_server::wire;
 
 use super::super::exit::Refused;
 use super::super::open::{Output, Settings};
@@ -16,10 +16,10 @@ use super::super::print;
 #[derive(Debug, Args)]
 pub(crate) struct Add {
     /// Its id.
-    id: TenantId,
+    pub(super) id: TenantId,
     /// What people call it [default: its id].
     #[arg(long, env = "STEPCELL_NAME", hide_env_values = true)]
-    name: Option<Label>,
+    pub(super) name: Option<Label>,
 }
 
 /// List the tenants that there is a record of.
@@ -27,21 +27,21 @@ pub(crate) struct Add {
 pub(crate) struct List {
     /// Only those with this status.
     #[arg(long, env = "STEPCELL_STATUS", hide_env_values = true)]
-    status: Option<TenantStatus>,
+    pub(super) status: Option<TenantStatus>,
 }
 
 /// Show a tenant: what it may have, and what it has.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
     /// Its id.
-    id: TenantId,
+    pub(super) id: TenantId,
 }
 
 /// Say how much a tenant may have. What is not named stays as it is; `none` is as much as it likes.
 #[derive(Debug, Args)]
 pub(crate) struct SetQuota {
     /// The tenant.
-    id: TenantId,
+    pub(super) id: TenantId,
     /// Instances that are not finished.
     #[arg(long, env = "STEPCELL_OPEN_INSTANCES", hide_env_values = true, value_name = "N")]
     open_instances: Option<Limit>,
@@ -86,7 +86,7 @@ impl Add {
         if added? == Inserted::AlreadyThere {
             return Err(Refused::state(format!("there is a tenant `{}` already", record.id)).into());
         }
-        told(settings, "added", &record)
+        told(settings, "added", &(&record).into())
     }
 }
 
@@ -102,17 +102,19 @@ impl List {
             filter.after = Some(last.id.clone());
             tenants.extend(page);
         }
-        if settings.output == Output::Json {
-            let items: Vec<_> = tenants.iter().map(as_json).collect();
-            return print::json_list(&items, items.len() as u64);
-        }
-        let row = |tenant: &TenantRecord| {
-            let (status, created_at) = (tenant.status.to_string(), tenant.created_at.to_string());
-            [tenant.id.to_string(), tenant.display_name.to_string(), status, quotas(&tenant.quotas), created_at]
-        };
-        let headings = ["TENANT", "NAME", "STATUS", "QUOTAS", "CREATED"];
-        print::text(&print::table(headings, tenants.iter().map(row)))
+        print_rows(settings, &tenants.iter().map(wire::Tenant::from).collect::<Vec<_>>())
     }
+}
+
+pub(super) fn print_rows(settings: &Settings, items: &[wire::Tenant]) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json_list(items, items.len() as u64);
+    }
+    let row = |tenant: &wire::Tenant| {
+        let wire::Tenant { id, display_name, status, quotas: most, created_at } = tenant;
+        [id.clone(), display_name.clone(), status.clone(), quotas((*most).into()), created_at.to_string()]
+    };
+    print::text(&print::table(["TENANT", "NAME", "STATUS", "QUOTAS", "CREATED"], items.iter().map(row)))
 }
 
 impl Named {
@@ -121,26 +123,7 @@ impl Named {
         let record = visit.engine.get_tenant(&self.id).await?;
         let day = now().unix_ms().div_euclid(86_400_000);
         let used = visit.engine.store().load_tenant_use(&self.id, day).await?;
-        if settings.output == Output::Json {
-            let mut fields = as_json(&record);
-            fields["used"] = json!({
-                "open_instances": used.open_instances, "stored_bytes": used.stored_bytes,
-                "components": used.components, "cpu_ms_per_day": used.cpu_us_of_day / 1_000,
-            });
-            return print::json(&fields);
-        }
-        print::line(&format!("{} ({}), {}", record.id, record.display_name, record.status))?;
-        let rows = [
-            (Quota::OpenInstances, Some(used.open_instances)),
-            (Quota::StartsPerSecond, None),
-            (Quota::StoredBytes, Some(used.stored_bytes)),
-            (Quota::Components, Some(used.components)),
-            (Quota::CpuMsPerDay, Some(used.cpu_us_of_day / 1_000)),
-        ];
-        let row = |(quota, used): (Quota, Option<u64>)| {
-            [quota.to_string(), print::or_dash(used.as_ref()), print::or_dash(record.quotas.limit(quota).as_ref())]
-        };
-        print::text(&print::table(["QUOTA", "USED", "AT MOST"], rows.map(row)))
+        print_whole(settings, &wire::TenantDetail { tenant: (&record).into(), used: used.into() })
     }
 
     pub(super) async fn becomes(self, settings: &Settings, status: TenantStatus) -> anyhow::Result<()> {
@@ -152,26 +135,57 @@ impl Named {
     }
 }
 
+pub(super) fn print_whole(settings: &Settings, detail: &wire::TenantDetail) -> anyhow::Result<()> {
+    if settings.output == Output::Json {
+        return print::json(detail);
+    }
+    let wire::TenantDetail { tenant, used } = detail;
+    print::line(&print::plain(&format!("{} ({}), {}", tenant.id, tenant.display_name, tenant.status)))?;
+    let quotas = Quotas::from(tenant.quotas);
+    let rows = [
+        (Quota::OpenInstances, Some(used.open_instances)),
+        (Quota::StartsPerSecond, None),
+        (Quota::StoredBytes, Some(used.stored_bytes)),
+        (Quota::Components, Some(used.components)),
+        (Quota::CpuMsPerDay, Some(used.cpu_ms_per_day)),
+    ];
+    let row = |(quota, used): (Quota, Option<u64>)| {
+        [quota.to_string(), print::or_dash(used.as_ref()), print::or_dash(quotas.limit(quota).as_ref())]
+    };
+    print::text(&print::table(["QUOTA", "USED", "AT MOST"], rows.map(row)))
+}
+
 impl SetQuota {
     pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
-        let given = [
+        self.check()?;
+        change(settings, &self.id, "changed", |record| self.set(&mut record.quotas)).await
+    }
+
+    fn given(&self) -> [(Quota, Option<Limit>); 5] {
+        [
             (Quota::OpenInstances, self.open_instances),
             (Quota::StartsPerSecond, self.starts_per_second),
             (Quota::StoredBytes, self.stored_bytes),
             (Quota::Components, self.components),
             (Quota::CpuMsPerDay, self.cpu_ms_per_day),
-        ];
-        if given.iter().all(|(_, limit)| limit.is_none()) {
-            return Err(Refused::input("there is no quota to set; name one, such as `--open-instances 100`").into());
+        ]
+    }
+
+    /// Looks whether there is anything to set.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if self.given().iter().any(|(_, limit)| limit.is_some()) {
+            return Ok(());
         }
-        let set = |record: &mut TenantRecord| {
-            for (quota, limit) in given {
-                if let Some(Limit(limit)) = limit {
-                    record.quotas.set(quota, limit);
-                }
+        Err(Refused::input("there is no quota to set; name one, such as `--open-instances 100`").into())
+    }
+
+    /// Sets what was given, and leaves the rest.
+    pub(super) fn set(&self, quotas: &mut Quotas) {
+        for (quota, limit) in self.given() {
+            if let Some(Limit(limit)) = limit {
+                quotas.set(quota, limit);
             }
-        };
-        change(settings, &self.id, "changed", set).await
+        }
     }
 }
 
@@ -185,24 +199,17 @@ async fn change(
     let engine: &WorkflowEngine = &visit.engine;
     let changed = engine.change_tenant(id, change).await;
     visit.close().await;
-    told(settings, what, &changed?)
+    told(settings, what, &(&changed?).into())
 }
 
-fn told(settings: &Settings, what: &str, record: &TenantRecord) -> anyhow::Result<()> {
+pub(super) fn told(settings: &Settings, what: &str, tenant: &wire::Tenant) -> anyhow::Result<()> {
     match settings.output {
-        Output::Json => print::json(&as_json(record)),
-        Output::Table => print::line(&format!("{what} tenant `{}`: {}", record.id, quotas(&record.quotas))),
+        Output::Json => print::json(tenant),
+        Output::Table => print::line(&format!("{what} tenant `{}`: {}", tenant.id, quotas(tenant.quotas.into()))),
     }
 }
 
-fn as_json(record: &TenantRecord) -> Value {
-    json!({
-        "id": record.id, "display_name": record.display_name, "status": record.status, "quotas": record.quotas,
-        "created_at": record.created_at,
-    })
-}
-
-fn quotas(quotas: &Quotas) -> String {
+fn quotas(quotas: Quotas) -> String {
     let told = |quota: &Quota| quotas.limit(*quota).map(|limit| format!("{quota} {limit}"));
     let told: Vec<_> = Quota::ALL.iter().filter_map(told).collect();
     if told.is_empty() { "no quotas".to_owned() } else { told.join(", ") }

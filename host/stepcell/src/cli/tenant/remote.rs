@@ -1,21 +1,59 @@
 //! `tenant` on a server.
 
+use serde_json::{Value, json};
+use stepcell::model::access::{Quotas, TenantStatus};
+use stepcell::model::name::TenantId;
 use stepcell_server::wire;
 
-use super::{Tenant, Usage, print_rows};
-use crate::cli::exit::{Exit, Refused};
+use super::record::{Add, List, Named, SetQuota, print_rows, print_whole, told};
+use super::{Tenant, Usage, print_usage};
+use crate::cli::exit::Exit;
 use crate::cli::open::Settings;
 use crate::cli::remote::{Ask, Server};
 
 impl Tenant {
     pub(super) async fn perform_on(self, settings: &Settings, server: &Server) -> anyhow::Result<Exit> {
         match self {
+            Self::Add(Add { id, name }) => {
+                let body = json!({ "id": id, "display_name": name });
+                let ask = Ask::post(&["admin", "tenants"]).json(&body).once(None)?;
+                told(settings, "added", &server.ask(ask).await?)?;
+            }
+            Self::List(List { status }) => {
+                let ask = Ask::get(&["admin", "tenants"]).query("status", status);
+                print_rows(settings, &server.all(ask).await?.items)?;
+            }
+            Self::Show(Named { id }) => {
+                print_whole(settings, &server.get(&["admin", "tenants", id.as_str()]).await?)?;
+            }
+            Self::Suspend(Named { id }) => {
+                let status = json!({ "status": TenantStatus::Suspended });
+                told(settings, "suspended", &change(server, &id, &status).await?)?;
+            }
+            Self::Resume(Named { id }) => {
+                let status = json!({ "status": TenantStatus::Active });
+                told(settings, "resumed", &change(server, &id, &status).await?)?;
+            }
+            Self::Quota(verb) => set_quota(settings, server, &verb).await?,
             Self::Usage(Usage { tenant, days }) => {
                 let ask = Ask::get(&["usage"]).query("days", Some(days)).query("tenant_id", tenant);
-                print_rows(settings, &server.all::<wire::Usage>(ask).await?.items)?;
+                print_usage(settings, &server.all::<wire::Usage>(ask).await?.items)?;
             }
-            _ => return Err(Refused::input("tenants are kept where the database is, with `--db FILE`").into()),
         }
         Ok(Exit::Done)
     }
+}
+
+async fn change(server: &Server, id: &TenantId, body: &Value) -> anyhow::Result<wire::Tenant> {
+    server.ask(Ask::patch(&["admin", "tenants", id.as_str()]).json(body)).await
+}
+
+/// A server sets all quotas at once: those that are not named are sent as they are.
+async fn set_quota(settings: &Settings, server: &Server, verb: &SetQuota) -> anyhow::Result<()> {
+    verb.check()?;
+    let found: wire::TenantDetail = server.get(&["admin", "tenants", verb.id.as_str()]).await?;
+    let mut quotas = Quotas::from(found.tenant.quotas);
+    verb.set(&mut quotas);
+    let body = json!({ "quotas": wire::Quotas::from(quotas) });
+    told(settings, "changed", &change(server, &verb.id, &body).await?)
 }

@@ -1,23 +1,21 @@
-//! A server over the database of a desk, with callers that are known by name.
+//! A server over the database of a desk, and the keys of those who call.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use serde_json::Value;
-use stepcell::{Access, Host};
-use stepcell_server::{ApiOptions, Caller, Guard, Guards, Problem, ProblemCode, Scope, Scopes};
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 
-use crate::tool::{APPROVAL, Desk, Said};
+use crate::tool::{APPROVAL, Desk, Said, Serving};
+
+/// Who calls: whose they are, who they are, and what they may.
+const CALLERS: [(&str, &[&str]); 3] = [
+    ("dana", &["--scope", "admin", "--user", "dana"]),
+    ("acme-viewer", &["--scope", "viewer", "--user", "vic", "--tenant", "acme"]),
+    ("acme-admin", &["--scope", "admin", "--user", "ann", "--tenant", "acme"]),
+];
 
 /// A desk, and a server that drives its database.
 pub(crate) struct Office {
     pub(crate) desk: Desk,
-    pub(crate) address: SocketAddr,
-    /// Kept as long as the server shall answer.
-    _runtime: Runtime,
+    address: String,
+    _serving: Serving,
 }
 
 impl Office {
@@ -40,32 +38,34 @@ impl Office {
         Self::over(desk)
     }
 
+    /// An office with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self::over(Desk::new())
+    }
+
     fn over(desk: Desk) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let database = desk.path("stepcell.db");
-        let address = runtime.block_on(async move {
-            let host = Host::on_sqlite(&database).access(Access::Drive).open().await.unwrap();
-            let options = ApiOptions { guards: Guards::none().with(Arc::new(ByName)), ..ApiOptions::default() };
-            let router = stepcell_server::router(host.engine().clone(), options);
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            tokio::spawn(async move {
-                let _driving = host;
-                stepcell_server::serve(listener, router, std::future::pending()).await
-            });
-            address
-        });
-        Self { desk, address, _runtime: runtime }
+        desk.run(&["tenant", "add", "acme"]).exits(0);
+        for (who, flags) in CALLERS {
+            let key = desk.run(&[&["key", "create"], flags].concat()).exits(0).stdout;
+            desk.write(who, &key);
+        }
+        let (serving, address) = desk.serve_http(&[]);
+        Self { desk, address, _serving: serving }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
+    /// The key of one of those who call.
+    pub(crate) fn key(&self, who: &str) -> String {
+        std::fs::read_to_string(self.desk.path(who)).unwrap().trim().to_owned()
+    }
+
     /// Calls the binary with the server, as somebody.
     pub(crate) fn run_as(&self, who: &str, arguments: &[&str]) -> Said {
         let url = self.url();
-        self.desk.run(&[arguments, &["--server", &url, "--key", who]].concat())
+        self.desk.run(&[arguments, &["--server", &url, "--key-file", who]].concat())
     }
 
     /// Calls the binary with the server, as dana, an administrator of the platform.
@@ -76,23 +76,16 @@ impl Office {
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         self.run(&[arguments, &["--output", "json"]].concat()).exits(0).json()
     }
-}
 
-/// Knows callers by name: `dana` of the platform, or a tenant and a scope as in `acme-viewer`.
-struct ByName;
-
-#[async_trait]
-impl Guard for ByName {
-    async fn authenticate(&self, head: &http::request::Parts) -> Result<Option<Caller>, Problem> {
-        let Some(sent) = head.headers.get("authorization") else { return Ok(None) };
-        let refused = || Problem::new(ProblemCode::KeyRefused, "the key is not known");
-        let name = sent.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).ok_or_else(refused)?;
-        let user = name.parse().map_err(|_| refused())?;
-        if name == "dana" {
-            return Ok(Some(Caller::of_platform(user, Scopes::all())));
+    /// Whether both say the same, byte by byte, as JSON and for people.
+    #[track_caller]
+    pub(crate) fn assert_shown_alike(&self, arguments: &[&str]) {
+        for output in ["json", "table"] {
+            let arguments = [arguments, &["--output", output]].concat();
+            let of_server = self.run(&arguments).exits(0);
+            let of_database = self.desk.run(&arguments).exits(0);
+            assert_eq!(of_server.stdout, of_database.stdout, "{arguments:?}");
+            assert!(!of_server.stdout.is_empty(), "{arguments:?}");
         }
-        let (tenant, scope) = name.split_once('-').ok_or_else(refused)?;
-        let scope: Scope = scope.parse().map_err(|_| refused())?;
-        Ok(Some(Caller::of_tenant(tenant.parse().map_err(|_| refused())?, user, [scope].into_iter().collect())))
     }
 }

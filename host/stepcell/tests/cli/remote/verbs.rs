@@ -23,17 +23,6 @@ edges:
   - { source: pause, target: look }
 ";
 
-/// Whether both say the same, byte by byte, as JSON and for people.
-fn assert_shown_alike(office: &Office, arguments: &[&str]) {
-    for output in ["json", "table"] {
-        let arguments = [arguments, &["--output", output]].concat();
-        let of_server = office.run(&arguments).exits(0);
-        let of_database = office.desk.run(&arguments).exits(0);
-        assert_eq!(of_server.stdout, of_database.stdout, "{arguments:?}");
-        assert!(!of_server.stdout.is_empty(), "{arguments:?}");
-    }
-}
-
 /// A list as long as no page is; each instance is one of acme.
 fn start_many(office: &Office, number: usize) {
     for _ in 0..number {
@@ -60,7 +49,7 @@ fn what_a_server_shows_is_what_its_database_shows() {
         &["task", "show", &task],
         &["tenant", "usage"],
     ] {
-        assert_shown_alike(&office, arguments);
+        office.assert_shown_alike(arguments);
     }
 }
 
@@ -79,7 +68,7 @@ fn an_instance_is_started_and_its_task_completed_by_whoever_has_the_key() {
     let done = office.json(&["task", "show", &task]);
     assert_eq!((&done["completed_by"], &done["comment"]), (&json!("dana"), &json!("fine")));
     office.run(&answer).exits(3).tells("is already completed");
-    assert_shown_alike(&office, &["instance", "show", started["id"].as_str().unwrap()]);
+    office.assert_shown_alike(&["instance", "show", started["id"].as_str().unwrap()]);
 }
 
 #[test]
@@ -91,7 +80,10 @@ fn what_is_suggested_next_is_what_does_it_on_the_server() {
     let suggested = said.lines().find_map(|line| line.trim().strip_prefix("stepcell ")).unwrap();
     assert!(suggested.ends_with(&format!("--server {}", office.url())), "{suggested}");
     let mut shell = std::process::Command::new("sh");
-    shell.arg("-c").arg(format!("{} {suggested}", env!("CARGO_BIN_EXE_stepcell"))).env("STEPCELL_KEY", "dana");
+    shell
+        .arg("-c")
+        .arg(format!("{} {suggested}", env!("CARGO_BIN_EXE_stepcell")))
+        .env("STEPCELL_KEY", office.key("dana"));
     crate::tool::Desk::said(&mut shell).exits(0);
 }
 
@@ -180,5 +172,5 @@ fn callbacks_and_signals_take_an_instance_on() {
     deliver("look", "1", "d3").exits(3).tells("is no webhook step");
     office.run(&["instance", "signal", &instance, "nothing"]).exits(3).tells("instance why");
     office.run(&["start", "called-back", "--wait"]).exits(0);
-    assert_shown_alike(&office, &["instance", "history", &instance]);
+    office.assert_shown_alike(&["instance", "history", &instance]);
 }
