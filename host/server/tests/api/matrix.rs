@@ -106,12 +106,44 @@ impl Ground {
         let tasks = api.get("acme-viewer", &format!("/api/v1/tasks?instance_id={waiting}")).await.json();
         let task = tasks["items"][0]["id"].as_str().unwrap().to_owned();
         let key = Self::access(&api).await;
-        let webhook = json!({ "url": "https://example.com/hooks" });
-        let webhook =
-            api.post("acme-admin", "/api/v1/webhooks", &webhook).await.json()["id"].as_str().unwrap().to_owned();
-        let ping = format!("/api/v1/webhooks/{webhook}/ping");
-        let delivery = api.post("acme-operator", &ping, &json!({})).await.json()["id"].as_str().unwrap().to_owned();
+        let (webhook, delivery) = Self::subscribed(&api).await;
         Self { api, waiting, failed, held, task, digest, key, webhook, delivery }
+    }
+
+    /// Makes a subscription of `acme` with a delivery. Answers with their ids.
+    async fn subscribed(api: &TestApi) -> (String, String) {
+        let id = |answer: Answer| answer.json()["id"].as_str().unwrap().to_owned();
+        let wanted = json!({ "url": "https://example.com/hooks" });
+        let webhook = id(api.post("acme-admin", "/api/v1/webhooks", &wanted).await);
+        let ping = format!("/api/v1/webhooks/{webhook}/ping");
+        let delivery = id(api.post("acme-operator", &ping, &json!({})).await);
+        (webhook, delivery)
+    }
+
+    /// Those of who is told what happens.
+    fn telling_cases(&self) -> [(&'static str, Case); 14] {
+        use Others::{NotThere, TheirOwn, TheirOwnList};
+        let hook = |path: &str| format!("/webhooks/{}{path}", self.webhook);
+        let told = |path: &str| hook(&format!("/deliveries/{}{path}", self.delivery));
+        let url = json!({ "url": "https://example.com/x" });
+        let change = json!({ "url": "https://example.com/x", "is_active": true });
+        let nothing = || Sent::Nothing;
+        [
+            ("follow_events", case("/events", nothing(), TheirOwn)),
+            ("follow_instance", case(format!("/instances/{}/events", self.waiting), nothing(), NotThere)),
+            ("follow_tasks", case("/tasks/events", nothing(), TheirOwn)),
+            ("list_webhooks", case("/webhooks", nothing(), TheirOwnList)),
+            ("create_webhook", case("/webhooks", Sent::Json(url), TheirOwn)),
+            ("get_webhook", case(hook(""), nothing(), NotThere)),
+            ("change_webhook", case(hook(""), Sent::Json(change), NotThere)),
+            ("delete_webhook", case(hook(""), nothing(), NotThere)),
+            ("rotate_webhook_secret", case(hook("/rotate-secret"), nothing(), NotThere)),
+            ("ping_webhook", case(hook("/ping"), nothing(), NotThere)),
+            ("list_webhook_deliveries", case(hook("/deliveries"), nothing(), NotThere)),
+            ("get_webhook_delivery", case(told(""), nothing(), NotThere)),
+            ("redeliver_webhook", case(told("/redeliver"), nothing(), NotThere)),
+            ("redeliver_dead_webhooks", case(hook("/redeliver"), nothing(), NotThere)),
+        ]
     }
 
     /// Makes what administrators have to do with: tenants, a key and a secret of `acme`. Answers with the key's id.
@@ -156,11 +188,7 @@ impl Ground {
     /// The request of each operation, by its id.
     async fn cases(&self) -> BTreeMap<&'static str, Case> {
         use Others::{NotThere, Same, TheirOwn, TheirOwnList};
-        let Self { waiting, failed, held, task, digest, webhook, delivery, .. } = self;
-        let hook = |path: &str| format!("/webhooks/{webhook}{path}");
-        let told = |path: &str| hook(&format!("/deliveries/{delivery}{path}"));
-        let url = json!({ "url": "https://example.com/x" });
-        let change = json!({ "url": "https://example.com/x", "is_active": true });
+        let Self { waiting, failed, held, task, digest, .. } = self;
         let nothing = || Sent::Nothing;
         let callback = self.callback().await.replace("/api/v1", "");
         let start = Sent::Json(json!({ "definition_name": "flow" }));
@@ -214,23 +242,10 @@ impl Ground {
                 "reassign_task",
                 case(format!("/tasks/{task}/reassign"), Sent::Json(json!({ "to": "bob", "reason": "x" })), NotThere),
             ),
-            ("follow_events", case("/events", nothing(), TheirOwn)),
-            ("follow_instance", case(format!("/instances/{waiting}/events"), nothing(), NotThere)),
-            ("follow_tasks", case("/tasks/events", nothing(), TheirOwn)),
-            ("list_webhooks", case("/webhooks", nothing(), TheirOwnList)),
-            ("create_webhook", case("/webhooks", Sent::Json(url), TheirOwn)),
-            ("get_webhook", case(hook(""), nothing(), NotThere)),
-            ("change_webhook", case(hook(""), Sent::Json(change), NotThere)),
-            ("delete_webhook", case(hook(""), nothing(), NotThere)),
-            ("rotate_webhook_secret", case(hook("/rotate-secret"), nothing(), NotThere)),
-            ("ping_webhook", case(hook("/ping"), nothing(), NotThere)),
-            ("list_webhook_deliveries", case(hook("/deliveries"), nothing(), NotThere)),
-            ("get_webhook_delivery", case(told(""), nothing(), NotThere)),
-            ("redeliver_webhook", case(told("/redeliver"), nothing(), NotThere)),
-            ("redeliver_dead_webhooks", case(hook("/redeliver"), nothing(), NotThere)),
             ("get_usage", case("/usage", nothing(), TheirOwnList)),
         ]);
         cases.extend(self.access_cases());
+        cases.extend(self.telling_cases());
         cases
     }
 

@@ -65,7 +65,7 @@ impl Listening {
 
     /// Answers from what the host has opened.
     pub(super) fn open(&self, host: &Host, settings: &HttpSettings) {
-        self.front.open(Arc::clone(host.store()), settings.router(host.engine(), self.tokens.as_ref()));
+        self.front.open(Arc::clone(host.store()), settings.router(host, self.tokens.as_ref()));
         if let Some(metrics) = &self.metrics {
             metrics.tell_of(host);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use clap::{ArgAction, Args};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use stepcell::engine::WorkflowEngine;
+use stepcell::Host;
 use stepcell::model::time::Span;
 use stepcell_server::{ApiOptions, ServeLimits, Tls, TokenGuard, observed, router};
 
@@ -120,7 +120,8 @@ impl HttpSettings {
     }
 
     /// Everything that is answered once the database is open.
-    pub(super) fn router(&self, engine: &WorkflowEngine, tokens: Option<&Arc<TokenGuard>>) -> Router {
+    pub(super) fn router(&self, host: &Host, tokens: Option<&Arc<TokenGuard>>) -> Router {
+        let engine = host.engine();
         let options = ApiOptions {
             path_prefix: self.path_prefix.0.clone(),
             enable_api: self.enable_api,
@@ -128,6 +129,7 @@ impl HttpSettings {
             enable_ui: self.enable_ui,
             guards: guards(engine, tokens),
             rate: self.callers.rate(),
+            webhooks: Some(host.webhooks().clone()),
         };
         observed(router(engine.clone(), options))
     }
