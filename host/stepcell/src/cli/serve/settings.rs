@@ -121,17 +121,16 @@ impl HttpSettings {
 
     /// Everything that is answered once the database is open.
     pub(super) fn router(&self, host: &Host, tokens: Option<&Arc<TokenGuard>>) -> Router {
-        let engine = host.engine();
         let options = ApiOptions {
             path_prefix: self.path_prefix.0.clone(),
             enable_api: self.enable_api,
             enable_admin: self.enable_admin,
             enable_ui: self.enable_ui,
-            guards: guards(engine, tokens),
+            guards: guards(host.engine(), tokens),
             rate: self.callers.rate(),
             webhooks: Some(host.webhooks().clone()),
         };
-        observed(router(engine.clone(), options))
+        observed(router(host.engine().clone(), options))
     }
 
     /// The certificate to show, if there is to be one.
