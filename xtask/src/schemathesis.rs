@@ -34,12 +34,12 @@ const START_SECONDS_MAX: &str = "30";
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
     guests::build(workspace)?;
     workspace.cargo("host", "building the host", ["build", "-p", "stepcell"]).run()?;
-    let python = install(workspace)?;
+    let tool = install(workspace)?;
     let world = World::make(workspace)?;
     let port = free_port()?;
     let _server = world.serve(port)?;
-    Stage::new("schemathesis", "asking for everything in the document", python, &world.folder)
-        .args(["-m", "schemathesis.cli", "run", &format!("http://127.0.0.1:{port}/api/v1/openapi.json")])
+    Stage::new("schemathesis", "asking for everything in the document", tool, &world.folder)
+        .args(["run", &format!("http://127.0.0.1:{port}/api/v1/openapi.json")])
         .args(["--seed", SEED, "--wait-for-schema", START_SECONDS_MAX])
         .args(args)
         .env("STEPCELL_KEY", text(&world.key, "key")?)
@@ -47,15 +47,16 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> 
         .run()
 }
 
-/// The Python of an environment with the tool, made once for each list of versions.
+/// The tool in an environment of its own, made once for each list of versions.
 fn install(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let list = workspace.root().join(FOLDER).join("requirements.txt");
     let folder = workspace.target_dir().join("schemathesis-python");
-    let (python, mark) = (folder.join("bin/python"), folder.join("installed.txt"));
+    let (tool, mark) = (folder.join("bin/schemathesis"), folder.join("installed.txt"));
     let wanted = fs::read(&list).with_context(|| format!("can not read `{}`", list.display()))?;
     if fs::read(&mark).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
+        return Ok(tool);
     }
+    let python = folder.join("bin/python");
     let why = "making an environment for schemathesis, once a list of versions";
     let path = folder.display().to_string();
     Stage::new("python", why, "python3", workspace.root()).args(["-m", "venv", &path]).run()?;
@@ -63,7 +64,7 @@ fn install(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let why = "installing schemathesis from PyPI";
     Stage::new("pip", why, &python, workspace.root()).args(args).args([&list]).run()?;
     fs::write(&mark, wanted).with_context(|| format!("can not write `{}`", mark.display()))?;
-    Ok(python)
+    Ok(tool)
 }
 
 /// A port that nobody listens on at this moment.

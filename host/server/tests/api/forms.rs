@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use stepcell_model::id::{ComponentDigest, InstanceId};
+use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
 use stepcell_model::name::{SecretName, StepName, TenantId, WorkflowName};
 use stepcell_model::schema::DataSchema;
@@ -12,8 +12,9 @@ use stepcell_model::webhook::WebhookUrl;
 
 use crate::kit::TestApi;
 
-fn parses<T: FromStr>(text: &str) -> bool {
-    text.parse::<T>().is_ok()
+/// The schema of a property of a named schema.
+fn property(document: &Value, schema: &str, name: &str) -> Value {
+    document["components"]["schemas"][schema]["properties"][name].clone()
 }
 
 /// The schema of a parameter of an operation.
@@ -22,81 +23,47 @@ fn parameter(document: &Value, path: &str, method: &str, name: &str) -> Value {
     all.iter().find(|parameter| parameter["name"] == name).unwrap()["schema"].clone()
 }
 
+/// Holds texts against a schema of the document and against what the model reads.
+fn compare<T: FromStr>(schema: Value, texts: &[&str]) {
+    let schema = DataSchema::compile(&Json::from(schema)).unwrap();
+    for text in texts {
+        let fits = schema.check(&Json::from(json!(text))).is_empty();
+        assert_eq!(fits, text.parse::<T>().is_ok(), "{}: {text:?}", std::any::type_name::<T>());
+    }
+}
+
 #[tokio::test]
-async fn a_text_fits_the_document_if_the_model_reads_it() {
+async fn a_name_fits_the_document_if_the_model_reads_it() {
     let document = TestApi::new().await.get("", "/api/v1/openapi.json").await.json();
-    let property = |schema: &str, name: &str| document["components"]["schemas"][schema]["properties"][name].clone();
     let long = "a".repeat(65);
     let long_part = format!("group/{long}");
+
+    let workflow = parameter(&document, "/definitions/{name}", "get", "name");
+    compare::<WorkflowName>(
+        workflow,
+        &["acme/pay.v2", "a-b_c", "", "/a", "a//b", "a/", "9a", "a b", "ä", "a\n", &long],
+    );
+    let secret = parameter(&document, "/secrets/{name}", "put", "name");
+    compare::<SecretName>(secret, &["token", "_a-1", "", "-a", "a/b", "a.b", &long]);
+    let step = property(&document, "RetryInstance", "from_step");
+    compare::<StepName>(step, &["review", "group/member", "", "/", "a/", "a.b", "1", &long, &long_part]);
+    let tenant = property(&document, "CreateTenant", "id");
+    compare::<TenantId>(tenant, &["acme", "a b", "ä/🦀", "", "a\nb", "\u{7f}", "\u{85}", &"t".repeat(257)]);
+}
+
+#[tokio::test]
+async fn a_version_a_digest_or_an_address_fits_the_document_if_the_model_reads_it() {
+    let document = TestApi::new().await.get("", "/api/v1/openapi.json").await.json();
+
+    let good = ["1.0.0", "0.1.2-rc.1+build.05", "1.0.0--"];
+    let bad = ["", "1", "1.0", "01.0.0", "1.0.0-01", "1.0.0-", "1.0.0+", "v1.0.0"];
+    compare::<semver::Version>(property(&document, "StartInstance", "version"), &[&good[..], &bad[..]].concat());
     let digest = format!("sha256:{}", "0".repeat(64));
-    let forms: [(&str, Value, fn(&str) -> bool, &[&str]); 7] = [
-        (
-            "workflow",
-            parameter(&document, "/definitions/{name}", "get", "name"),
-            parses::<WorkflowName>,
-            &["acme/pay.v2", "a-b_c", "", "/a", "a//b", "a/", "9a", "a b", "ä", "a\n", &long],
-        ),
-        (
-            "secret",
-            parameter(&document, "/secrets/{name}", "put", "name"),
-            parses::<SecretName>,
-            &["token", "_a-1", "", "-a", "a/b", "a.b", &long],
-        ),
-        (
-            "step",
-            property("RetryInstance", "from_step"),
-            parses::<StepName>,
-            &["review", "group/member", "", "/", "a/", "a.b", "1", &long, &long_part],
-        ),
-        (
-            "tenant",
-            property("CreateTenant", "id"),
-            parses::<TenantId>,
-            &["acme", "a b", "ä/🦀", "", "a\nb", "\u{7f}", "\u{85}", &"t".repeat(257)],
-        ),
-        (
-            "version",
-            property("StartInstance", "version"),
-            parses::<semver::Version>,
-            &[
-                "1.0.0",
-                "0.1.2-rc.1+build.05",
-                "1.0.0--",
-                "",
-                "1",
-                "1.0",
-                "01.0.0",
-                "1.0.0-01",
-                "1.0.0-",
-                "1.0.0+",
-                "v1.0.0",
-            ],
-        ),
-        ("digest", property("Component", "digest"), parses::<ComponentDigest>, &[&digest, "sha256:0", "0", ""]),
-        (
-            "url",
-            property("CreateWebhook", "url"),
-            parses::<WebhookUrl>,
-            &[
-                "https://example.com/hooks?a=b",
-                "http://a:80",
-                "",
-                "example.com",
-                "ftp://a",
-                "https://",
-                "https://a b",
-                "https://a/#b",
-            ],
-        ),
-    ];
-    for (what, schema, parses, texts) in forms {
-        let schema = DataSchema::compile(&Json::from(schema)).unwrap();
-        for text in texts {
-            assert_eq!(schema.check(&Json::from(json!(text))).is_empty(), parses(text), "{what}: {text:?}");
-        }
-    }
-    assert_eq!(property("Instance", "id")["format"], "uuid");
-    assert!(parses::<InstanceId>("01a2088f-7c55-7572-9f3e-4ebae7bb98b0"));
+    compare::<ComponentDigest>(property(&document, "Component", "digest"), &[&digest, "sha256:0", "0", ""]);
+    let good = ["https://example.com/hooks?a=b", "http://a:80"];
+    let bad = ["", "example.com", "ftp://a", "https://", "https://a b", "https://a/#b"];
+    compare::<WebhookUrl>(property(&document, "CreateWebhook", "url"), &[&good[..], &bad[..]].concat());
+    assert_eq!(property(&document, "Instance", "id")["format"], "uuid");
 }
 
 #[tokio::test]
