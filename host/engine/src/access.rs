@@ -78,6 +78,14 @@ impl WorkflowEngine {
         self.inner.quotas.check_tenant(id).await
     }
 
+    /// Refuses a tenant that is suspended, or without a record.
+    ///
+    /// # Errors
+    /// [`EngineError::TenantSuspended`], [`EngineError::TenantNotFound`].
+    pub async fn check_known_tenant(&self, id: &TenantId) -> Result<(), EngineError> {
+        self.inner.quotas.check_known_tenant(id).await
+    }
+
     /// How often this process changed tenants or keys, for whoever keeps them at hand; what other processes changed shows in
     /// the store's revision of access.
     #[must_use]

@@ -120,6 +120,17 @@ impl QuotaKeeper {
         }
     }
 
+    /// Refuses a tenant that is suspended, or without a record.
+    ///
+    /// # Errors
+    /// [`EngineError::TenantSuspended`], [`EngineError::TenantNotFound`].
+    pub(crate) async fn check_known_tenant(&self, tenant: &TenantId) -> Result<(), EngineError> {
+        match self.account(tenant).await? {
+            (_, Some(record)) => refuse_suspended(&record),
+            (_, None) => Err(EngineError::TenantNotFound { tenant: tenant.clone() }),
+        }
+    }
+
     /// How often this process changed tenants or keys.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)

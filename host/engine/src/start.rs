@@ -89,17 +89,12 @@ impl WorkflowEngine {
         if self.inner.is_stopping() {
             return Err(EngineError::Stopping);
         }
-        let view = self.registry().view(request.tenant.as_ref());
-        let record = view.definition_to_start(&request.workflow, request.version.as_ref()).await?;
-        if !record.is_active {
-            return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
-        }
-        let id = InstanceId::from_uuid(self.inner.ids.next_id());
         let (tenant, key) = (request.tenant.clone(), request.idempotency_key.clone());
-        match self.inner.start(id, None, record, request).await {
+        match self.start_anew(request).await {
             Ok(summary) => Ok(Started { summary, inserted: Inserted::New }),
             Err(EngineError::Store(StoreError::DuplicateStart { existing })) => self.started_before(existing).await,
-            Err(error @ (EngineError::QuotaExceeded { .. } | EngineError::TenantSuspended { .. })) => {
+            Err(EngineError::Store(error)) => Err(error.into()),
+            Err(error) => {
                 // What was started before is told, whatever may be started now.
                 let Some(key) = key else { return Err(error) };
                 match self.inner.store.find_started(tenant.as_ref(), &key).await? {
@@ -107,8 +102,17 @@ impl WorkflowEngine {
                     None => Err(error),
                 }
             }
-            Err(error) => Err(error),
         }
+    }
+
+    async fn start_anew(&self, request: StartRequest) -> Result<InstanceSummary, EngineError> {
+        let view = self.registry().view(request.tenant.as_ref());
+        let record = view.definition_to_start(&request.workflow, request.version.as_ref()).await?;
+        if !record.is_active {
+            return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
+        }
+        let id = InstanceId::from_uuid(self.inner.ids.next_id());
+        self.inner.start(id, None, record, request).await
     }
 
     async fn started_before(&self, existing: InstanceId) -> Result<Started, EngineError> {

@@ -13,7 +13,8 @@ use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
 use stepcell_model::name::{KEY_LEN_BYTES_MAX, StepName};
 use stepcell_model::plan::{MessageSource, Plan, PlannedKind};
-use stepcell_model::record::InstanceIdentity;
+use stepcell_model::record::{ExecutionRecord, InstanceIdentity};
+use stepcell_model::status::StepStatus;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::{Cause, MESSAGE_LEN_BYTES_MAX};
 
@@ -129,12 +130,8 @@ impl WorkflowEngine {
         token: &str,
         delivery: Delivery,
     ) -> Result<Delivered, EngineError> {
-        // Whoever has no token is told nothing else: not which instances there are, nor which steps they have.
-        let address = self.webhook_address(id, step).await.map_err(|error| match error {
-            EngineError::InstanceNotFound { .. } | EngineError::CallbackRefused { .. } => refused(WRONG_TOKEN),
-            other => other,
-        })?;
-        let payload = self.checked(&address, token, &delivery)?;
+        let address = self.check_callback(id, step, token).await?;
+        let payload = self.checked(&address, &delivery)?;
         let cause_for = |_: &mut WorkflowInstance| {
             let (step, id, payload) = (step.clone(), delivery.id.clone(), payload.clone());
             Ok(Cause::Delivered { step, id, payload })
@@ -142,17 +139,41 @@ impl WorkflowEngine {
         match self.inner.change(id, cause_for).await {
             Ok(()) => Ok(Delivered::Accepted),
             Err(EngineError::Repeated) => Ok(Delivered::Repeated),
+            Err(error @ EngineError::AlreadyCompleted { .. }) => {
+                // A sender whose first answer was lost is told so, however quickly the instance went on to its end.
+                let executions = self.inner.store.list_executions(id).await?;
+                let took = |record: &ExecutionRecord| record.step == *step && record.status == StepStatus::Succeeded;
+                if executions.iter().any(took) { Ok(Delivered::Repeated) } else { Err(error) }
+            }
             Err(error) => Err(error),
         }
     }
 
-    fn checked(&self, address: &CallbackAddress, token: &str, delivery: &Delivery) -> Result<Json, EngineError> {
+    /// Looks whether a token is that of a callback's address, before anything else of a delivery is read.
+    ///
+    /// # Errors
+    /// [`EngineError::CallbackRefused`] if it is not, and where there is no such instance or step: whoever has no token is
+    /// told nothing else.
+    pub async fn check_callback(
+        &self,
+        id: InstanceId,
+        step: &StepName,
+        token: &str,
+    ) -> Result<CallbackAddress, EngineError> {
+        let address = self.webhook_address(id, step).await.map_err(|error| match error {
+            EngineError::InstanceNotFound { .. } | EngineError::CallbackRefused { .. } => refused(WRONG_TOKEN),
+            other => other,
+        })?;
         let given = URL_SAFE_NO_PAD.decode(token).map_err(|_| refused(WRONG_TOKEN))?;
         let expected = URL_SAFE_NO_PAD.decode(&address.token).map_err(|_| refused(WRONG_TOKEN))?;
         // Compared by their MACs, which takes as long wherever they differ.
         if mac(b"token", &[&expected]).verify_slice(&mac(b"token", &[&given]).finalize().into_bytes()).is_err() {
             return Err(refused(WRONG_TOKEN));
         }
+        Ok(address)
+    }
+
+    fn checked(&self, address: &CallbackAddress, delivery: &Delivery) -> Result<Json, EngineError> {
         if delivery.body.len() > MESSAGE_LEN_BYTES_MAX {
             let why = format!("the body has {} bytes; at most {MESSAGE_LEN_BYTES_MAX}", delivery.body.len());
             return Err(EngineError::CallbackRefused { why });

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::response::IntoResponse;
 use http::Uri;
 use stepcell_engine::WorkflowEngine;
+use stepcell_model::name::TenantId;
 use stepcell_webhooks::Webhooks;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,12 +17,22 @@ use crate::auth::{Answers, AuditLog, Caller, Guards, RateLimit, Rates};
 use crate::openapi;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes;
+use crate::turns::{Turn, Turns};
 
 /// How many components are uploaded at once. Protects memory: each is held as a whole.
-const UPLOADS_MAX: usize = 4;
+const UPLOADS_MAX: usize = 16;
 
-/// When to come back where there was no room for one more upload.
-const UPLOAD_RETRY: Duration = Duration::from_secs(2);
+/// How many of them may be one tenant's, so that slow ones of one keep nobody else waiting.
+const UPLOADS_OF_TENANT_MAX: usize = 2;
+
+/// How many streams of events may be open. Leaves connections for whoever asks for something else.
+const STREAMS_MAX: usize = 20_000;
+
+/// How many of them may be one user's. Protects everybody else's connections.
+const STREAMS_EACH_MAX: usize = 500;
+
+/// When to come back where there was no room for one more.
+const TURN_RETRY: Duration = Duration::from_secs(2);
 
 /// Where routes are unless told.
 pub const PATH_PREFIX: &str = "/api/v1";
@@ -68,7 +78,8 @@ struct Shared {
     engine: WorkflowEngine,
     options: ApiOptions,
     webhooks: Webhooks,
-    uploads: Arc<Semaphore>,
+    uploads: Turns,
+    streams: Turns,
     rates: Option<Rates>,
     audit: AuditLog,
     answers: Answers,
@@ -78,7 +89,8 @@ impl ApiState {
     fn new(engine: WorkflowEngine, options: ApiOptions) -> Self {
         let webhooks = options.webhooks.clone().unwrap_or_else(|| Webhooks::new(engine.clone()));
         Self(Arc::new(Shared {
-            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            uploads: Turns::new(UPLOADS_MAX, UPLOADS_OF_TENANT_MAX),
+            streams: Turns::new(STREAMS_MAX, STREAMS_EACH_MAX),
             rates: options.rate.map(Rates::new),
             audit: AuditLog::new(engine.clone()),
             answers: Answers::new(engine.clone()),
@@ -88,11 +100,22 @@ impl ApiState {
         }))
     }
 
-    /// Room for one more upload, for as long as the answer is kept.
-    pub(crate) fn begin_upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.0.uploads).try_acquire_owned().map_err(|_| {
-            let detail = format!("{UPLOADS_MAX} components are being uploaded already; try again in a moment");
-            Problem::new(ProblemCode::Unavailable, detail).retry_after(UPLOAD_RETRY)
+    /// Room for one more upload of a tenant, for as long as the answer is kept.
+    pub(crate) fn begin_upload(&self, tenant: Option<&TenantId>) -> Result<Turn, Problem> {
+        self.0.uploads.take(tenant.map_or("", TenantId::as_str)).ok_or_else(|| {
+            let detail = "too many components are being uploaded already; try again in a moment";
+            Problem::new(ProblemCode::Unavailable, detail).retry_after(TURN_RETRY)
+        })
+    }
+
+    /// Room for one more stream of events of a caller, for as long as the answer is kept.
+    pub(crate) fn begin_stream(&self, caller: &Caller) -> Result<Turn, Problem> {
+        let tenant = caller.tenant.as_ref().map_or("", TenantId::as_str);
+        self.0.streams.take(&format!("{tenant}\n{}", caller.user)).ok_or_else(|| {
+            let detail = format!(
+                "too many streams of events are open; one user may have {STREAMS_EACH_MAX}: close some, or come back later"
+            );
+            Problem::new(ProblemCode::RateLimited, detail).retry_after(TURN_RETRY)
         })
     }
 

@@ -17,6 +17,7 @@ mod page;
 mod problem;
 mod routes;
 mod serve;
+mod turns;
 pub mod wire;
 
 pub use self::api::{ApiOptions, PATH_PREFIX, openapi_document, router};

@@ -6,7 +6,9 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::Method;
+use stepcell_engine::EngineError;
 use stepcell_model::name::ActionName;
+use stepcell_model::name::TenantId;
 use utoipa::openapi::path::Operation;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
@@ -16,7 +18,7 @@ use super::caller::{Caller, unauthenticated};
 use super::repeat::keeps_answers;
 use crate::api::ApiState;
 use crate::observe::{KnownCaller, RequestId};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode};
 
 /// The role in `security` of operations for administrators of the platform.
 const PLATFORM_ADMIN: &str = "platform-admin";
@@ -133,18 +135,36 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
     }
     state.check_rate(&caller)?;
     if let Some(tenant) = &caller.tenant {
-        state.engine().check_tenant(tenant).await?;
+        check_tenant(state, tenant).await?;
     }
     let asked = wants.action.clone().map(|action| Asked {
         action,
         path: request.uri().path().to_owned(),
         request_id: request.extensions().get::<RequestId>().cloned(),
     });
-    let answer = answer(state, wants, &caller, request, next).await.unwrap_or_else(IntoResponse::into_response);
-    if let Some(asked) = asked {
+    let Some(asked) = asked else {
+        let answer = answer(state, wants, &caller, request, next).await;
+        return Ok(answer.unwrap_or_else(IntoResponse::into_response));
+    };
+    let (state, wants) = (state.clone(), wants.clone());
+    // A task of its own: what is changed is recorded, whoever goes away meanwhile.
+    let work = tokio::spawn(async move {
+        let answer = answer(&state, &wants, &caller, request, next).await.unwrap_or_else(IntoResponse::into_response);
         state.audit().record(&caller, asked, &answer);
-    }
-    Ok(answer)
+        answer
+    });
+    work.await.map_err(|_| Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more"))
+}
+
+/// Refuses callers of a tenant that is suspended, or that nobody has made: it has no quotas, and could not be suspended.
+async fn check_tenant(state: &ApiState, tenant: &TenantId) -> Result<(), Problem> {
+    state.engine().check_known_tenant(tenant).await.map_err(|error| match error {
+        EngineError::TenantNotFound { .. } => {
+            let detail = format!("there is no tenant `{tenant}`; an administrator of the platform makes it");
+            Problem::new(ProblemCode::TenantUnknown, detail)
+        }
+        other => other.into(),
+    })
 }
 
 /// Answers a caller who is known, if they reach that far.

@@ -82,12 +82,15 @@ impl Answers {
         self.forget_old();
         match self.engine.store().claim_idempotency(claim.clone()).await? {
             Reservation::New => {
-                let engine = self.engine.clone();
+                let (engine, kept) = (self.engine.clone(), claim.clone());
                 let request = Request::from_parts(head, Body::from(body));
                 // A task of its own: whoever asked may go away, and the answer is kept all the same.
                 let work = tokio::spawn(async move { answered(&engine, &claim, next.run(request).await).await });
-                work.await
-                    .map_err(|_| Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more"))
+                if let Ok(answer) = work.await {
+                    return Ok(answer);
+                }
+                released(self.engine.store().release_idempotency(&kept).await);
+                Err(Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more"))
             }
             Reservation::Done(answer) => Ok(told_again(answer)),
             Reservation::InProgress => {
@@ -124,11 +127,15 @@ async fn answered(engine: &WorkflowEngine, claim: &IdempotencyClaim, answer: Res
         released(store.release_idempotency(claim).await);
         return answer;
     }
-    let (head, body) = answer.into_parts();
-    let Ok(bytes) = to_bytes(body, ANSWER_LEN_BYTES_MAX).await else {
+    let (mut head, body) = answer.into_parts();
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
         released(store.release_idempotency(claim).await);
-        return Problem::new(ProblemCode::Internal, "the answer is too long; look for what was made").into_response();
+        return Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more").into_response();
     };
+    if bytes.len() > ANSWER_LEN_BYTES_MAX && head.extensions.get::<KeptInstead>().is_none() {
+        let detail = "this was done with the same `Idempotency-Key` before; its answer was too long to be kept, so look for what was made";
+        head.extensions.insert(KeptInstead(Problem::new(ProblemCode::AlreadyExists, detail)));
+    }
     let location = head.headers.get(LOCATION).and_then(|location| location.to_str().ok()).map(str::to_owned);
     let kept = match head.extensions.get::<KeptInstead>() {
         Some(KeptInstead(problem)) => KeptAnswer {

@@ -53,6 +53,8 @@ codes! {
     AdminOnly = FORBIDDEN "auth.admin_only", "Only administrators of the platform may";
     /// The tenant is suspended.
     TenantSuspended = FORBIDDEN "tenant.suspended", "The tenant is suspended";
+    /// Nobody has made the caller's tenant.
+    TenantUnknown = FORBIDDEN "tenant.unknown", "Nobody has made the tenant";
     /// The task is somebody else's.
     TaskUnauthorized = FORBIDDEN "task.unauthorized", "The task is not this user's";
     /// The callback's token or signature is wrong.

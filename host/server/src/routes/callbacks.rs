@@ -100,6 +100,8 @@ pub(crate) async fn deliver(
     let instance: InstanceId = visible::read(&instance).ok_or_else(refused)?;
     let step: StepName = visible::read(&step).ok_or_else(refused)?;
     check_plain(&head)?;
+    // Strangers are told so before anything that they send is held.
+    api.engine().check_callback(instance, &step, &token).await?;
     let body = read_bytes(body, MESSAGE_LEN_BYTES_MAX).await?.into();
     let text = |name: &HeaderName| head.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let delivery = Delivery {

@@ -157,11 +157,12 @@ pub(crate) async fn upload(
     head: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let named = read_parameter("tenant_id", asked.tenant_id.as_deref())?;
+    let tenant = visible::tenant_to_serve(&api, &caller, named).await?;
     let name: ComponentName = visible::name("name", &asked.name)?;
     let version: Version = visible::name("version", &asked.version)?;
     check_wasm(&head)?;
-    let _turn = api.begin_upload()?;
+    let _turn = api.begin_upload(tenant.as_ref())?;
     let bytes: Arc<[u8]> = Vec::from(read_bytes(body, UPLOAD_LEN_BYTES_MAX).await?).into();
     let acceptance = if asked.accept_capabilities { Acceptance::Anything } else { Acceptance::AsBefore };
     let new = NewComponent { name, version, bytes, tenant, signature: None, acceptance };
@@ -210,10 +211,12 @@ async fn detail(api: &ApiState, record: &ComponentRecord) -> Result<ComponentDet
 }
 
 /// Let a component run no more: what runs is stopped, what is queued is held back, and no definition can name it.
+///
+/// Bytes may belong to several tenants, and are revoked for all of them, so this is for administrators of the platform.
 #[utoipa::path(
     post, path = "/components/{digest}/revoke", tag = "components", operation_id = "revoke_component",
     params(("digest" = String, Path, description = "`sha256:` and 64 digits, or `name@version` with `%2F` for a `/`."), Whose),
-    request_body = RevokeComponent, security(("bearer" = ["admin"])),
+    request_body = RevokeComponent, security(("bearer" = ["platform-admin"])),
     responses(
         (status = 200, description = "The component as it is then.", body = ComponentDetail),
         (status = 422, description = "The reason is empty or too long."),
@@ -227,21 +230,8 @@ pub(crate) async fn revoke(
     JsonBody(asked): JsonBody<RevokeComponent>,
 ) -> Result<Json<ComponentDetail>, Problem> {
     let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
-    check_alone(&api, &caller, &record).await?;
     api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await?;
     detail(&api, &record).await.map(Json)
-}
-
-/// Bytes may belong to several tenants, and are revoked for all of them: a tenant may do that to what is its alone.
-async fn check_alone(api: &ApiState, caller: &Caller, record: &ComponentRecord) -> Result<(), Problem> {
-    let Some(tenant) = &caller.tenant else { return Ok(()) };
-    let filter = ComponentFilter { digest: Some(record.digest), ..ComponentFilter::default() };
-    let same = api.engine().store().list_components(&filter).await?;
-    if same.items.iter().all(|record| record.tenant.as_ref() == Some(tenant)) {
-        return Ok(());
-    }
-    let detail = "the component is not this tenant's alone, and to revoke it stops it for everybody; ask the platform";
-    Err(Problem::new(ProblemCode::AdminOnly, detail))
 }
 
 /// A component that the caller may see.

@@ -181,7 +181,8 @@ pub(crate) async fn register(
     Query(whose): Query<Whose>,
     body: TextBody,
 ) -> Result<Response, Problem> {
-    let tenant = caller.tenant_for(read_parameter("tenant_id", whose.tenant_id.as_deref())?)?;
+    let named = read_parameter("tenant_id", whose.tenant_id.as_deref())?;
+    let tenant = visible::tenant_to_serve(&api, &caller, named).await?;
     if !MEDIA_TYPES.contains(&body.media_type.as_str()) {
         let detail = format!("send a definition as one of {}", MEDIA_TYPES.join(", "));
         return Err(Problem::new(ProblemCode::MediaType, detail));

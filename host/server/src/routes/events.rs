@@ -172,6 +172,10 @@ async fn open(
     };
     let types = filter.types.clone();
     let start = place.map_or(FeedStart::Now, Place::start);
+    if let Some(place) = place {
+        place.check(api.engine().store().last_position().await?)?;
+    }
+    let turn = api.begin_stream(&caller)?;
     let feed = api.engine().events(filter, start).await?;
-    Ok(LiveStream::new(feed, types, place, (api.clone(), caller, head)).into_response())
+    Ok(LiveStream::new(feed, types, place, (api.clone(), caller, head, turn)).into_response())
 }

@@ -167,7 +167,7 @@ pub(crate) async fn start(
         version: asked.version,
         data: asked.input_data,
         metadata: with_trace(asked.metadata, &head)?,
-        tenant: caller.tenant_for(asked.tenant_id)?,
+        tenant: visible::tenant_to_serve(&api, &caller, asked.tenant_id).await?,
         user: Some(asked.user_id.unwrap_or(caller.user)),
         correlation_id: asked.correlation_id,
         idempotency_key: idempotency_key(&head)?,

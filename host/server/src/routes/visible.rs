@@ -45,6 +45,20 @@ pub(super) async fn task(api: &ApiState, caller: &Caller, id: &str) -> Result<Ta
     }
 }
 
+/// The tenant for whom something is made: the caller's own, or for callers of the platform the one that they name, which must
+/// be there.
+pub(super) async fn tenant_to_serve(
+    api: &ApiState,
+    caller: &Caller,
+    named: Option<TenantId>,
+) -> Result<Option<TenantId>, Problem> {
+    let tenant = caller.tenant_for(named)?;
+    if let (None, Some(tenant)) = (&caller.tenant, &tenant) {
+        api.engine().check_known_tenant(tenant).await?;
+    }
+    Ok(tenant)
+}
+
 /// Whose definitions or components a list shows: what the tenant sees, or everybody's for callers of the platform.
 pub(super) fn owners(caller: &Caller, tenant: Option<&str>) -> Result<Owners, Problem> {
     let tenant = caller.tenant_for(read_parameter("tenant_id", tenant)?)?;

@@ -15,7 +15,7 @@ use stepcell_model::id::WebhookId;
 use stepcell_model::name::{TenantId, WorkflowName};
 use stepcell_model::webhook::{WebhookSubscription, WebhookUrl};
 use stepcell_store::WebhookFilter;
-use stepcell_webhooks::{Subscribed, Subscription, WebhookChange};
+use stepcell_webhooks::{Subscribed, Subscription, WebhookChange, WebhookError};
 use utoipa::{IntoParams, ToSchema};
 
 use super::visible;
@@ -138,7 +138,7 @@ pub(crate) async fn create(
         description: asked.description,
         is_active: asked.is_active.unwrap_or(true),
     };
-    let tenant = caller.tenant_for(asked.tenant_id)?;
+    let tenant = visible::tenant_to_serve(&api, &caller, asked.tenant_id).await?;
     let made = api.webhooks().subscribe(Subscription { tenant, wanted, by: Some(caller.user) }).await?;
     let location = api.path(&format!("/webhooks/{}", made.webhook.id));
     let mut response = (StatusCode::CREATED, Json(with_secret(&made))).into_response();
@@ -246,7 +246,10 @@ async fn find(api: &ApiState, caller: &Caller, id: &str) -> Result<WebhookSubscr
         let detail = format!("there is no webhook `{}`; list those there are", visible::told(id));
         Problem::new(ProblemCode::WebhookNotFound, detail)
     };
-    let found = api.webhooks().load(visible::read(id).ok_or_else(missing)?).await?;
+    let found = match api.webhooks().load(visible::read(id).ok_or_else(missing)?).await {
+        Err(WebhookError::NotFound { .. }) => return Err(missing()),
+        found => found?,
+    };
     if caller.sees(found.tenant.as_ref()) { Ok(found) } else { Err(missing()) }
 }
 

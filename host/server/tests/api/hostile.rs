@@ -105,7 +105,6 @@ async fn a_body_of_100_mib_is_refused_before_it_is_taken() {
         ("/api/v1/instances", "application/json", 4),
         ("/api/v1/definitions", "application/yaml", 4),
         ("/api/v1/components?name=a&version=1.0.0", "application/wasm", 34),
-        ("/api/v1/callbacks/01890000-0000-7000-8000-000000000000/a/AAAA", "application/json", 4),
     ] {
         let taken = Arc::new(AtomicUsize::new(0));
         let asked = request("POST", "platform", path).header("content-type", media_type);
@@ -117,6 +116,49 @@ async fn a_body_of_100_mib_is_refused_before_it_is_taken() {
         );
         assert!(taken.load(Ordering::Relaxed) <= parts_max, "{path}: {taken:?} MiB were taken");
     }
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_sends_a_callback_nothing() {
+    let api = TestApi::new().await;
+    api.define(&webhook()).await;
+    let id = api.start("acme-operator", "hooked").await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let refused = request("POST", "", &format!("/api/v1/callbacks/{id}/hook/AAAA")).body(endless(&taken)).unwrap();
+    assert_eq!(api.send(refused).await.code(), "callback.refused");
+    assert_eq!(taken.load(Ordering::Relaxed), 0);
+
+    let address = api.get("acme-operator", &format!("/api/v1/instances/{id}/callbacks/hook")).await.json();
+    let large = request("POST", "", address["path"].as_str().unwrap()).body(endless(&taken)).unwrap();
+    assert_eq!(api.send(large).await.code(), "body.too_large");
+    assert!(taken.load(Ordering::Relaxed) <= 4, "{taken:?} MiB were taken");
+}
+
+#[tokio::test]
+async fn a_callback_that_is_repeated_after_the_end_is_told_so() {
+    let api = TestApi::new().await;
+    api.define(&webhook()).await;
+    let id = api.start("acme-operator", "hooked").await;
+    let address = api.get("acme-operator", &format!("/api/v1/instances/{id}/callbacks/hook")).await.json();
+    let path = address["path"].as_str().unwrap();
+
+    assert_eq!(api.post("", path, &json!({})).await.status, StatusCode::ACCEPTED);
+    api.engine.wait_until_settled(id.parse().unwrap()).await.unwrap();
+
+    let again = api.post("", path, &json!({})).await;
+    assert_eq!((again.status, &again.json()["status"]), (StatusCode::OK, &json!("repeated")));
+}
+
+#[tokio::test]
+async fn a_tenant_that_nobody_made_comes_in_nowhere_and_is_served_nothing() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+
+    let by_token = api.get("ghost-admin", "/api/v1/instances").await;
+    let named = json!({ "definition_name": "echo", "tenant_id": "ghost" });
+
+    assert_eq!((by_token.status, by_token.code().as_str()), (StatusCode::FORBIDDEN, "tenant.unknown"));
+    assert_eq!(api.post("platform", "/api/v1/instances", &named).await.code(), "tenant.not_found");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::kit::{TestApi, approval, echo, request};
 async fn post_instance_answers_201_with_a_summary_and_keeps_correlation_id_user_and_tenant() {
     let api = TestApi::new().await;
     api.define(&echo()).await;
+    api.post("platform", "/api/v1/admin/tenants", &json!({ "id": "acme" })).await;
     let start = json!({
         "definition_name": "echo", "input_data": { "n": 1 }, "correlation_id": "order-7", "user_id": "ann", "tenant_id": "acme",
     });

@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use stepcell_engine::{ComponentFacts, ComponentRefused, Driving, EngineOptions, StepRunner, WorkflowEngine};
+use stepcell_model::access::TenantRecord;
 use stepcell_model::attempt::{AttemptOutcome, AttemptReport, AttemptTrace, ContextWrites, HookReport, StepCall};
 use stepcell_model::component::ComponentExports;
 use stepcell_model::failure::Failure;
@@ -76,7 +77,8 @@ impl TestApi {
         let settings = EngineOptions { host_key: Some(HostKey::take(&mut [7; 32])), ..EngineOptions::default() };
         let engine = WorkflowEngine::new(store, Arc::new(Echo), settings);
         let driving = engine.drive().await.unwrap();
-        let guards = Guards::none().with(Arc::new(KeyGuard::new(engine.clone()))).with(Arc::new(ByName));
+        let guards =
+            Guards::none().with(Arc::new(KeyGuard::new(engine.clone()))).with(Arc::new(ByName(engine.clone())));
         let options = ApiOptions { guards, ..options };
         let router = stepcell_server::router(engine.clone(), options);
         Self { engine, router, _driving: driving, _folder: folder }
@@ -164,8 +166,8 @@ pub(crate) fn approval() -> Value {
     })
 }
 
-/// Knows callers by name: `platform`, or a tenant and a scope as in `acme-viewer`.
-struct ByName;
+/// Knows callers by name: `platform`, or a tenant and a scope as in `acme-viewer`. Makes their tenants, all but `ghost`.
+struct ByName(WorkflowEngine);
 
 #[async_trait]
 impl Guard for ByName {
@@ -182,6 +184,11 @@ impl Guard for ByName {
         }
         let (tenant, scope) = name.split_once('-').ok_or_else(refused)?;
         let scope: Scope = scope.parse().map_err(|_| refused())?;
+        if tenant != "ghost" {
+            let record =
+                TenantRecord::new(tenant.parse().map_err(|_| refused())?, self.0.now()).map_err(|_| refused())?;
+            self.0.add_tenant(record).await?;
+        }
         Ok(Some(Caller::of_tenant(tenant.parse().map_err(|_| refused())?, user, [scope].into_iter().collect())))
     }
 }

@@ -187,7 +187,7 @@ impl Ground {
 
     /// The request of each operation, by its id.
     async fn cases(&self) -> BTreeMap<&'static str, Case> {
-        use Others::{NotThere, Same, TheirOwn, TheirOwnList};
+        use Others::{NotForThem, NotThere, Same, TheirOwn, TheirOwnList};
         let Self { waiting, failed, held, task, digest, .. } = self;
         let nothing = || Sent::Nothing;
         let callback = self.callback().await.replace("/api/v1", "");
@@ -216,7 +216,11 @@ impl Ground {
             ("get_component", case(format!("/components/{digest}"), nothing(), NotThere)),
             (
                 "revoke_component",
-                case(format!("/components/{digest}/revoke"), Sent::Json(json!({ "reason": "bad" })), NotThere),
+                case(
+                    format!("/components/{digest}/revoke?tenant_id=acme"),
+                    Sent::Json(json!({ "reason": "bad" })),
+                    NotForThem,
+                ),
             ),
             ("list_instances", case("/instances", nothing(), TheirOwnList)),
             ("start_instance", case("/instances", start, NotThere)),

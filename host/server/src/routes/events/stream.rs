@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 use crate::api::ApiState;
 use crate::auth::{Caller, Scope};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode};
+use crate::turns::Turn;
 use crate::wire::EventRow;
 
 /// When a client comes back whose connection was lost, in milliseconds.
@@ -67,6 +68,18 @@ impl Place {
         }
     }
 
+    /// Refuses a place that the history has not come to, as with one of another database.
+    pub(super) fn check(self, last: u64) -> Result<(), Problem> {
+        if self.position <= last {
+            return Ok(());
+        }
+        let detail = format!(
+            "there is no event at position {}: the last one is at {last}; begin after a position of this database",
+            self.position
+        );
+        Err(Problem::new(ProblemCode::PositionNotFound, detail))
+    }
+
     /// Whether an event comes before this place or stands at it.
     fn has_passed(self, position: u64, index: usize) -> bool {
         position < self.position || (position == self.position && self.index.is_none_or(|last| index <= last))
@@ -81,6 +94,7 @@ pub(super) struct LiveStream {
     api: ApiState,
     caller: Caller,
     head: Box<Parts>,
+    _turn: Turn,
     has_begun: bool,
     checked_at: Instant,
     heartbeat_at: Instant,
@@ -91,7 +105,7 @@ impl LiveStream {
         feed: EventFeed,
         types: Vec<EventType>,
         after: Option<Place>,
-        (api, caller, head): (ApiState, Caller, Parts),
+        (api, caller, head, turn): (ApiState, Caller, Parts, Turn),
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -101,6 +115,7 @@ impl LiveStream {
             api,
             caller,
             head: Box::new(head),
+            _turn: turn,
             has_begun: false,
             checked_at: now,
             heartbeat_at: now + HEARTBEAT_INTERVAL,

@@ -1,0 +1,67 @@
+//! How many may do something at once: in all, and of each kind, so that no one of them takes the room of all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Room for a bounded number.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    max: usize,
+    each_max: usize,
+    taken: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// Room that was taken; it is given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    turns: Turns,
+    who: String,
+}
+
+impl Turns {
+    /// Room for so many in all, and so many of each.
+    pub(crate) fn new(max: usize, each_max: usize) -> Self {
+        Self { max, each_max, taken: Arc::default() }
+    }
+
+    /// Takes room for one more, if there is some.
+    pub(crate) fn take(&self, who: &str) -> Option<Turn> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(who).copied().unwrap_or_default();
+        if own >= self.each_max || taken.values().sum::<usize>() >= self.max {
+            return None;
+        }
+        taken.insert(who.to_owned(), own + 1);
+        Some(Turn { turns: self.clone(), who: who.to_owned() })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut taken = self.turns.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.get_mut(&self.who) {
+            Some(own) if *own > 1 => *own -= 1,
+            Some(_) | None => {
+                taken.remove(&self.who);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_takes_no_more_than_its_share_and_room_is_given_back() {
+        let turns = Turns::new(3, 2);
+
+        let (first, second) = (turns.take("a"), turns.take("a"));
+        assert!(first.is_some() && second.is_some() && turns.take("a").is_none());
+        let other = turns.take("b");
+        assert!(other.is_some() && turns.take("c").is_none());
+        drop((first, second, other));
+
+        assert!(turns.taken.lock().unwrap().is_empty() && turns.take("c").is_some());
+    }
+}
