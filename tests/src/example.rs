@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use stepcell::model::definition::{ComponentRef, StepDefinition, WorkflowDefinition};
@@ -10,7 +10,7 @@ use stepcell::model::id::InstanceId;
 use stepcell::model::record::InstanceSummary;
 
 use crate::Scenario;
-use crate::built::{component, root};
+use crate::built::{component, guests_dir, root};
 
 /// The steps that definitions name as registered ones, and the crates that they are made of: as the demo has them.
 const REGISTERED: [(&str, &str); 5] = [
@@ -161,4 +161,23 @@ async fn register(scenario: &Scenario, mut definition: WorkflowDefinition) {
         *component = ComponentRef::Digest(found.expect("every component was registered").1);
     });
     scenario.host.engine().registry().register_definition(definition).await.expect("the definition is registered");
+}
+
+/// Puts the examples into a folder as they lie in the repository, with the built steps where it builds them.
+///
+/// # Panics
+/// If it can not.
+pub fn lay_out(folder: &Path) {
+    for example in folders() {
+        let to = folder.join("example-steps").join(&example);
+        std::fs::create_dir_all(&to).expect("an example is copied");
+        for entry in std::fs::read_dir(root().join("example-steps").join(&example)).expect("an example is copied") {
+            let from = entry.expect("an example is copied").path();
+            std::fs::copy(&from, to.join(from.file_name().expect("an example is copied")))
+                .expect("an example is copied");
+        }
+    }
+    std::fs::create_dir_all(folder.join("target/wasm32-wasip2")).expect("an example is copied");
+    std::os::unix::fs::symlink(guests_dir(), folder.join("target/wasm32-wasip2/release"))
+        .expect("an example is copied");
 }

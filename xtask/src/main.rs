@@ -1,4 +1,4 @@
-//! Every task with logic: `cargo xtask demo | test | bench | fuzz | guests | check`.
+//! Every task with logic: `cargo xtask demo | test | bench | fuzz | schemathesis | guests | check`.
 //!
 //! A task is a list of stages. Each stage is one command, announced on stderr before it runs; the first that fails ends
 //! the task and is named. The tasks know cargo and the folders of the workspace, and nothing of what the crates do.
@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod guests;
 mod host;
+mod schemathesis;
 mod stage;
 mod test;
 mod workspace;
@@ -55,6 +56,12 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Asks a server for everything in its OpenAPI document, with the tool of that name from PyPI.
+    Schemathesis {
+        /// Goes to the tool, after what the task itself says.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Builds the example steps for WebAssembly and says where they are.
     Guests,
     /// Formatting and clippy only.
@@ -79,6 +86,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { args } => test::run(&workspace, &args),
         Task::Bench { args } => bench::run(&workspace, &args),
         Task::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
+        Task::Schemathesis { args } => schemathesis::run(&workspace, &args),
         Task::Guests => guests::run(&workspace),
         Task::Check => check::run(&workspace),
     }

@@ -21,4 +21,5 @@ mod secrets;
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of outbound HTTP, which need more of it")]
 #[path = "../../../host/outbound/tests/outbound/kit/server.rs"]
 mod server;
+mod service;
 mod workers;

@@ -4,9 +4,11 @@
 //! against each other. What counts bytes there counts characters here, as schemas know nothing else.
 
 use stepcell_model::access::{AuditOutcome, Scope, TenantStatus};
+use stepcell_model::event_type::EventType;
 use stepcell_model::name::{KEY_LEN_BYTES_MAX, NAME_LEN_BYTES_MAX, STEP_PATH_LEN_BYTES_MAX};
 use stepcell_model::secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN};
 use stepcell_model::status::{StepStatus, StepType, TaskStatus, WorkflowStatus};
+use stepcell_model::webhook::{DeliveryStatus, WEBHOOK_URL_BYTES_MAX};
 use utoipa::openapi::schema::SchemaFormat;
 use utoipa::openapi::{Object, RefOr, Schema};
 
@@ -40,6 +42,13 @@ const VISIBLE: &str = "^[!-~]+$";
 /// What cursors are written with.
 const CURSOR: &str = "^[A-Za-z0-9_-]+$";
 
+/// Addresses of webhooks, of which the server takes a few more kinds.
+const URL: &str =
+    r#"^https?://[a-z][a-z0-9]*(-[a-z0-9]+)*(\.[a-z][a-z0-9]*(-[a-z0-9]+)*)*(:[1-9][0-9]{0,3})?(/[!"$-\[\]-~]*)?$"#;
+
+/// Places in a stream of events.
+const PLACE: &str = r"^[0-9]{1,15}(\.[0-9]{1,6})?$";
+
 /// What a text may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
@@ -61,6 +70,10 @@ pub(super) enum Form {
     Cursor,
     /// What makes a request safe to repeat.
     IdempotencyKey,
+    /// A place in a stream of events.
+    Place,
+    /// The address of a webhook.
+    Url,
     /// The value of a secret.
     SecretValue,
     /// One of some words.
@@ -96,6 +109,8 @@ impl Form {
             Self::Uuid => object.format = Some(SchemaFormat::Custom("uuid".to_owned())),
             Self::Cursor => pattern(object, CURSOR, CURSOR_LEN_BYTES_MAX),
             Self::IdempotencyKey => pattern(object, VISIBLE, KEY_LEN_BYTES_MAX),
+            Self::Place => object.pattern = Some(PLACE.to_owned()),
+            Self::Url => pattern(object, URL, WEBHOOK_URL_BYTES_MAX),
             Self::SecretValue => lengths(object, SECRET_BYTES_MIN, SECRET_BYTES_MAX),
             Self::Words(words) => {
                 // A value that may be left out may be null, and null is then one of the words.
@@ -157,6 +172,14 @@ fn tenant_statuses() -> Vec<&'static str> {
     TenantStatus::ALL.iter().map(|status| status.as_str()).collect()
 }
 
+fn event_types() -> Vec<&'static str> {
+    EventType::ALL.iter().map(|kind| kind.as_str()).collect()
+}
+
+fn delivery_statuses() -> Vec<&'static str> {
+    DeliveryStatus::ALL.iter().map(|status| status.as_str()).collect()
+}
+
 fn outcomes() -> Vec<&'static str> {
     AuditOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect()
 }
@@ -183,6 +206,7 @@ fn find(rows: &[(&str, &str, Form)], place: &str, name: &str) -> Option<Form> {
 const PARAMETERS: &[(&str, &str, Form)] = &[
     ("", "Idempotency-Key", Form::IdempotencyKey),
     ("", "action", Form::Path),
+    ("", "after", Form::Place),
     ("", "assignee_group", Form::Id),
     ("", "assignee_id", Form::Id),
     ("", "cursor", Form::Cursor),
@@ -197,11 +221,13 @@ const PARAMETERS: &[(&str, &str, Form)] = &[
     ("set_secret", "name", Form::Identifier),
     ("signal_instance", "name", Form::Identifier),
     ("", "parent_id", Form::Uuid),
+    ("list_webhook_deliveries", "status", Form::Words(delivery_statuses)),
     ("list_instances", "status", Form::WordList(instance_statuses)),
     ("list_tasks", "status", Form::Words(task_statuses_or_all)),
     ("list_tenants", "status", Form::Words(tenant_statuses)),
     ("", "step", Form::Step),
     ("", "tenant_id", Form::Id),
+    ("", "types", Form::WordList(event_types)),
     ("", "user_id", Form::Id),
     ("", "version", Form::Version),
 ];
@@ -224,6 +250,7 @@ const PROPERTIES: &[(&str, &str, Form)] = &[
     ("", "step", Form::Step),
     ("", "tenant_id", Form::Id),
     ("", "to", Form::Id),
+    ("", "types", Form::Words(event_types)),
     ("", "user_id", Form::Id),
     ("", "version", Form::Version),
     ("", "workflow_name", Form::Path),
@@ -232,14 +259,18 @@ const PROPERTIES: &[(&str, &str, Form)] = &[
     ("AuditRow", "action", Form::Path),
     ("AuditRow", "outcome", Form::Words(outcomes)),
     ("ChangeTenant", "status", Form::Words(tenant_statuses)),
+    ("ChangeWebhook", "url", Form::Url),
     ("ChildInstance", "status", Form::Words(instance_statuses)),
     ("CompleteTask", "data", Form::Fields),
     ("Component", "name", Form::Path),
     ("Component", "tenant", Form::Id),
     ("CreateKey", "name", Form::Id),
     ("CreateTenant", "id", Form::Id),
+    ("CreateWebhook", "url", Form::Url),
     ("Definition", "name", Form::Path),
     ("DefinitionDetail", "name", Form::Path),
+    ("Delivery", "status", Form::Words(delivery_statuses)),
+    ("DeliveryRow", "status", Form::Words(delivery_statuses)),
     ("Execution", "status", Form::Words(execution_statuses)),
     ("Execution", "type", Form::Words(step_types)),
     ("Instance", "status", Form::Words(instance_statuses)),

@@ -6,6 +6,7 @@ mod access;
 mod definitions;
 mod document;
 mod events;
+mod forms;
 mod hostile;
 mod instances;
 mod kit;

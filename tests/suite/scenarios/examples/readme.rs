@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use stepcell_tests::built::{guests_dir, root};
-use stepcell_tests::example::folders;
+use stepcell_tests::built::root;
+use stepcell_tests::example::lay_out;
 use stepcell_tests::scenario::cache_dir;
 use stepcell_tests::stepcell_bin;
 
@@ -20,20 +20,6 @@ fn blocks() -> Vec<Vec<String>> {
     let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
     let lines = |block: &str| block.lines().map(str::to_owned).collect();
     blocks.filter(|block| !block.contains("cargo ")).map(lines).collect()
-}
-
-/// Puts the examples into a folder as they lie in the repository, with the built steps where it builds them.
-fn lay_out(folder: &Path) {
-    for example in folders() {
-        let to = folder.join("example-steps").join(&example);
-        std::fs::create_dir_all(&to).unwrap();
-        for entry in std::fs::read_dir(root().join("example-steps").join(&example)).unwrap() {
-            let from = entry.unwrap().path();
-            std::fs::copy(&from, to.join(from.file_name().unwrap())).unwrap();
-        }
-    }
-    std::fs::create_dir_all(folder.join("target/wasm32-wasip2")).unwrap();
-    std::os::unix::fs::symlink(guests_dir(), folder.join("target/wasm32-wasip2/release")).unwrap();
 }
 
 fn run(folder: &Path, command: &str) -> Output {
