@@ -199,9 +199,17 @@ impl EventFeed {
     /// # Errors
     /// As [`Self::find_next`].
     pub async fn find_next_row(&mut self) -> Result<Option<HistoryRow>, StoreError> {
+        Ok(self.find_next_shared().await?.map(|row| self.wanted(row)))
+    }
+
+    /// As [`Self::find_next_row`], with all events of an entry, of which at least one is wanted.
+    ///
+    /// # Errors
+    /// As [`Self::find_next`].
+    pub async fn find_next_shared(&mut self) -> Result<Option<Arc<HistoryRow>>, StoreError> {
         loop {
             if let Some(row) = self.take_next() {
-                return Ok(Some(self.wanted(row)));
+                return Ok(Some(row));
             }
             if !self.turn_page().await? {
                 return Ok(None);

@@ -176,7 +176,6 @@ impl Verb {
             Self::Run(_) => "run",
             Self::Serve(_) => "serve",
             Self::Policy(_) => "policy",
-            Self::Events(_) => "events",
             Self::Check(_) => "check",
             Self::Verify(_) => "verify",
             Self::Prune(_) => "prune",
@@ -194,7 +193,8 @@ impl Verb {
             | Self::Secret(_)
             | Self::Tenant(_)
             | Self::Key(_)
-            | Self::Audit(_) => return None,
+            | Self::Audit(_)
+            | Self::Events(_) => return None,
         })
     }
 

@@ -4,6 +4,8 @@
 
 mod stream;
 
+use std::num::NonZeroU64;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderName;
@@ -13,7 +15,7 @@ use stepcell_engine::{EventFilter, EventType, FeedStart};
 use stepcell_model::id::InstanceId;
 use utoipa::IntoParams;
 
-use self::stream::{LiveStream, Place};
+use self::stream::{Bounds, LiveStream, Place};
 use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
@@ -42,6 +44,8 @@ pub(crate) struct FollowEvents {
     /// Only events of these types, with commas between.
     #[param(example = "workflow_completed,workflow_failed")]
     types: Option<String>,
+    /// Only events of this instance.
+    instance_id: Option<String>,
     /// Only events of instances of this workflow, of any version.
     definition_name: Option<String>,
     /// Only events of this tenant's instances, for callers of the platform.
@@ -50,6 +54,12 @@ pub(crate) struct FollowEvents {
     /// happens from now on is told.
     #[param(example = "1042.0")]
     after: Option<String>,
+    /// With `false` the stream ends, with an event `end`, once it has come to the end of what there is.
+    #[param(default = true)]
+    follow: Option<bool>,
+    /// End, with an event `end`, after this many events; those of one transition stay together, so there may be a few more.
+    #[param(value_type = Option<u64>, minimum = 1)]
+    limit: Option<NonZeroU64>,
 }
 
 /// Which events of an instance to tell of.
@@ -62,6 +72,12 @@ pub(crate) struct FollowInstance {
     /// Begin after the event of this `id`; `0` is the beginning.
     #[param(example = "0")]
     after: Option<String>,
+    /// With `false` the stream ends, with an event `end`, once it has come to the end of what there is.
+    #[param(default = true)]
+    follow: Option<bool>,
+    /// End, with an event `end`, after this many events; those of one transition stay together, so there may be a few more.
+    #[param(value_type = Option<u64>, minimum = 1)]
+    limit: Option<NonZeroU64>,
 }
 
 /// Which events of tasks to tell of.
@@ -80,15 +96,17 @@ pub(crate) struct FollowTasks {
 /// Follow what happens: a stream of Server-Sent Events.
 ///
 /// `id` is the place of the event, `event` its type, `data` the event as in an instance's history. Whoever comes back with
-/// `Last-Event-ID` misses nothing and is told nothing twice. A comment every 15 seconds shows that the stream is there. It
-/// ends when the credentials do not hold any more, and when the server stops.
+/// `Last-Event-ID` misses nothing and is told nothing twice: a stream that tells what happens from now on says at once, by
+/// an `id` without an event, where that is. A comment every 15 seconds shows that the stream is there. It ends when the
+/// credentials do not hold any more, and when the server stops. Where it ends because that was asked for, an event `end`
+/// says so last, whose `data` is `{"position": ...}`: all that was asked for up to there has been told.
 #[utoipa::path(
     get, path = "/events", tag = "events", operation_id = "follow_events",
     params(FollowEvents, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was told.")),
     security(("bearer" = ["viewer"])),
     responses(
         (status = 200, description = "Events, until one side ends it.", body = String, content_type = "text/event-stream"),
-        (status = 404, description = "There is no such tenant."),
+        (status = 404, description = "There is no such tenant or instance."),
     ),
 )]
 pub(crate) async fn follow(
@@ -97,13 +115,18 @@ pub(crate) async fn follow(
     Query(asked): Query<FollowEvents>,
     head: Parts,
 ) -> Result<Response, Problem> {
+    let instance = match asked.instance_id.as_deref() {
+        Some(id) => Some(visible::instance(&api, &caller, id).await?.identity.id),
+        None => None,
+    };
     let filter = EventFilter {
-        instance: None,
+        instance,
         workflow: read_parameter("definition_name", asked.definition_name.as_deref())?,
         tenant: caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?,
         types: types(asked.types.as_deref())?,
     };
-    open(&api, caller, filter, asked.after.as_deref(), head).await
+    let bounds = Bounds::new(asked.follow, asked.limit);
+    open(&api, (caller, head), filter, asked.after.as_deref(), bounds).await
 }
 
 /// Follow what happens to an instance: a stream as that of all events.
@@ -125,7 +148,8 @@ pub(crate) async fn follow_instance(
 ) -> Result<Response, Problem> {
     let id: InstanceId = visible::instance(&api, &caller, &id).await?.identity.id;
     let filter = EventFilter { instance: Some(id), types: types(asked.types.as_deref())?, ..EventFilter::default() };
-    open(&api, caller, filter, asked.after.as_deref(), head).await
+    let bounds = Bounds::new(asked.follow, asked.limit);
+    open(&api, (caller, head), filter, asked.after.as_deref(), bounds).await
 }
 
 /// Follow what becomes of tasks: a stream as that of all events.
@@ -150,7 +174,7 @@ pub(crate) async fn follow_tasks(
         tenant: caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?,
         types: OF_TASKS.to_vec(),
     };
-    open(&api, caller, filter, asked.after.as_deref(), head).await
+    open(&api, (caller, head), filter, asked.after.as_deref(), Bounds::NONE).await
 }
 
 fn types(words: Option<&str>) -> Result<Vec<EventType>, Problem> {
@@ -160,10 +184,10 @@ fn types(words: Option<&str>) -> Result<Vec<EventType>, Problem> {
 
 async fn open(
     api: &ApiState,
-    caller: Caller,
+    (caller, head): (Caller, Parts),
     filter: EventFilter,
     after: Option<&str>,
-    head: Parts,
+    bounds: Bounds,
 ) -> Result<Response, Problem> {
     // The head is what a client sends that comes back; its query is still that of its first request.
     let place = match head.headers.get(LAST_EVENT_ID) {
@@ -177,5 +201,5 @@ async fn open(
     }
     let turn = api.begin_stream(&caller)?;
     let feed = api.engine().events(filter, start).await?;
-    Ok(LiveStream::new(feed, types, place, (api.clone(), caller, head, turn)).into_response())
+    Ok(LiveStream::new(feed, types, (place, bounds), (api.clone(), caller, head, turn)).into_response())
 }

@@ -21,6 +21,8 @@ const SOON: Duration = Duration::from_secs(30);
 struct Client {
     body: BodyDataStream,
     text: String,
+    /// What stood before all events.
+    opening: String,
 }
 
 /// One event as it came.
@@ -37,8 +39,11 @@ impl Client {
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
-        let mut client = Self { body: response.into_body().into_data_stream(), text: String::new() };
-        assert_eq!(client.block().await.as_deref(), Some("retry: 3000"));
+        let mut client =
+            Self { body: response.into_body().into_data_stream(), text: String::new(), opening: String::new() };
+        let opening = client.block().await.unwrap();
+        assert!(opening == "retry: 3000" || opening.starts_with("retry: 3000\nid: "), "{opening}");
+        client.opening = opening;
         client
     }
 
@@ -147,6 +152,66 @@ async fn a_tenants_stream_tells_of_its_own_instances_from_now_on() {
 }
 
 #[tokio::test]
+async fn a_stream_from_now_on_says_where_that_is_so_that_nothing_is_missed_before_its_first_event() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+    api.start("acme-operator", "echo").await;
+    let client = Client::open(&api, "acme-viewer", "/api/v1/events").await;
+    let id = client.opening.split_once("id: ").unwrap().1.to_owned();
+    drop(client);
+
+    let missed = api.start("acme-operator", "echo").await;
+
+    let mut client = Client::resume(&api, "acme-viewer", "/api/v1/events", &id).await;
+    let told = client.next().await;
+    assert_eq!((told.kind.as_str(), &told.data["instance"]), ("workflow_started", &json!(missed)));
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_follow_ends_and_says_so_where_there_is_no_more() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+    let id = api.start("acme-operator", "echo").await;
+    api.start("acme-operator", "echo").await;
+    let kept = history(&api, &id).await;
+
+    for path in [
+        format!("/api/v1/instances/{id}/events?after=0&follow=false"),
+        format!("/api/v1/events?instance_id={id}&definition_name=echo&after=0&follow=false"),
+    ] {
+        let mut client = Client::open(&api, "acme-viewer", &path).await;
+        let told = client.take(kept.len()).await;
+        let end = client.next().await;
+
+        assert_eq!(told.into_iter().map(|told| told.data).collect::<Vec<_>>(), kept);
+        assert_eq!((end.kind.as_str(), &end.id), ("end", &end.data["position"].to_string()));
+        assert_eq!(client.block().await, None);
+    }
+    let path = "/api/v1/events?follow=false&types=workflow_failed&after=0";
+    assert_eq!(Client::open(&api, "acme-viewer", path).await.next().await.kind, "end");
+}
+
+#[tokio::test]
+async fn a_limit_ends_a_stream_after_a_whole_transition() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+    let id = api.start("acme-operator", "echo").await;
+    let kept = history(&api, &id).await;
+    let first: Vec<_> = kept.iter().filter(|event| event["position"] == kept[0]["position"]).cloned().collect();
+    assert!(first.len() > 1, "some came about together");
+
+    let path = format!("/api/v1/instances/{id}/events?after=0&limit=1");
+    let mut client = Client::open(&api, "acme-viewer", &path).await;
+    let told = client.take(first.len()).await;
+    let end = client.next().await;
+    let mut rest = Client::resume(&api, "acme-viewer", &format!("{path}00"), &end.id).await;
+
+    assert_eq!(told.into_iter().map(|told| told.data).collect::<Vec<_>>(), first);
+    assert_eq!((end.kind.as_str(), &end.data), ("end", &json!({ "position": first[0]["position"] })));
+    assert_eq!(rest.next().await.data, kept[first.len()]);
+}
+
+#[tokio::test]
 async fn a_stream_of_tasks_tells_what_becomes_of_them_and_nothing_else() {
     let api = TestApi::new().await;
     api.define(&approval()).await;
@@ -182,6 +247,10 @@ async fn what_can_not_be_followed_is_refused() {
         ("acme-viewer", "/api/v1/events?after=x", 400, "request.invalid"),
         ("acme-viewer", "/api/v1/events?types=done", 400, "request.invalid"),
         ("acme-viewer", "/api/v1/events?user=x", 400, "request.invalid"),
+        ("acme-viewer", "/api/v1/events?limit=0", 400, "request.invalid"),
+        ("acme-viewer", "/api/v1/events?follow=perhaps", 400, "request.invalid"),
+        ("acme-viewer", "/api/v1/events?instance_id=x", 404, "instance.not_found"),
+        ("other-viewer", &format!("/api/v1/events?instance_id={id}"), 404, "instance.not_found"),
         ("acme-viewer", "/api/v1/events?tenant_id=other", 404, "tenant.not_found"),
         ("acme-viewer", "/api/v1/tasks/events?tenant_id=other", 404, "tenant.not_found"),
         ("acme-viewer", "/api/v1/instances/../events", 404, "instance.not_found"),

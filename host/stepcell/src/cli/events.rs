@@ -1,4 +1,4 @@
-//! `events`: what happened in a database, and what happens in it.
+//! `events`: what happened in a database or on a server, and what happens there.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::input::instance_id;
 use super::open::{Output, Settings};
 use super::print::{self, note};
+use super::remote::{EventStream, Wanted, entries_of};
 use super::stops::Stops;
 
 /// Print what happened, event by event in the order in which it was committed, and with `--follow` what happens.
@@ -57,8 +58,20 @@ fn start(text: &str) -> Result<FeedStart, String> {
 
 impl Events {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
-        let visit = settings.read()?;
         let mut stops = Stops::listen()?;
+        tokio::select! {
+            told = self.tell_all(settings) => told?,
+            () = stops.next() => {}
+            () = print::reader_gone() => {}
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn tell_all(&self, settings: &Settings) -> anyhow::Result<()> {
+        if let Some(server) = settings.server()? {
+            return self.tell_of_server(server.events(self.wanted()).await?, settings.output).await;
+        }
+        let visit = settings.read()?;
         let filter = EventFilter {
             instance: self.instance,
             workflow: self.workflow.clone(),
@@ -67,18 +80,55 @@ impl Events {
         };
         let start = self.after.unwrap_or(FeedStart::Beginning);
         let feed = visit.engine.events(filter, start).await.context("can not read the events")?;
-        tokio::select! {
-            told = self.tell(feed, settings.output) => told?,
-            () = stops.next() => {}
-            () = print::reader_gone() => {}
+        self.tell(feed, settings.output).await
+    }
+
+    /// What is asked of a server.
+    fn wanted(&self) -> Wanted {
+        let types: Vec<_> = self.types.iter().map(ToString::to_string).collect();
+        let after = match self.after.unwrap_or(FeedStart::Beginning) {
+            FeedStart::Beginning => Some("0".to_owned()),
+            FeedStart::After(position) => Some(position.to_string()),
+            FeedStart::Now => None,
+        };
+        let filter = [
+            ("after", after),
+            ("instance_id", self.instance.map(|id| id.to_string())),
+            ("definition_name", self.workflow.as_ref().map(ToString::to_string)),
+            ("tenant_id", self.tenant.as_ref().map(ToString::to_string)),
+            ("types", (!types.is_empty()).then(|| types.join(","))),
+        ];
+        let filter = filter.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        Wanted { filter, follow: self.follow, limit: self.limit }
+    }
+
+    /// Prints what the stream tells, until that is enough: an event each time, which came about with those at its position.
+    async fn tell_of_server(&self, mut stream: EventStream<'_>, output: Output) -> anyhow::Result<()> {
+        if output == Output::Table {
+            say(heading()).await?;
         }
-        Ok(Exit::Done)
+        let mut told = 0;
+        while let Some(row) = stream.next().await? {
+            for entry in entries_of(vec![row])? {
+                say(lines(&entry, output)?).await?;
+            }
+            told += 1;
+        }
+        if output == Output::Json {
+            return Ok(());
+        }
+        match stream.position() {
+            None => note("no events"),
+            Some(position) if self.limit.is_some_and(|limit| told >= limit) => go_on_after(position),
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     /// Prints what the feed tells, until that is enough.
     async fn tell(&self, mut feed: EventFeed, output: Output) -> anyhow::Result<()> {
         if output == Output::Table {
-            say(row(["POSITION", "AT", "INSTANCE", "EVENT", "WHAT"])).await?;
+            say(heading()).await?;
         }
         let mut told = 0;
         while self.limit.is_none_or(|limit| told < limit) {
@@ -93,10 +143,18 @@ impl Events {
             say(lines(&entry, output)?).await?;
         }
         if output == Output::Table {
-            note(format!("\n`--after {}` goes on", feed.position()));
+            go_on_after(feed.position());
         }
         Ok(())
     }
+}
+
+fn go_on_after(position: u64) {
+    note(format!("\n`--after {position}` goes on"));
+}
+
+fn heading() -> String {
+    row(["POSITION", "AT", "INSTANCE", "EVENT", "WHAT"])
 }
 
 /// Prints text without a hold on the thread: whoever reads it may take long, and meanwhile signals are heard.

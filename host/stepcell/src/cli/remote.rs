@@ -6,16 +6,18 @@
 
 mod answer;
 mod ask;
+mod blocks;
 mod flags;
 mod history;
 mod pages;
 mod settled;
+mod stream;
 mod tls;
 
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stepcell::model::id::InstanceId;
@@ -26,6 +28,7 @@ pub(crate) use self::ask::Ask;
 use self::flags::Key;
 pub(crate) use self::flags::ServerFlags;
 pub(crate) use self::history::entries_of;
+pub(crate) use self::stream::{EventStream, Wanted};
 use super::exit::Refused;
 
 /// How long a connection may take to come about.
@@ -123,10 +126,14 @@ impl Server {
     }
 
     async fn send_once(&self, ask: &Ask<'_>) -> Result<Answer, answer::Broken> {
-        let mut request = ask.request(&self.client, &self.base);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key.text());
+        Answer::read(self.request(ask).send().await?).await
+    }
+
+    fn request(&self, ask: &Ask<'_>) -> RequestBuilder {
+        let request = ask.request(&self.client, &self.base);
+        match &self.key {
+            Some(key) => request.bearer_auth(key.text()),
+            None => request,
         }
-        Answer::read(request.send().await?).await
     }
 }

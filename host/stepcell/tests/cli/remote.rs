@@ -2,6 +2,7 @@
 
 mod access;
 mod catalog;
+mod events;
 mod kit;
 mod refusals;
 mod verbs;

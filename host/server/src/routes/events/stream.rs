@@ -3,6 +3,8 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -12,7 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use stepcell_engine::{EventFeed, EventType, FeedStart};
-use stepcell_store::HistoryRow;
+use stepcell_store::{HistoryRow, StoreError};
 use tokio::time::Instant;
 
 use crate::api::ApiState;
@@ -86,16 +88,37 @@ impl Place {
     }
 }
 
+/// When a stream ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// Whether it goes on with what happens from now on.
+    follow: bool,
+    /// How many more events it tells, whole transitions of them.
+    left: Option<u64>,
+}
+
+impl Bounds {
+    /// It does not.
+    pub(super) const NONE: Self = Self { follow: true, left: None };
+
+    /// As a client asked for.
+    pub(super) fn new(follow: Option<bool>, limit: Option<NonZeroU64>) -> Self {
+        Self { follow: follow.unwrap_or(true), left: limit.map(NonZeroU64::get) }
+    }
+}
+
 /// A stream of events for one caller.
 pub(super) struct LiveStream {
     feed: EventFeed,
     types: Box<[EventType]>,
     after: Option<Place>,
+    bounds: Bounds,
     api: ApiState,
     caller: Caller,
     head: Box<Parts>,
     _turn: Turn,
     has_begun: bool,
+    has_ended: bool,
     checked_at: Instant,
     heartbeat_at: Instant,
 }
@@ -104,7 +127,7 @@ impl LiveStream {
     pub(super) fn new(
         feed: EventFeed,
         types: Vec<EventType>,
-        after: Option<Place>,
+        (after, bounds): (Option<Place>, Bounds),
         (api, caller, head, turn): (ApiState, Caller, Parts, Turn),
     ) -> Self {
         let now = Instant::now();
@@ -112,11 +135,13 @@ impl LiveStream {
             feed,
             types: types.into(),
             after,
+            bounds,
             api,
             caller,
             head: Box::new(head),
             _turn: turn,
             has_begun: false,
+            has_ended: false,
             checked_at: now,
             heartbeat_at: now + HEARTBEAT_INTERVAL,
         }
@@ -140,12 +165,18 @@ impl LiveStream {
     async fn next_chunk(&mut self) -> Option<String> {
         if !self.has_begun {
             self.has_begun = true;
-            return Some(format!("retry: {RETRY_MS}\n\n"));
+            return Some(self.opening());
+        }
+        if self.has_ended {
+            return None;
         }
         loop {
+            if self.bounds.left == Some(0) {
+                return Some(self.end());
+            }
             let row = tokio::select! {
                 biased;
-                row = self.feed.next_shared() => Some(row),
+                row = find_next(&mut self.feed, self.bounds) => Some(row),
                 () = tokio::time::sleep_until(self.heartbeat_at) => None,
             };
             if !self.may_see().await {
@@ -163,6 +194,7 @@ impl LiveStream {
                         return Some(chunk);
                     }
                 }
+                Some(Ok(None)) if !self.bounds.follow => return Some(self.end()),
                 Some(Ok(None)) => return None,
                 Some(Err(error)) => {
                     // The client comes back, and is told then what is in the way.
@@ -173,8 +205,23 @@ impl LiveStream {
         }
     }
 
+    /// What stands before all events. Who is told what happens from now on knows at once where that is.
+    fn opening(&self) -> String {
+        match self.after {
+            Some(_) => format!("retry: {RETRY_MS}\n\n"),
+            None => format!("retry: {RETRY_MS}\nid: {}\n\n", self.feed.position()),
+        }
+    }
+
+    /// What stands behind all events, where that is what was asked for.
+    fn end(&mut self) -> String {
+        self.has_ended = true;
+        let position = self.feed.position();
+        format!("id: {position}\nevent: end\ndata: {{\"position\":{position}}}\n\n")
+    }
+
     /// The events of a transition that are wanted, as they are sent.
-    fn written(&self, row: &HistoryRow) -> String {
+    fn written(&mut self, row: &HistoryRow) -> String {
         let entry = &row.entry;
         let mut chunk = String::new();
         for (index, event) in entry.events.iter().enumerate() {
@@ -187,6 +234,7 @@ impl LiveStream {
             // JSON has no line ends outside its texts, and none that are not escaped within.
             let written = write!(chunk, "id: {position}.{index}\nevent: {kind}\ndata: {data}\n\n");
             written.expect("a string takes any text");
+            self.bounds.left = self.bounds.left.map(|left| left.saturating_sub(1));
         }
         chunk
     }
@@ -205,6 +253,11 @@ impl LiveStream {
         };
         is_admitted && caller.tenant == self.caller.tenant && caller.scopes.allows(Scope::Viewer)
     }
+}
+
+/// What comes next; without following, of what there is.
+async fn find_next(feed: &mut EventFeed, bounds: Bounds) -> Result<Option<Arc<HistoryRow>>, StoreError> {
+    if bounds.follow { feed.next_shared().await } else { feed.find_next_shared().await }
 }
 
 #[cfg(test)]

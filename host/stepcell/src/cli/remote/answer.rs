@@ -12,7 +12,7 @@ use crate::cli::exit::Refused;
 use crate::cli::print::plain;
 
 /// The longest answer that is read, in bytes. Protects memory from what calls itself a server.
-const ANSWER_LEN_BYTES_MAX: usize = 64 << 20;
+pub(super) const ANSWER_LEN_BYTES_MAX: usize = 64 << 20;
 
 /// An answer that was read whole.
 #[derive(Debug)]
@@ -121,6 +121,8 @@ impl Broken {
 fn refusal(status: StatusCode, problem: &ProblemBody) -> Refused {
     let why = plain(&problem.detail);
     let refused = match (status.as_u16(), problem.code.as_str()) {
+        // A position that there is not yet may be there later.
+        (400, "position.not_found") => Refused::state(why),
         (400 | 401 | 413 | 415 | 422 | 431, _) => Refused::input(why),
         // Whom the credentials stand for is given wrong; whom a task is for is how things stand.
         (403, code) if code.starts_with("auth.") || code.starts_with("tenant.") => Refused::input(why),

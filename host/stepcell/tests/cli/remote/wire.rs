@@ -15,14 +15,14 @@ use crate::tool::{Desk, Said};
 const EMPTY_LIST: &str = r#"{"items": [], "total": 0, "next_cursor": null}"#;
 
 /// Answers requests one by one with what it was given, a connection each; nothing breaks the connection.
-struct Script {
+pub(super) struct Script {
     address: SocketAddr,
     heard: Receiver<String>,
     thread: JoinHandle<()>,
 }
 
 impl Script {
-    fn of(answers: Vec<Option<String>>) -> Self {
+    pub(super) fn of(answers: Vec<Option<String>>) -> Self {
         Self::over(answers, |stream, answer| {
             let request = read_request(stream);
             if let Some(answer) = answer {
@@ -48,8 +48,12 @@ impl Script {
         Self { address, heard, thread }
     }
 
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Everything that was heard, once all has been answered.
-    fn heard(self) -> Vec<String> {
+    pub(super) fn heard(self) -> Vec<String> {
         self.thread.join().unwrap();
         self.heard.iter().collect()
     }
@@ -71,12 +75,12 @@ fn read_request(stream: &mut impl std::io::Read) -> String {
     }
 }
 
-fn answer(status: &str, head: &str, body: &str) -> Option<String> {
+pub(super) fn answer(status: &str, head: &str, body: &str) -> Option<String> {
     let len = body.len();
     Some(format!("HTTP/1.1 {status}\r\ncontent-length: {len}\r\nconnection: close\r\n{head}\r\n{body}"))
 }
 
-fn problem(status: u16, code: &str, head: &str) -> Option<String> {
+pub(super) fn problem(status: u16, code: &str, head: &str) -> Option<String> {
     let body = format!(
         r#"{{"type": "x", "title": "x", "status": {status}, "detail": "the detail of {code}", "code": "{code}"}}"#
     );
