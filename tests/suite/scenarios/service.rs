@@ -20,8 +20,8 @@ fn commands() -> String {
 
 /// A port that nobody listened on a moment ago.
 fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a listener has an address").to_string()
 }
 
 #[test]
