@@ -26,6 +26,7 @@ mod recovery;
 mod report;
 mod setup;
 mod sqlite;
+mod streams;
 mod walls;
 mod workload;
 
@@ -40,7 +41,7 @@ use crate::setup::{Guests, Pace, Setup};
 type Benchmark = fn(&Setup, &mut Report) -> anyhow::Result<()>;
 
 /// All that can be measured, by name.
-const BENCHMARKS: [(&str, Benchmark); 14] = [
+const BENCHMARKS: [(&str, Benchmark); 15] = [
     ("attempts", attempts::run),
     ("durable", durable::run),
     ("sqlite", sqlite::run),
@@ -55,6 +56,7 @@ const BENCHMARKS: [(&str, Benchmark); 14] = [
     ("noisy", noisy::run),
     ("walls", walls::run),
     ("api", api::run),
+    ("streams", streams::run),
 ];
 
 /// Measures.
