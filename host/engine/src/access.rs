@@ -70,14 +70,6 @@ impl WorkflowEngine {
         if is_there { Ok(record) } else { Err(EngineError::TenantNotFound { tenant: id.clone() }) }
     }
 
-    /// Refuses a tenant that is suspended; one without a record is not.
-    ///
-    /// # Errors
-    /// [`EngineError::TenantSuspended`].
-    pub async fn check_tenant(&self, id: &TenantId) -> Result<(), EngineError> {
-        self.inner.quotas.check_tenant(id).await
-    }
-
     /// Refuses a tenant that is suspended, or without a record.
     ///
     /// # Errors

@@ -109,17 +109,6 @@ impl QuotaKeeper {
         }
     }
 
-    /// Refuses a tenant that is suspended.
-    ///
-    /// # Errors
-    /// [`EngineError::TenantSuspended`].
-    pub(crate) async fn check_tenant(&self, tenant: &TenantId) -> Result<(), EngineError> {
-        match self.account(tenant).await? {
-            (_, Some(record)) => refuse_suspended(&record),
-            (_, None) => Ok(()),
-        }
-    }
-
     /// Refuses a tenant that is suspended, or without a record.
     ///
     /// # Errors

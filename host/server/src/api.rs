@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::IntoResponse;
-use http::Uri;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode, Uri};
+use serde::Serialize;
 use stepcell_engine::WorkflowEngine;
 use stepcell_model::name::TenantId;
 use stepcell_webhooks::Webhooks;
@@ -144,6 +146,15 @@ impl ApiState {
         &self.0.options.guards
     }
 
+    /// An answer with what was made, or was there already, and where it is.
+    pub(crate) fn made(&self, status: StatusCode, path: &str, body: impl Serialize) -> Response {
+        let mut response = (status, Json(body)).into_response();
+        if let Ok(location) = HeaderValue::from_str(&self.path(path)) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
+    }
+
     /// A path of this API as clients see it.
     pub(crate) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.0.options.path_prefix)
@@ -170,9 +181,10 @@ pub fn router(engine: WorkflowEngine, options: ApiOptions) -> Router {
     if options.enable_api || options.enable_admin {
         router = router.merge(openapi::pages(&document, options));
     }
-    router.fallback(no_route).method_not_allowed_fallback(no_method).layer(CatchPanicLayer::custom(|_| {
-        Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more").into_response()
-    }))
+    router
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
 }
 
 /// The OpenAPI document of everything that there can be, under the usual prefix.

@@ -32,6 +32,21 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// A page of the list of that name as the store has it: `place` says where a row stands, `row` how it is sent.
+    pub(crate) fn of<'a, R, P: Serialize>(
+        list: &str,
+        found: &'a stepcell_store::Page<R>,
+        limit: PageLimit,
+        place: impl Fn(&'a R) -> P,
+        row: impl Fn(&'a R) -> T,
+    ) -> Self {
+        let is_full = found.items.len() == limit.rows() as usize;
+        let next_cursor = found.items.last().filter(|_| is_full).map(|last| write_cursor(list, &place(last)));
+        Self { items: found.items.iter().map(row).collect(), total: found.total, next_cursor }
+    }
+}
+
 /// Which part of a list to answer with.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

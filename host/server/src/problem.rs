@@ -96,6 +96,11 @@ impl Problem {
         self
     }
 
+    /// The server's own mistake, of which its log says more than strangers are told.
+    pub(crate) fn internal() -> Self {
+        Self::new(ProblemCode::Internal, "the server made a mistake; its log says more")
+    }
+
     /// A parameter of the query, the path or the head that is wrong.
     #[must_use]
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
@@ -137,6 +142,12 @@ impl FieldProblem {
     pub(crate) fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), detail: detail.into(), ..Self::default() }
     }
+}
+
+/// Adds one part of a path to a JSON pointer. Source: RFC 6901.
+pub(crate) fn push_part(pointer: &mut String, part: &str) {
+    pointer.push('/');
+    pointer.push_str(&part.replace('~', "~0").replace('/', "~1"));
 }
 
 impl std::fmt::Display for Problem {

@@ -153,7 +153,7 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
         state.audit().record(&caller, asked, &answer);
         answer
     });
-    work.await.map_err(|_| Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more"))
+    work.await.map_err(|_| Problem::internal())
 }
 
 /// Refuses callers of a tenant that is suspended, or that nobody has made: it has no quotas, and could not be suspended.

@@ -90,7 +90,7 @@ impl Answers {
                     return Ok(answer);
                 }
                 released(self.engine.store().release_idempotency(&kept).await);
-                Err(Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more"))
+                Err(Problem::internal())
             }
             Reservation::Done(answer) => Ok(told_again(answer)),
             Reservation::InProgress => {
@@ -130,7 +130,7 @@ async fn answered(engine: &WorkflowEngine, claim: &IdempotencyClaim, answer: Res
     let (mut head, body) = answer.into_parts();
     let Ok(bytes) = to_bytes(body, usize::MAX).await else {
         released(store.release_idempotency(claim).await);
-        return Problem::new(ProblemCode::Internal, "the server made a mistake; its log says more").into_response();
+        return Problem::internal().into_response();
     };
     if bytes.len() > ANSWER_LEN_BYTES_MAX && head.extensions.get::<KeptInstead>().is_none() {
         let detail = "this was done with the same `Idempotency-Key` before; its answer was too long to be kept, so look for what was made";

@@ -16,7 +16,7 @@ use stepcell_model::definition::read::read_all;
 use stepcell_model::problem::PathPart;
 
 use super::strict;
-use crate::problem::{FieldProblem, Problem, ProblemCode};
+use crate::problem::{FieldProblem, Problem, ProblemCode, push_part};
 
 /// The longest body of a request that is no upload, in bytes. Protects memory: what is read is held as a whole.
 pub(crate) const BODY_LEN_BYTES_MAX: usize = 2 << 20;
@@ -184,10 +184,9 @@ fn told(error: &FieldProblem) -> String {
 fn pointer(path: &[PathPart]) -> String {
     let mut pointer = String::new();
     for part in path {
-        pointer.push('/');
         match part {
-            PathPart::Key(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
-            PathPart::Index(index) => pointer.push_str(&index.to_string()),
+            PathPart::Key(key) => push_part(&mut pointer, key),
+            PathPart::Index(index) => push_part(&mut pointer, &index.to_string()),
         }
     }
     pointer

@@ -8,7 +8,7 @@ use stepcell_model::schema::FieldError;
 use stepcell_store::StoreError;
 use stepcell_webhooks::WebhookError;
 
-use super::{FieldProblem, Problem, ProblemCode};
+use super::{FieldProblem, Problem, ProblemCode, push_part};
 
 /// When to come back after the store could not be used. Most such troubles are over then, or take an operator.
 const STORE_RETRY: Duration = Duration::from_secs(2);
@@ -57,7 +57,7 @@ impl From<EngineError> for Problem {
             EngineError::StepExecution { .. } => Code::WrongState,
             other => {
                 tracing::error!(error = %other, "a refusal of the engine has no code");
-                return Self::new(Code::Internal, "the server made a mistake; its log says more");
+                return Self::internal();
             }
         };
         Self::new(code, error.to_string())
@@ -128,8 +128,7 @@ impl Problem {
 fn pointer_of(path: &str) -> String {
     let mut pointer = String::new();
     for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
-        pointer.push('/');
-        pointer.push_str(&part.trim_end_matches(']').replace('~', "~0").replace('/', "~1"));
+        push_part(&mut pointer, part.trim_end_matches(']'));
     }
     pointer
 }

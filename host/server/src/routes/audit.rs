@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Query, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::Problem;
 use crate::wire::AuditRow;
 
@@ -65,7 +65,5 @@ pub(crate) async fn list(
         limit: read_limit(asked.limit)?,
     };
     let page = api.engine().store().list_audit(&filter).await?;
-    let is_full = page.items.len() == filter.limit.rows() as usize;
-    let next_cursor = page.items.last().filter(|_| is_full).map(|last| write_cursor(LIST, &last.number));
-    Ok(Json(Page { items: page.items.iter().map(AuditRow::from).collect(), total: page.total, next_cursor }))
+    Ok(Json(Page::of(LIST, &page, filter.limit, |last| &last.number, AuditRow::from)))
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use stepcell_engine::{Acceptance, NewComponent};
@@ -16,7 +16,7 @@ use stepcell_model::guard::ComponentBlock;
 use stepcell_model::name::{ComponentName, UserId};
 use stepcell_model::record::ComponentRecord;
 use stepcell_model::time::Timestamp;
-use stepcell_store::{CatalogKey, ComponentFilter, Inserted};
+use stepcell_store::{CatalogKey, ComponentFilter, Inserted, PageLimit};
 use utoipa::{IntoParams, ToSchema};
 
 use super::definitions::Whose;
@@ -24,7 +24,7 @@ use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Id, JsonBody, Query, check_plain, read_bytes, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::Component;
 
@@ -127,10 +127,7 @@ pub(crate) async fn list(
         limit: Some(read_limit(asked.limit)?),
     };
     let page = api.engine().store().list_components(&filter).await?;
-    let is_full = filter.limit.is_some_and(|limit| page.items.len() == limit.rows() as usize);
-    let last = page.items.last().filter(|_| is_full).map(CatalogKey::of_component);
-    let next_cursor = last.map(|last| write_cursor(LIST, &last));
-    Ok(Json(Page { items: page.items.iter().map(Component::from).collect(), total: page.total, next_cursor }))
+    Ok(Json(Page::of(LIST, &page, filter.limit.unwrap_or(PageLimit::MAX), CatalogKey::of_component, Component::from)))
 }
 
 /// Upload a component: it is checked against the contract, compiled, and registered.
@@ -171,11 +168,8 @@ pub(crate) async fn upload(
         Inserted::New => StatusCode::CREATED,
         Inserted::AlreadyThere => StatusCode::OK,
     };
-    let mut response = (status, Json(Component::from(&registered.record))).into_response();
-    if let Ok(location) = HeaderValue::from_str(&api.path(&format!("/components/{}", registered.record.digest))) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    let path = format!("/components/{}", registered.record.digest);
+    Ok(api.made(status, &path, Component::from(&registered.record)))
 }
 
 fn check_wasm(head: &HeaderMap) -> Result<(), Problem> {

@@ -3,15 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, ETAG, LOCATION};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, ETAG};
 use semver::Version;
 use serde::Deserialize;
 use stepcell_model::definition::{LocatedDefinition, WorkflowDefinition};
 use stepcell_model::mermaid::GraphState;
 use stepcell_model::name::WorkflowName;
 use stepcell_model::record::DefinitionRecord;
-use stepcell_store::{Activity, CatalogKey, DefinitionFilter, Inserted, Owners};
+use stepcell_store::{Activity, CatalogKey, DefinitionFilter, Inserted, Owners, PageLimit};
 use utoipa::{IntoParams, ToSchema};
 
 use super::instances::drawn;
@@ -19,7 +19,7 @@ use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Id, Query, TextBody, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::{Definition, DefinitionDetail};
 
@@ -145,10 +145,7 @@ pub(crate) async fn list(
 
 async fn page_of(api: &ApiState, filter: &DefinitionFilter) -> Result<Page<Definition>, Problem> {
     let page = api.engine().store().list_definitions(filter).await?;
-    let is_full = filter.limit.is_some_and(|limit| page.items.len() == limit.rows() as usize);
-    let last = page.items.last().filter(|_| is_full).map(CatalogKey::of_definition);
-    let next_cursor = last.map(|last| write_cursor(LIST, &last));
-    Ok(Page { items: page.items.iter().map(Definition::from).collect(), total: page.total, next_cursor })
+    Ok(Page::of(LIST, &page, filter.limit.unwrap_or(PageLimit::MAX), CatalogKey::of_definition, Definition::from))
 }
 
 /// Register a version of a definition, from YAML or JSON in the published format.
@@ -199,12 +196,8 @@ pub(crate) async fn register(
         Inserted::New => StatusCode::CREATED,
         Inserted::AlreadyThere => StatusCode::OK,
     };
-    let mut response = (status, Json(DefinitionDetail::from(&record))).into_response();
     let path = format!("/definitions/{}/versions/{}", segment(record.name.as_str()), record.version);
-    if let Ok(location) = HeaderValue::from_str(&api.path(&path)) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    Ok(api.made(status, &path, DefinitionDetail::from(&record)))
 }
 
 /// A name as one segment of a path.

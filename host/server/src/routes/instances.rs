@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use stepcell_engine::StartRequest;
@@ -131,9 +131,7 @@ pub(crate) async fn list(
         offset: 0,
     };
     let page = api.engine().store().list_instances(&filter).await?;
-    let last = page.items.last().filter(|_| page.items.len() == limit.rows() as usize);
-    let next_cursor = last.map(|last| write_cursor(LIST, &last.identity.id));
-    Ok(Json(Page { items: page.items.iter().map(InstanceRow::from).collect(), total: page.total, next_cursor }))
+    Ok(Json(Page::of(LIST, &page, limit, |last| last.identity.id, InstanceRow::from)))
 }
 
 fn status(word: &str) -> Result<WorkflowStatus, Problem> {
@@ -175,11 +173,8 @@ pub(crate) async fn start(
     let wanted = request.idempotency_key.is_some().then(|| request.clone());
     let started = api.engine().start_workflow_once(request).await?;
     let summary = started.summary;
-    let location = api.path(&format!("/instances/{}", summary.identity.id));
-    let mut response = (StatusCode::CREATED, Json(InstanceRow::from(&summary))).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
+    let path = format!("/instances/{}", summary.identity.id);
+    let mut response = api.made(StatusCode::CREATED, &path, InstanceRow::from(&summary));
     if let (Inserted::AlreadyThere, Some(wanted)) = (started.inserted, wanted) {
         check_same(&wanted, &summary)?;
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));

@@ -2,9 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
 use serde::Deserialize;
 use stepcell_engine::{EngineError, NewKey};
 use stepcell_model::access::{ApiKey as KeyRecord, ApiKeyId, Scope};
@@ -17,7 +16,7 @@ use super::visible;
 use crate::api::ApiState;
 use crate::auth::{Caller, KeptInstead};
 use crate::extract::{Id, JsonBody, Query, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::{ApiKey, NewApiKey};
 
@@ -82,11 +81,8 @@ pub(crate) async fn list(
         limit: read_limit(asked.limit)?,
     };
     let page = api.engine().store().list_keys(&filter).await?;
-    let is_full = page.items.len() == filter.limit.rows() as usize;
-    let next_cursor = page.items.last().filter(|_| is_full).map(|last| write_cursor(LIST, &last.id));
     let now = api.engine().now();
-    let items = page.items.iter().map(|key| ApiKey::at(key, now)).collect();
-    Ok(Json(Page { items, total: page.total, next_cursor }))
+    Ok(Json(Page::of(LIST, &page, filter.limit, |last| &last.id, |key| ApiKey::at(key, now))))
 }
 
 /// Make an API key. The key is in this answer and nowhere else.
@@ -120,12 +116,9 @@ pub(crate) async fn create(
     let (key, text) = api.engine().create_key(new).await?;
     let record = ApiKey::at(&key, api.engine().now());
     let body = NewApiKey { record, key: text.expose().to_owned() };
-    let mut response = (StatusCode::CREATED, Json(body)).into_response();
+    let mut response = api.made(StatusCode::CREATED, &format!("/keys/{}", key.id), body);
     let detail = format!("this request made key `{}` before; its text was shown then, and is not kept", key.id);
     response.extensions_mut().insert(KeptInstead(Problem::new(ProblemCode::AlreadyExists, detail)));
-    if let Ok(location) = HeaderValue::from_str(&api.path(&format!("/keys/{}", key.id))) {
-        response.headers_mut().insert(LOCATION, location);
-    }
     Ok(response)
 }
 

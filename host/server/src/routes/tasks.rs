@@ -13,7 +13,7 @@ use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Id, JsonBody, Query, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::Problem;
 use crate::wire::{InstanceRow, Task};
 
@@ -108,9 +108,7 @@ pub(crate) async fn list(
         offset: 0,
     };
     let page = api.engine().store().list_tasks(&filter).await?;
-    let last = page.items.last().filter(|_| page.items.len() == limit.rows() as usize);
-    let next_cursor = last.map(|last| write_cursor(LIST, &TaskPlace::of(last)));
-    Ok(Json(Page { items: page.items.iter().map(Task::from).collect(), total: page.total, next_cursor }))
+    Ok(Json(Page::of(LIST, &page, limit, TaskPlace::of, Task::from)))
 }
 
 /// Get a task with its form.

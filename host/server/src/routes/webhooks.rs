@@ -6,9 +6,8 @@ pub(super) mod deliveries;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
 use serde::Deserialize;
 use stepcell_engine::EventType;
 use stepcell_model::id::WebhookId;
@@ -22,7 +21,7 @@ use super::visible;
 use crate::api::ApiState;
 use crate::auth::{Caller, KeptInstead};
 use crate::extract::{Id, JsonBody, Query, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::{DeliveryRow, Webhook, WebhookWithSecret};
 
@@ -107,9 +106,7 @@ pub(crate) async fn list(
     let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
     let limit = read_limit(asked.limit)?;
     let page = api.webhooks().list(&WebhookFilter { tenant, after, limit }).await?;
-    let is_full = page.items.len() == limit.rows() as usize;
-    let next_cursor = page.items.last().filter(|_| is_full).map(|last| write_cursor(LIST, &last.id));
-    Ok(Json(Page { items: page.items.iter().map(Webhook::from).collect(), total: page.total, next_cursor }))
+    Ok(Json(Page::of(LIST, &page, limit, |last| &last.id, Webhook::from)))
 }
 
 /// Subscribe: what happens from now on is told to an address, signed as Standard Webhooks says.
@@ -140,11 +137,7 @@ pub(crate) async fn create(
     };
     let tenant = visible::tenant_to_serve(&api, &caller, asked.tenant_id).await?;
     let made = api.webhooks().subscribe(Subscription { tenant, wanted, by: Some(caller.user) }).await?;
-    let location = api.path(&format!("/webhooks/{}", made.webhook.id));
-    let mut response = (StatusCode::CREATED, Json(with_secret(&made))).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
+    let mut response = api.made(StatusCode::CREATED, &format!("/webhooks/{}", made.webhook.id), with_secret(&made));
     let detail = format!(
         "this request made the webhook `{}`; its secret was told then and is not told again: rotate it for a new one",
         made.webhook.id

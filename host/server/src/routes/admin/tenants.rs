@@ -2,9 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
 use serde::Deserialize;
 use stepcell_model::access::{TenantRecord, TenantStatus};
 use stepcell_model::name::{Label, TenantId};
@@ -14,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::visible;
 use crate::api::ApiState;
 use crate::extract::{AsObject, Id, JsonBody, Query, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::{Quotas, Tenant, TenantDetail};
 
@@ -85,9 +84,7 @@ pub(crate) async fn list(
         limit: read_limit(asked.limit)?,
     };
     let page = api.engine().store().list_tenants(&filter).await?;
-    let is_full = page.items.len() == filter.limit.rows() as usize;
-    let next_cursor = page.items.last().filter(|_| is_full).map(|last| write_cursor(LIST, &last.id));
-    Ok(Json(Page { items: page.items.iter().map(Tenant::from).collect(), total: page.total, next_cursor }))
+    Ok(Json(Page::of(LIST, &page, filter.limit, |last| &last.id, Tenant::from)))
 }
 
 /// Keep a new tenant.
@@ -114,11 +111,7 @@ pub(crate) async fn create(
         let detail = format!("there is a tenant `{}` already; change that one, or choose another id", record.id);
         return Err(Problem::new(ProblemCode::AlreadyExists, detail));
     }
-    let mut response = (StatusCode::CREATED, Json(Tenant::from(&record))).into_response();
-    if let Ok(location) = HeaderValue::from_str(&api.path(&format!("/admin/tenants/{}", record.id))) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    Ok(api.made(StatusCode::CREATED, &format!("/admin/tenants/{}", record.id), Tenant::from(&record)))
 }
 
 /// Get a tenant, with what it may have and what it has.

@@ -248,7 +248,7 @@ impl LiveStream {
         self.checked_at = now;
         let Ok(Some(caller)) = self.api.guards().authenticate(&self.head).await else { return false };
         let is_admitted = match &caller.tenant {
-            Some(tenant) => self.api.engine().check_tenant(tenant).await.is_ok(),
+            Some(tenant) => self.api.engine().check_known_tenant(tenant).await.is_ok(),
             None => true,
         };
         is_admitted && caller.tenant == self.caller.tenant && caller.scopes.allows(Scope::Viewer)

@@ -13,7 +13,7 @@ use super::find;
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Id, OptionalJson, Query, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
 use crate::routes::visible;
 use crate::wire::{Delivery, DeliveryRow};
@@ -70,10 +70,7 @@ pub(crate) async fn list(
     let (limit, status) = (read_limit(asked.limit)?, read_parameter("status", asked.status.as_deref())?);
     let webhook = find(&api, &caller, &id).await?.id;
     let page = api.webhooks().list_deliveries(&DeliveryFilter { webhook, status, before, limit }).await?;
-    let is_full = page.items.len() == limit.rows() as usize;
-    let next_cursor = page.items.last().filter(|_| is_full).map(|(key, _)| write_cursor(LIST, key));
-    let items = page.items.iter().map(|(_, delivery)| DeliveryRow::from(delivery)).collect();
-    Ok(Json(Page { items, total: page.total, next_cursor }))
+    Ok(Json(Page::of(LIST, &page, limit, |(key, _)| key, |(_, delivery)| DeliveryRow::from(delivery))))
 }
 
 /// Get a delivery with what is sent.
