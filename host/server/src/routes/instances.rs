@@ -126,7 +126,7 @@ pub(crate) async fn list(
         created_by: read_parameter("user_id", asked.user_id.as_deref())?,
         correlation_id: asked.correlation_id,
         parent: read_parameter("parent_id", asked.parent_id.as_deref())?,
-        limit,
+        limit: limit.asked(),
         after: read_cursor(LIST, asked.cursor.as_deref())?,
         offset: 0,
     };
