@@ -277,7 +277,7 @@ pub(crate) async fn get(
     if known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag(found.seq)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag(found.seq))]).into_response());
     }
-    let (instance, seq) = Instance::load(api.engine().store().as_ref(), found.identity.id).await?;
+    let (instance, seq) = Instance::load_found(api.engine().store().as_ref(), found).await?;
     Ok(([(ETAG, tag(seq))], Json(instance)).into_response())
 }
 
