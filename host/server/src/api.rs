@@ -11,6 +11,7 @@ use serde::Serialize;
 use stepcell_engine::WorkflowEngine;
 use stepcell_model::name::TenantId;
 use stepcell_webhooks::Webhooks;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -32,6 +33,10 @@ const STREAMS_MAX: usize = 20_000;
 
 /// How many of them may be one user's. Protects everybody else's connections.
 const STREAMS_EACH_MAX: usize = 500;
+
+/// How many instances are read as a whole at once, to be shown, drawn or explained; others wait in line. Protects memory: one
+/// of them is read with all that it did, up to 32 MiB.
+const LOOKS_MAX: usize = 16;
 
 /// When to come back where there was no room for one more.
 const TURN_RETRY: Duration = Duration::from_secs(2);
@@ -82,6 +87,7 @@ struct Shared {
     webhooks: Webhooks,
     uploads: Turns,
     streams: Turns,
+    looks: Semaphore,
     rates: Option<Rates>,
     audit: AuditLog,
     answers: Answers,
@@ -93,6 +99,7 @@ impl ApiState {
         Self(Arc::new(Shared {
             uploads: Turns::new(UPLOADS_MAX, UPLOADS_OF_TENANT_MAX),
             streams: Turns::new(STREAMS_MAX, STREAMS_EACH_MAX),
+            looks: Semaphore::new(LOOKS_MAX),
             rates: options.rate.map(Rates::new),
             audit: AuditLog::new(engine.clone()),
             answers: Answers::new(engine.clone()),
@@ -119,6 +126,11 @@ impl ApiState {
             );
             Problem::new(ProblemCode::RateLimited, detail).retry_after(TURN_RETRY)
         })
+    }
+
+    /// Room to read one more instance as a whole, as soon as there is some.
+    pub(crate) async fn begin_look(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.0.looks.acquire().await.map_err(|_| Problem::internal())
     }
 
     pub(crate) fn engine(&self) -> &WorkflowEngine {
