@@ -21,6 +21,7 @@ use crate::openapi;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes;
 use crate::turns::{Turn, Turns};
+use crate::untaken::Untaken;
 
 /// How many components are uploaded at once. Protects memory: each is held as a whole.
 const UPLOADS_MAX: usize = 16;
@@ -39,7 +40,7 @@ const STREAMS_EACH_MAX: usize = 500;
 const LOOKS_MAX: usize = 16;
 
 /// When to come back where there was no room for one more.
-const TURN_RETRY: Duration = Duration::from_secs(2);
+pub(crate) const TURN_RETRY: Duration = Duration::from_secs(2);
 
 /// Where routes are unless told.
 pub const PATH_PREFIX: &str = "/api/v1";
@@ -88,6 +89,7 @@ struct Shared {
     uploads: Turns,
     streams: Turns,
     looks: Semaphore,
+    untaken: Untaken,
     rates: Option<Rates>,
     audit: AuditLog,
     answers: Answers,
@@ -100,6 +102,7 @@ impl ApiState {
             uploads: Turns::new(UPLOADS_MAX, UPLOADS_OF_TENANT_MAX),
             streams: Turns::new(STREAMS_MAX, STREAMS_EACH_MAX),
             looks: Semaphore::new(LOOKS_MAX),
+            untaken: Untaken::new(),
             rates: options.rate.map(Rates::new),
             audit: AuditLog::new(engine.clone()),
             answers: Answers::new(engine.clone()),
@@ -131,6 +134,11 @@ impl ApiState {
     /// Room to read one more instance as a whole, as soon as there is some.
     pub(crate) async fn begin_look(&self) -> Result<SemaphorePermit<'_>, Problem> {
         self.0.looks.acquire().await.map_err(|_| Problem::internal())
+    }
+
+    /// What answers hold that nobody has taken yet.
+    pub(crate) fn untaken(&self) -> &Untaken {
+        &self.0.untaken
     }
 
     pub(crate) fn engine(&self) -> &WorkflowEngine {

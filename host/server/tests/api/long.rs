@@ -1,9 +1,11 @@
 //! Instances that did very much: what one answer shows of them is bounded, and their history has all of it.
 
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
-use crate::kit::TestApi;
+use crate::kit::{TestApi, request};
 
 /// How many executions these instances come to before they fail.
 const ITERATIONS: usize = 1_200;
@@ -13,6 +15,9 @@ const SHOWN_MAX: usize = 1_000;
 
 /// How many bytes of inputs and outputs they have together.
 const SHOWN_BYTES_MAX: usize = 4 << 20;
+
+/// How many bytes the answers of one tenant hold at most that nobody takes.
+const UNTAKEN_BYTES_MAX: u64 = 256 << 20;
 
 /// A workflow that goes round until it may not any more.
 fn round() -> Value {
@@ -72,6 +77,37 @@ async fn executions_with_much_data_are_shown_as_far_as_an_answer_goes() {
     assert!((200..SHOWN_MAX).contains(&shown), "{shown}");
     assert!(answer.text.len() < SHOWN_BYTES_MAX + SHOWN_BYTES_MAX / 4, "{} bytes", answer.text.len());
     assert_eq!(detail["history"][shown - 1]["execution"], detail["history_total"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_answers_that_nobody_takes_hold_no_more_than_a_tenants_share_of_memory() {
+    let api = TestApi::new().await;
+    let path = gone_round(&api, json!({ "pad": "x".repeat(8 << 10) })).await;
+    let ask = async |who| {
+        let asked = request("GET", who, &path).body(Body::empty()).unwrap();
+        api.router().clone().oneshot(asked).await.unwrap()
+    };
+    let (mut untaken, mut held_bytes) = (Vec::new(), 0);
+
+    let refused = loop {
+        let answer = ask("acme-viewer").await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        held_bytes += answer.body().size_hint().exact().unwrap();
+        untaken.push(answer);
+        assert!(held_bytes <= UNTAKEN_BYTES_MAX, "{held_bytes} bytes are held");
+    };
+
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key("retry-after") && held_bytes > UNTAKEN_BYTES_MAX / 2, "{held_bytes}");
+    assert_eq!(ask("platform").await.status(), StatusCode::OK, "others have room");
+    let short = api.get("acme-viewer", "/api/v1/instances").await;
+    assert_eq!(short.status, StatusCode::OK, "{}", short.text);
+    let one = untaken.pop().unwrap();
+    let len = one.body().size_hint().exact().unwrap();
+    assert_eq!(to_bytes(one.into_body(), usize::MAX).await.unwrap().len() as u64, len);
+    assert_eq!(ask("acme-viewer").await.status(), StatusCode::OK, "what was taken leaves room");
 }
 
 #[tokio::test(flavor = "multi_thread")]
