@@ -326,6 +326,11 @@ impl Serving {
         self.child.id()
     }
 
+    /// Waits for its end. Returns its exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// Sends it a signal and waits for its end. Returns its exit code, and what it said meanwhile.
     pub(crate) fn stop_by(mut self, signal: rustix::process::Signal) -> (Option<i32>, String) {
         let pid = rustix::process::Pid::from_child(&self.child);
