@@ -319,6 +319,28 @@ pub(crate) async fn deactivate(
     Ok(Json(Definition { is_active: false, ..Definition::from(&record) }))
 }
 
+/// Let a version that was deactivated start instances again.
+#[utoipa::path(
+    post, path = "/definitions/{name}/versions/{version}/activate", tag = "definitions",
+    operation_id = "activate_definition",
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."),
+        ("version" = String, Path, description = "The version."), Whose),
+    security(("bearer" = ["author"])),
+    responses((status = 200, description = "The definition as it is then.", body = Definition)),
+)]
+pub(crate) async fn activate(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id((name, version)): Id<(String, String)>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Definition>, Problem> {
+    let version = read_version(&name, &version)?;
+    let record = find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?;
+    let owner = visible::own(&caller, record.tenant.as_ref(), "definition")?;
+    api.engine().registry().view(owner).activate(&record.name, &record.version).await?;
+    Ok(Json(Definition { is_active: true, ..Definition::from(&record) }))
+}
+
 /// Remove a version that nothing runs or ran on.
 #[utoipa::path(
     delete, path = "/definitions/{name}/versions/{version}", tag = "definitions", operation_id = "unregister_definition",

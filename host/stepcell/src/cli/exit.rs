@@ -179,6 +179,7 @@ fn of_engine(error: &EngineError) -> Exit {
     match error {
         EngineError::WantsMore { .. }
         | EngineError::ComponentRefused { .. }
+        | EngineError::CallbackMalformed { .. }
         | EngineError::Validation { .. }
         | EngineError::InvalidData { .. } => Exit::BadInput,
         EngineError::Store(error) => of_store(error),
