@@ -250,7 +250,8 @@ pub(crate) async fn revoke(
     JsonBody(asked): JsonBody<RevokeComponent>,
 ) -> Result<Json<ComponentDetail>, Problem> {
     let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
-    api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await?;
+    let revoked = api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await;
+    revoked.map_err(|error| Problem::from(error).within("/reason"))?;
     detail(&api, &record).await.map(Json)
 }
 

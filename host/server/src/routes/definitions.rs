@@ -196,13 +196,8 @@ pub(crate) async fn register(
         Inserted::New => StatusCode::CREATED,
         Inserted::AlreadyThere => StatusCode::OK,
     };
-    let path = format!("/definitions/{}/versions/{}", segment(record.name.as_str()), record.version);
+    let path = format!("/definitions/{}/versions/{}", visible::segment(record.name.as_str()), record.version);
     Ok(api.made(status, &path, DefinitionDetail::from(&record)))
-}
-
-/// A name as one segment of a path.
-pub(super) fn segment(name: &str) -> String {
-    name.replace('/', "%2F")
 }
 
 /// Get a definition with its document: its latest active release, or the version that is asked for.

@@ -195,6 +195,18 @@ async fn a_tenant_sees_what_it_may_have_and_what_it_has_of_that() {
 }
 
 #[tokio::test]
+async fn a_tenant_is_where_the_answer_to_its_making_says_whatever_its_id_has_in_it() {
+    let api = TestApi::new().await;
+
+    for id in ["a/b", "ä & 7 %2F", "x?y#z", "a+b;c"] {
+        let made = api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": id })).await;
+        let found = api.get(ADMIN, made.head["location"].to_str().unwrap()).await;
+
+        assert_eq!((found.status, &found.json()["id"]), (StatusCode::OK, &json!(id)), "{}", found.text);
+    }
+}
+
+#[tokio::test]
 async fn nobody_of_a_suspended_tenant_comes_in_until_it_goes_on() {
     let api = TestApi::new().await;
     let made = key_of(&api, "acme", &["viewer"]).await;

@@ -9,7 +9,7 @@ use stepcell::lock::LockError;
 use stepcell::store::StoreError;
 use stepcell::{HostError, WorkflowStatus};
 
-use super::print::{has_colours, note};
+use super::print::{has_colours, log_line, note, notes_are_logged};
 
 /// How a verb ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,10 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
     let told = Told::of(error);
     for line in &told.details {
         note(line);
+    }
+    if notes_are_logged() {
+        log_line("ERROR", &told.message, told.hint.as_deref());
+        return told.exit;
     }
     let (red, blue, end) =
         if has_colours(&io::stderr()) { ("\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") } else { ("", "", "") };

@@ -247,11 +247,39 @@ fn each_request_is_a_line_of_the_log_with_its_id_and_nothing_that_was_sent() {
 
     assert!(answer.contains("x-request-id: mine-1\r\n"), "{answer}");
     assert!(answer.ends_with(r#""request_id":"mine-1"}"#), "{answer}");
-    let line = said.lines().find(|line| line.starts_with('{')).unwrap();
-    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = lines.iter().find(|line| line.get("request_id").is_some()).unwrap();
     assert_eq!(line["request_id"], "mine-1");
     assert_eq!(line["method"], "GET");
     assert_eq!(line["route"], "/api/v1/instances");
     assert_eq!(line["status"], 401);
     assert!(!said.contains("hidden"), "{said}");
+    assert!(lines.iter().any(|line| line["message"].as_str().is_some_and(|told| told.starts_with("stopping"))));
+}
+
+#[test]
+fn an_error_is_an_object_of_the_log_where_the_log_is_made_of_those() {
+    let desk = Desk::new();
+
+    let said = desk.run(&["instance", "list", "--log-format", "json"]).exits(4);
+
+    let line: serde_json::Value = serde_json::from_str(said.stderr.trim()).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["message"], "there is no database `stepcell.db`");
+    assert!(line["hint"].as_str().unwrap().contains("--db FILE"), "{line}");
+}
+
+#[test]
+fn a_server_says_where_its_documentation_is_and_a_client_finds_it_without_a_prefix() {
+    let desk = Desk::new();
+    let key = desk.run(&["key", "create", "--scope", "admin"]).exits(0).stdout;
+    desk.write("key", &key);
+    let mut serving = desk.serve_unread(&["--listen", "127.0.0.1:0", "--path-prefix", "/"]);
+    let address = serving.line().strip_prefix("listening on http://").unwrap().to_owned();
+
+    assert_eq!(serving.line(), format!("documentation on http://{address}/docs/"));
+    assert!(serving.line().starts_with("driving "));
+    assert!(ask(&address, "/docs/").starts_with("HTTP/1.1 200"));
+    let url = format!("http://{address}/.");
+    desk.run(&["instance", "list", "--server", &url, "--key-file", "key"]).exits(0);
 }

@@ -113,7 +113,11 @@ pub(crate) async fn create(
         let detail = format!("there is a tenant `{}` already; change that one, or choose another id", record.id);
         return Err(Problem::new(ProblemCode::AlreadyExists, detail));
     }
-    Ok(api.made(StatusCode::CREATED, &format!("/admin/tenants/{}", record.id), Tenant::from(&record)))
+    Ok(api.made(
+        StatusCode::CREATED,
+        &format!("/admin/tenants/{}", visible::segment(record.id.as_str())),
+        Tenant::from(&record),
+    ))
 }
 
 /// Get the caller's tenant, with what it may have and what it has of that.

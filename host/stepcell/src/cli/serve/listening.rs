@@ -56,6 +56,9 @@ impl Listening {
             }
             listening.answering.spawn(server, listener);
             note(format!("listening on {scheme}://{address}"));
+            if let Some(path) = settings.docs_path() {
+                note(format!("documentation on {scheme}://{address}{path}"));
+            }
         }
         if let Some(address) = settings.metrics_listen {
             let listener = bind(address).await?;

@@ -147,6 +147,12 @@ impl HttpSettings {
         observed(router(host.engine().clone(), options))
     }
 
+    /// Where the documentation is, if it is shown.
+    pub(super) fn docs_path(&self) -> Option<String> {
+        let is_shown = self.enable_ui && (self.enable_api || self.enable_admin);
+        is_shown.then(|| format!("{}/docs/", self.path_prefix.0))
+    }
+
     /// The certificate to show, if there is to be one.
     pub(super) fn tls(&self) -> anyhow::Result<Option<Tls>> {
         match (&self.tls_cert, &self.tls_key) {
