@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use stepcell_server::{ApiOptions, RateLimit};
 
-use crate::kit::{Answer, TestApi, echo, request};
+use crate::kit::{Answer, COMPONENT, TestApi, approval, echo, request};
 
 const ADMIN: &str = "platform";
 
@@ -150,15 +150,22 @@ async fn tenants_are_kept_changed_and_listed_in_pages() {
     }
 
     let again = api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": "a" })).await;
-    let changed = json!({ "display_name": "A & sons", "quotas": { "open_instances": 5 } });
-    let changed = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &changed).await.json();
+    let change = json!({ "display_name": "A & sons", "quotas": { "open_instances": 5 } });
+    let changed = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &change).await.json();
     let first = api.get(ADMIN, "/api/v1/admin/tenants?limit=2").await.json();
     let next = format!("/api/v1/admin/tenants?limit=2&cursor={}", text(&first["next_cursor"]));
     let second = api.get(ADMIN, &next).await.json();
     let shown = api.get(ADMIN, "/api/v1/admin/tenants/a").await.json();
 
     assert_eq!(again.code(), "resource.already_exists");
-    assert_eq!((&changed["display_name"], &changed["quotas"]["components"]), (&json!("A & sons"), &json!(null)));
+    assert_eq!((&changed["display_name"], &changed["quotas"]["components"]), (&json!("A & sons"), &json!(3)));
+    let no_more = json!({ "quotas": { "components": null } });
+    let unlimited = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &no_more).await.json();
+    assert_eq!(
+        (&unlimited["quotas"]["open_instances"], &unlimited["quotas"]["components"]),
+        (&json!(5), &json!(null)),
+        "what is left out stays, and null is no limit"
+    );
     assert_eq!((first["items"][1]["id"].as_str(), second["items"][0]["id"].as_str()), (Some("b"), Some("c")));
     assert_eq!((&second["next_cursor"], &second["total"]), (&json!(null), &json!(3)));
     assert_eq!((&shown["quotas"]["open_instances"], &shown["used"]["open_instances"]), (&json!(5), &json!(0)));
@@ -166,6 +173,37 @@ async fn tenants_are_kept_changed_and_listed_in_pages() {
     assert_eq!(missing.code(), "tenant.not_found");
     let unknown = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &json!({ "quotas": { "x": 1 } })).await;
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_tenant_sees_what_it_may_have_and_what_it_has_of_that() {
+    let api = TestApi::new().await;
+    api.define(&approval()).await;
+    let tenant = json!({ "id": "acme", "quotas": { "open_instances": 5 } });
+    api.post(ADMIN, "/api/v1/admin/tenants", &tenant).await;
+    api.start("acme-operator", "approval").await;
+
+    let own = api.get("acme-viewer", "/api/v1/tenant").await.json();
+
+    assert_eq!((&own["id"], &own["quotas"]["open_instances"]), (&json!("acme"), &json!(5)));
+    assert_eq!(own["used"]["open_instances"], json!(1));
+    assert_eq!(own, api.get(ADMIN, "/api/v1/admin/tenants/acme").await.json());
+    assert_eq!(own, api.get(ADMIN, "/api/v1/tenant?tenant_id=acme").await.json());
+    let others = api.get("acme-viewer", "/api/v1/tenant?tenant_id=bolt").await;
+    assert_eq!((others.status, others.code().as_str()), (StatusCode::NOT_FOUND, "tenant.not_found"));
+    assert_eq!(api.get(ADMIN, "/api/v1/tenant").await.code(), "tenant.not_found");
+}
+
+#[tokio::test]
+async fn a_tenant_is_where_the_answer_to_its_making_says_whatever_its_id_has_in_it() {
+    let api = TestApi::new().await;
+
+    for id in ["a/b", "ä & 7 %2F", "x?y#z", "a+b;c"] {
+        let made = api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": id })).await;
+        let found = api.get(ADMIN, made.head["location"].to_str().unwrap()).await;
+
+        assert_eq!((found.status, &found.json()["id"]), (StatusCode::OK, &json!(id)), "{}", found.text);
+    }
 }
 
 #[tokio::test]
@@ -199,6 +237,22 @@ async fn a_used_up_quota_is_429_and_says_when_to_come_back() {
 
     assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "quota.exceeded"));
     assert_eq!(refused.head["retry-after"], "1");
+    assert!(refused.text.contains("cancel one or wait until one has finished"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_quota_that_no_time_frees_says_so_and_when_to_ask_again_nonetheless() {
+    let api = TestApi::new().await;
+    let tenant = json!({ "id": "acme", "quotas": { "components": 0 } });
+    api.post(ADMIN, "/api/v1/admin/tenants", &tenant).await;
+    let upload = request("POST", "acme-author", "/api/v1/components?name=acme/new&version=1.0.0");
+    let upload = upload.header("content-type", "application/wasm").body(COMPONENT.into()).unwrap();
+
+    let refused = api.send(upload).await;
+
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "quota.exceeded"));
+    assert!(refused.head.contains_key("retry-after"));
+    assert!(refused.text.contains("have the quota raised; time alone frees nothing"), "{}", refused.text);
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod callbacks;
+mod components;
 mod definitions;
 mod document;
 mod events;

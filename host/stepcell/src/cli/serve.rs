@@ -54,7 +54,7 @@ impl Serve {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
         let database = settings.database();
         let mut stops = Stops::listen()?.with_reload()?;
-        let listening = Listening::begin(&self.http).await?;
+        let mut listening = Listening::begin(&self.http).await?;
         let collector = Collector::find(self.otlp_endpoint.as_deref())?;
         let tracing = if collector.is_some() { Tracing::Told } else { Tracing::PassedOn };
         let host =
@@ -88,12 +88,17 @@ impl Serve {
             note("stopped at once; what was under way is run again by the next one that drives");
             std::process::exit(Exit::BadInput as i32);
         });
+        let fault = match fault {
+            Some(fault) => Some(fault),
+            None => self.http.serve_on(&host).await.inspect(|_| listening.front().fault()),
+        };
         drop(retention);
         listening.stop().await;
         if let Some(telling) = telling {
             telling.stop().await;
         }
         host.close().await;
+        listening.end().await;
         match fault {
             Some(fault) => Err(anyhow::Error::from(fault).context(cannot_go_on(&database))),
             None => Ok(Exit::Done),
