@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod audit;
+#[path = "../../../engine/tests/kit/between.rs"]
+mod between;
 mod definitions;
 mod document;
 mod events;
@@ -11,6 +14,7 @@ mod hostile;
 mod instances;
 mod kit;
 mod matrix;
+mod repeating;
 mod requests;
 mod tasks;
 mod webhooks;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use stepcell::Host;
-use stepcell_server::{Drained, Front, ServeLimits, Server, Tls, TokenGuard, Traffic};
+use stepcell_server::{AuditLog, Drained, Front, ServeLimits, Server, Tls, TokenGuard, Traffic};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,6 +24,8 @@ pub(super) struct Listening {
     tls: Option<Tls>,
     tokens: Option<Arc<TokenGuard>>,
     metrics: Option<Metrics>,
+    /// What was done over HTTP, once there is something to do.
+    audit: Option<AuditLog>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<std::io::Result<Drained>>>,
 }
@@ -36,7 +38,7 @@ impl Listening {
         settings.warn();
         let tokens = settings.callers.tokens()?;
         let (front, traffic) = (Front::default(), Arc::default());
-        let mut listening = Self { front, traffic, tls, tokens, metrics: None, stop, tasks: Vec::new() };
+        let mut listening = Self { front, traffic, tls, tokens, metrics: None, audit: None, stop, tasks: Vec::new() };
         if let Some(address) = settings.listen {
             settings.take_descriptors();
             let listener = bind(address).await?;
@@ -64,8 +66,9 @@ impl Listening {
     }
 
     /// Answers from what the host has opened.
-    pub(super) fn open(&self, host: &Host, settings: &HttpSettings) {
-        self.front.open(Arc::clone(host.store()), settings.router(host, self.tokens.as_ref()));
+    pub(super) fn open(&mut self, host: &Host, settings: &HttpSettings) {
+        let audit = self.audit.insert(AuditLog::new(host.engine().clone()));
+        self.front.open(Arc::clone(host.store()), settings.router(host, self.tokens.as_ref(), audit));
         if let Some(metrics) = &self.metrics {
             metrics.tell_of(host);
         }
@@ -94,7 +97,8 @@ impl Listening {
         self.tasks.push(tokio::spawn(server.serve(listener, until)));
     }
 
-    /// Accepts nothing new, and comes back once requests under way have ended, or the time for that is over.
+    /// Accepts nothing new, and comes back once requests under way have ended, or the time for that is over, and what was answered
+    /// is in the audit log.
     pub(super) async fn stop(self) {
         self.stop.send_replace(true);
         for task in self.tasks {
@@ -104,6 +108,9 @@ impl Listening {
                 Ok(Err(error)) => tracing::error!(%error, "the server ended in disorder"),
                 Err(error) => tracing::error!(%error, "the server ended in disorder"),
             }
+        }
+        if let Some(audit) = self.audit {
+            audit.flush().await;
         }
     }
 }
