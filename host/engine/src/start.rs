@@ -8,7 +8,7 @@ use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
 use stepcell_model::name::{ContextKey, KEY_LEN_BYTES_MAX, TenantId, UserId, WorkflowName};
-use stepcell_model::record::{CallbackSecret, DefinitionRecord, InstanceIdentity, InstanceSummary, ParentLink};
+use stepcell_model::record::{CallbackSecret, DefinitionVersion, InstanceIdentity, InstanceSummary, ParentLink};
 use stepcell_model::schema::FieldError;
 use stepcell_model::transition::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX, start};
 use stepcell_store::{Inserted, StoreError};
@@ -116,12 +116,12 @@ impl WorkflowEngine {
 
     async fn start_anew(&self, request: StartRequest) -> Result<InstanceSummary, EngineError> {
         let view = self.registry().view(request.tenant.as_ref());
-        let record = view.definition_to_start(&request.workflow, request.version.as_ref()).await?;
-        if !record.is_active {
-            return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
+        let version = view.version_to_start(&request.workflow, request.version.as_ref()).await?;
+        if !version.is_active {
+            return Err(EngineError::WorkflowInactive { name: version.name, version: version.version });
         }
         let id = InstanceId::from_uuid(self.inner.ids.next_id());
-        self.inner.start(id, None, record, request).await
+        self.inner.start(id, None, version, request).await
     }
 
     async fn started_before(&self, existing: InstanceId) -> Result<Started, EngineError> {
@@ -135,19 +135,19 @@ impl Inner {
         self: &Arc<Self>,
         id: InstanceId,
         parent: Option<ParentLink>,
-        record: DefinitionRecord,
+        version: DefinitionVersion,
         request: StartRequest,
     ) -> Result<InstanceSummary, EngineError> {
-        let plan = self.registry.plan(record.id).await?;
+        let plan = self.registry.plan(version.id).await?;
         if let Some(schema) = &plan.input_schema {
             refuse_if_any(StartRequest::DATA, schema.check(&request.data))?;
         }
         let context = values_of(StartRequest::DATA, &request.data)?;
         let identity = InstanceIdentity {
             id,
-            definition: record.id,
-            workflow_name: record.name,
-            workflow_version: record.version,
+            definition: version.id,
+            workflow_name: version.name,
+            workflow_version: version.version,
             metadata: Arc::new(values_of(StartRequest::METADATA, &request.metadata)?),
             input: request.data,
             tenant: request.tenant,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use stepcell_engine::WorkflowEngine;
 use stepcell_model::name::TenantId;
 use stepcell_webhooks::Webhooks;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,6 +21,7 @@ use crate::openapi;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes;
 use crate::turns::{Turn, Turns};
+use crate::untaken::Untaken;
 
 /// How many components are uploaded at once. Protects memory: each is held as a whole.
 const UPLOADS_MAX: usize = 16;
@@ -33,8 +35,12 @@ const STREAMS_MAX: usize = 20_000;
 /// How many of them may be one user's. Protects everybody else's connections.
 const STREAMS_EACH_MAX: usize = 500;
 
+/// How many instances are read as a whole at once, to be shown, drawn or explained; others wait in line. Protects memory: one
+/// of them is read with all that it did, up to 32 MiB.
+const LOOKS_MAX: usize = 16;
+
 /// When to come back where there was no room for one more.
-const TURN_RETRY: Duration = Duration::from_secs(2);
+pub(crate) const TURN_RETRY: Duration = Duration::from_secs(2);
 
 /// Where routes are unless told.
 pub const PATH_PREFIX: &str = "/api/v1";
@@ -83,6 +89,8 @@ struct Shared {
     webhooks: Webhooks,
     uploads: Turns,
     streams: Turns,
+    looks: Semaphore,
+    untaken: Untaken,
     rates: Option<Rates>,
     audit: AuditLog,
     answers: Answers,
@@ -94,6 +102,8 @@ impl ApiState {
         Self(Arc::new(Shared {
             uploads: Turns::new(UPLOADS_MAX, UPLOADS_OF_TENANT_MAX),
             streams: Turns::new(STREAMS_MAX, STREAMS_EACH_MAX),
+            looks: Semaphore::new(LOOKS_MAX),
+            untaken: Untaken::new(),
             rates: options.rate.map(Rates::new),
             audit: AuditLog::new(engine.clone()),
             answers: Answers::new(engine.clone()),
@@ -120,6 +130,16 @@ impl ApiState {
             );
             Problem::new(ProblemCode::RateLimited, detail).retry_after(TURN_RETRY)
         })
+    }
+
+    /// Room to read one more instance as a whole, as soon as there is some.
+    pub(crate) async fn begin_look(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.0.looks.acquire().await.map_err(|_| Problem::internal())
+    }
+
+    /// What answers hold that nobody has taken yet.
+    pub(crate) fn untaken(&self) -> &Untaken {
+        &self.0.untaken
     }
 
     pub(crate) fn engine(&self) -> &WorkflowEngine {

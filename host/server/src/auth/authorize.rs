@@ -144,8 +144,8 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
         request_id: request.extensions().get::<RequestId>().cloned(),
     });
     let Some(asked) = asked else {
-        let answer = answer(state, wants, &caller, request, next).await;
-        return Ok(answer.unwrap_or_else(IntoResponse::into_response));
+        let answer = answer(state, wants, &caller, request, next).await?;
+        return state.untaken().hold(&caller, answer).await;
     };
     let (state, wants) = (state.clone(), Arc::clone(wants));
     // What is changed is recorded, whoever goes away meanwhile.

@@ -48,6 +48,13 @@ impl From<EngineError> for Problem {
             EngineError::ComponentRefused { .. } => Code::ComponentRefused,
             EngineError::WantsMore { .. } => Code::ComponentWantsMore,
             EngineError::VersionTaken { .. } => Code::VersionTaken,
+            EngineError::TooManyVersions { name, max } => {
+                let detail = format!(
+                    "workflow `{name}` has {max} versions, the most there may be; remove old ones that nothing runs on, or \
+                     register it under a new name"
+                );
+                return Self::new(Code::TooManyVersions, detail);
+            }
             EngineError::InUse { .. } => Code::DefinitionInUse,
             EngineError::PositionNotFound { .. } => Code::PositionNotFound,
             EngineError::InvalidTransition { .. } => Code::WrongState,

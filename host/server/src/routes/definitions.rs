@@ -144,8 +144,8 @@ pub(crate) async fn list(
 }
 
 async fn page_of(api: &ApiState, filter: &DefinitionFilter) -> Result<Page<Definition>, Problem> {
-    let page = api.engine().store().list_definitions(filter).await?;
-    Ok(Page::of(LIST, &page, filter.limit.unwrap_or(PageLimit::MAX), CatalogKey::of_definition, Definition::from))
+    let page = api.engine().store().list_definition_summaries(filter).await?;
+    Ok(Page::of(LIST, &page, filter.limit.unwrap_or(PageLimit::MAX), CatalogKey::of_summary, Definition::from))
 }
 
 /// Register a version of a definition, from YAML or JSON in the published format.

@@ -12,6 +12,7 @@ mod forms;
 mod hostile;
 mod instances;
 mod kit;
+mod long;
 mod matrix;
 mod requests;
 mod tasks;

@@ -3,6 +3,8 @@
 //! For each operation there is a request that succeeds for a caller who may. Who else is refused, and how, follows from the
 //! document: nobody, a key that was revoked, each scope that does not reach as far, and another tenant's caller.
 
+mod strangers;
+
 use std::collections::BTreeMap;
 
 use axum::body::Body;

@@ -247,11 +247,11 @@ impl List {
         let visit = settings.read()?;
         let registry = visit.engine.registry();
         let versions = if self.all { Versions::All } else { Versions::Active };
-        let records = match &self.tenant {
-            Some(_) => registry.view(self.tenant.as_ref()).list_definitions(versions).await?,
-            None => registry.list_everybodys_definitions(versions).await?,
+        let found = match &self.tenant {
+            Some(_) => registry.view(self.tenant.as_ref()).list_summaries(versions).await?,
+            None => registry.list_everybodys_summaries(versions).await?,
         };
-        print_rows(settings, &records.iter().map(wire::Definition::from).collect::<Vec<_>>())
+        print_rows(settings, &found.iter().map(wire::Definition::from).collect::<Vec<_>>())
     }
 }
 
