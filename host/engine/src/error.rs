@@ -222,10 +222,16 @@ pub enum EngineError {
         /// What is wrong.
         why: String,
     },
+    /// A callback is genuine, as far as that was asked for, and what it says can not be read.
+    #[error("the callback can not be read: {why}")]
+    CallbackMalformed {
+        /// What is wrong.
+        why: String,
+    },
     /// The tenant has as much as it may have.
     #[error(
-        "tenant `{tenant}` has used up its quota `{quota}`: it may have {limit}; try again in {}, or have the quota raised",
-        Span::new(*retry_after)
+        "tenant `{tenant}` has used up its quota `{quota}`: it may have {limit}; {}",
+        remedy(*quota, *retry_after)
     )]
     QuotaExceeded {
         /// Whose.
@@ -250,6 +256,14 @@ pub enum EngineError {
     TenantNotFound {
         /// What was asked for.
         tenant: TenantId,
+    },
+    /// There are as many of something as one tenant, or the platform, may have.
+    #[error("there are {max} {what} already; delete one that is not needed")]
+    TooMany {
+        /// What there are too many of, as one says it of several.
+        what: &'static str,
+        /// How many there may be.
+        max: u64,
     },
     /// There is no such API key.
     #[error("there is no API key {id}; `stepcell key list` shows those there are")]
@@ -320,6 +334,20 @@ fn led_to(operation: &str) -> WorkflowStatus {
         "pause" => WorkflowStatus::Paused,
         "cancel" => WorkflowStatus::Canceled,
         _ => WorkflowStatus::Running,
+    }
+}
+
+/// What to do about a quota that is used up. Time alone helps with those that fill up again.
+fn remedy(quota: Quota, retry_after: Duration) -> String {
+    match quota {
+        Quota::StartsPerSecond | Quota::CpuMsPerDay => {
+            format!("try again in {}, or have the quota raised", Span::new(retry_after))
+        }
+        Quota::OpenInstances => "cancel one or wait until one has finished, or have the quota raised".to_owned(),
+        Quota::StoredBytes => {
+            "have finished instances pruned, or the quota raised; time alone frees nothing".to_owned()
+        }
+        Quota::Components => "have the quota raised; time alone frees nothing".to_owned(),
     }
 }
 

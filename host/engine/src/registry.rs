@@ -241,6 +241,14 @@ impl WorkflowRegistry {
         self.view(None).deactivate(name, version).await
     }
 
+    /// As [`RegistryView::activate`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn activate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
+        self.view(None).activate(name, version).await
+    }
+
     /// As [`RegistryView::unregister`], of the shared ones.
     ///
     /// # Errors

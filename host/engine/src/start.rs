@@ -37,6 +37,15 @@ pub struct StartRequest {
     pub idempotency_key: Option<String>,
 }
 
+impl StartRequest {
+    /// What [`EngineError::InvalidData`] calls the data.
+    pub const DATA: &str = "the initial data";
+    /// What it calls the metadata.
+    pub const METADATA: &str = "the metadata";
+    /// What it calls the correlation id.
+    pub const CORRELATION_ID: &str = "the correlation id";
+}
+
 /// An instance after its start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
@@ -131,19 +140,19 @@ impl Inner {
     ) -> Result<InstanceSummary, EngineError> {
         let plan = self.registry.plan(version.id).await?;
         if let Some(schema) = &plan.input_schema {
-            refuse_if_any("the initial data", schema.check(&request.data))?;
+            refuse_if_any(StartRequest::DATA, schema.check(&request.data))?;
         }
-        let context = values_of("the initial data", &request.data)?;
+        let context = values_of(StartRequest::DATA, &request.data)?;
         let identity = InstanceIdentity {
             id,
             definition: version.id,
             workflow_name: version.name,
             workflow_version: version.version,
-            metadata: Arc::new(values_of("the metadata", &request.metadata)?),
+            metadata: Arc::new(values_of(StartRequest::METADATA, &request.metadata)?),
             input: request.data,
             tenant: request.tenant,
             created_by: request.user,
-            correlation_id: bounded("the correlation id", request.correlation_id)?,
+            correlation_id: bounded(StartRequest::CORRELATION_ID, request.correlation_id)?,
             idempotency_key: bounded("the idempotency key", request.idempotency_key)?,
             parent,
             callback_secret: CallbackSecret::from_bytes(self.ids.next_secret()),

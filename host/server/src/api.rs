@@ -1,6 +1,7 @@
 //! The API as a router that a program mounts, or that the server of this crate serves.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -9,17 +10,19 @@ use http::header::LOCATION;
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Serialize;
 use stepcell_engine::WorkflowEngine;
-use stepcell_model::name::TenantId;
+use stepcell_model::name::{ActionName, TenantId};
 use stepcell_webhooks::Webhooks;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::auth::{Answers, AuditLog, Caller, Guards, RateLimit, Rates};
+use crate::auth::{Answers, AuditLog, Caller, Guards, RateLimit, Rates, actions};
 use crate::openapi;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes;
 use crate::turns::{Turn, Turns};
+use crate::untaken::Untaken;
 
 /// How many components are uploaded at once. Protects memory: each is held as a whole.
 const UPLOADS_MAX: usize = 16;
@@ -33,8 +36,12 @@ const STREAMS_MAX: usize = 20_000;
 /// How many of them may be one user's. Protects everybody else's connections.
 const STREAMS_EACH_MAX: usize = 500;
 
+/// How many instances are read as a whole at once, to be shown, drawn or explained; others wait in line. Protects memory: one
+/// of them is read with all that it did, up to 32 MiB.
+const LOOKS_MAX: usize = 16;
+
 /// When to come back where there was no room for one more.
-const TURN_RETRY: Duration = Duration::from_secs(2);
+pub(crate) const TURN_RETRY: Duration = Duration::from_secs(2);
 
 /// Where routes are unless told.
 pub const PATH_PREFIX: &str = "/api/v1";
@@ -46,7 +53,8 @@ pub struct ApiOptions {
     pub path_prefix: String,
     /// Whether there are the routes of workflows, instances and tasks.
     pub enable_api: bool,
-    /// Whether there are the routes of the platform's administrators.
+    /// Whether there is anything for the platform's administrators: their routes, and keys, secrets, webhooks and the audit log
+    /// beyond a single tenant's own administrators.
     pub enable_admin: bool,
     /// Whether there are pages for people: the documentation.
     pub enable_ui: bool,
@@ -54,6 +62,10 @@ pub struct ApiOptions {
     pub guards: Guards,
     /// How many requests one caller may send; as many as they like without it.
     pub rate: Option<RateLimit>,
+    /// How many requests all callers of one tenant may send together; as many as they like without it.
+    pub tenant_rate: Option<RateLimit>,
+    /// What keeps who did what, so that a program can wait for it when it stops; without it the router has one of its own.
+    pub audit: Option<AuditLog>,
     /// What tells others what happens; without it subscriptions are kept, and sent by whoever does that, a second later.
     pub webhooks: Option<Webhooks>,
 }
@@ -67,6 +79,8 @@ impl Default for ApiOptions {
             enable_ui: true,
             guards: Guards::none(),
             rate: None,
+            tenant_rate: None,
+            audit: None,
             webhooks: None,
         }
     }
@@ -82,8 +96,12 @@ struct Shared {
     webhooks: Webhooks,
     uploads: Turns,
     streams: Turns,
-    rates: Option<Rates>,
+    looks: Semaphore,
+    untaken: Untaken,
+    rates: Rates,
     audit: AuditLog,
+    /// What the audit log can tell of; made when somebody asks for it.
+    actions: OnceLock<BTreeSet<ActionName>>,
     answers: Answers,
 }
 
@@ -93,8 +111,11 @@ impl ApiState {
         Self(Arc::new(Shared {
             uploads: Turns::new(UPLOADS_MAX, UPLOADS_OF_TENANT_MAX),
             streams: Turns::new(STREAMS_MAX, STREAMS_EACH_MAX),
-            rates: options.rate.map(Rates::new),
-            audit: AuditLog::new(engine.clone()),
+            looks: Semaphore::new(LOOKS_MAX),
+            untaken: Untaken::new(),
+            rates: Rates::new(options.rate, options.tenant_rate),
+            audit: options.audit.clone().unwrap_or_else(|| AuditLog::new(engine.clone())),
+            actions: OnceLock::new(),
             answers: Answers::new(engine.clone()),
             webhooks,
             engine,
@@ -121,17 +142,32 @@ impl ApiState {
         })
     }
 
+    /// Room to read one more instance as a whole, as soon as there is some.
+    pub(crate) async fn begin_look(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.0.looks.acquire().await.map_err(|_| Problem::internal())
+    }
+
+    /// What answers hold that nobody has taken yet.
+    pub(crate) fn untaken(&self) -> &Untaken {
+        &self.0.untaken
+    }
+
     pub(crate) fn engine(&self) -> &WorkflowEngine {
         &self.0.engine
     }
 
     /// Counts a request of a caller.
     pub(crate) fn check_rate(&self, caller: &Caller) -> Result<(), Problem> {
-        self.0.rates.as_ref().map_or(Ok(()), |rates| rates.check(caller))
+        self.0.rates.check(caller)
     }
 
     pub(crate) fn audit(&self) -> &AuditLog {
         &self.0.audit
+    }
+
+    /// Every action that the audit log can tell of, those of routes that are off among them: others may have been on.
+    pub(crate) fn actions(&self) -> &BTreeSet<ActionName> {
+        self.0.actions.get_or_init(|| actions(&openapi_document(self.engine().clone())))
     }
 
     pub(crate) fn answers(&self) -> &Answers {
@@ -146,6 +182,16 @@ impl ApiState {
         &self.0.options.guards
     }
 
+    /// Lets an administrator of the platform through, if there are any here and this is one.
+    pub(crate) fn admit_admin(&self, caller: &Caller) -> Result<(), Problem> {
+        if self.0.options.enable_admin {
+            return self.0.options.guards.admit_admin(caller);
+        }
+        let detail = "this server does nothing for administrators of the platform: `enable_admin` is false; use another one, \
+                      or credentials of the tenant";
+        Err(Problem::new(ProblemCode::AdminOnly, detail))
+    }
+
     /// An answer with what was made, or was there already, and where it is.
     pub(crate) fn made(&self, status: StatusCode, path: &str, body: impl Serialize) -> Response {
         let mut response = (status, Json(body)).into_response();
@@ -153,6 +199,11 @@ impl ApiState {
             response.headers_mut().insert(LOCATION, location);
         }
         response
+    }
+
+    /// A path of this API as the document has it, of one as clients see it.
+    pub(crate) fn without_prefix<'a>(&self, path: &'a str) -> &'a str {
+        path.strip_prefix(self.0.options.path_prefix.trim_end_matches('/')).unwrap_or(path)
     }
 
     /// A path of this API as clients see it.

@@ -295,13 +295,29 @@ impl<'a> RegistryView<'a> {
     /// # Errors
     /// [`EngineError::WorkflowNotFound`] if there is none such.
     pub async fn deactivate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
-        let store = &self.registry.store;
-        let is_there = store.set_definition_active(self.tenant, name, version, Activity::Inactive).await?;
+        self.set_activity(name, version, Activity::Inactive).await
+    }
+
+    /// Lets a version of the owner's start instances again.
+    ///
+    /// # Errors
+    /// [`EngineError::WorkflowNotFound`] if there is none such.
+    pub async fn activate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
+        self.set_activity(name, version, Activity::Active).await
+    }
+
+    async fn set_activity(
+        &self,
+        name: &WorkflowName,
+        version: &Version,
+        activity: Activity,
+    ) -> Result<(), EngineError> {
+        let is_there = self.registry.store.set_definition_active(self.tenant, name, version, activity).await?;
         self.registry.known.forget(name);
         if is_there {
             return Ok(());
         }
-        let known = store.list_versions(&Owners::Only(self.tenant.cloned()), Some(name)).await?;
+        let known = self.registry.store.list_versions(&Owners::Only(self.tenant.cloned()), Some(name)).await?;
         pick_or_tell(&known, name, Some(version)).map(drop)
     }
 

@@ -14,8 +14,8 @@ use utoipa::openapi::path::Operation;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::Scope;
-use super::audit::{Asked, action_of};
-use super::caller::{Caller, unauthenticated};
+use super::audit::{Asked, action_of_operation};
+use super::caller::{Caller, Subject, unauthenticated};
 use super::repeat::keeps_answers;
 use crate::api::ApiState;
 use crate::observe::{KnownCaller, RequestId};
@@ -109,8 +109,8 @@ struct Wants {
 
 impl Wants {
     fn of(method: &Method, operation: &Operation) -> Option<Self> {
-        let action = operation.operation_id.as_deref().and_then(action_of).filter(|_| !method.is_safe());
-        Some(Self { requirement: Requirement::of(operation)?, action, keeps_answers: keeps_answers(operation) })
+        let action = action_of_operation(method, operation.operation_id.as_deref());
+        Some(Self { requirement: Requirement::of(operation)?, action, keeps_answers: keeps_answers(method, operation) })
     }
 }
 
@@ -142,16 +142,18 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
         action,
         path: request.uri().path().to_owned(),
         request_id: request.extensions().get::<RequestId>().cloned(),
+        subject: Subject::default(),
     });
     let Some(asked) = asked else {
-        let answer = answer(state, wants, &caller, request, next).await;
-        return Ok(answer.unwrap_or_else(IntoResponse::into_response));
+        let answer = answer(state, wants, &caller, request, next).await?;
+        return state.untaken().hold(&caller, answer).await;
     };
     let (state, wants) = (state.clone(), Arc::clone(wants));
     // What is changed is recorded, whoever goes away meanwhile.
     let work = Finishing::of(async move {
-        let answer = answer(&state, &wants, &caller, request, next).await.unwrap_or_else(IntoResponse::into_response);
-        state.audit().record(&caller, asked, &answer);
+        let answer = asked.subject.noted_in(answer(&state, &wants, &caller, request, next)).await;
+        let answer = answer.unwrap_or_else(IntoResponse::into_response);
+        state.audit().record(&state, &caller, asked, &answer);
         answer
     });
     Ok(work.await)
@@ -178,8 +180,14 @@ async fn answer(
 ) -> Result<Response, Problem> {
     match wants.requirement {
         Requirement::Public => {}
-        Requirement::Scope(scope) => caller.check_scope(scope)?,
-        Requirement::PlatformAdmin => state.guards().admin.admit(caller)?,
+        Requirement::Scope(scope) => {
+            caller.check_scope(scope)?;
+            // What administrators do of a tenant, administrators of the platform do of all.
+            if scope == Scope::Admin && caller.tenant.is_none() {
+                state.admit_admin(caller)?;
+            }
+        }
+        Requirement::PlatformAdmin => state.admit_admin(caller)?,
     }
     request.extensions_mut().insert(caller.clone());
     if wants.keeps_answers { state.answers().once(caller, request, next).await } else { Ok(next.run(request).await) }
