@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use stepcell_engine::StartRequest;
+use stepcell_engine::{EngineError, StartRequest};
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json as Data;
 use stepcell_model::name::{ContextKey, KEY_LEN_BYTES_MAX, TenantId, UserId, WorkflowName};
@@ -175,7 +175,7 @@ pub(crate) async fn start(
         idempotency_key: idempotency_key(&head)?,
     };
     let wanted = request.idempotency_key.is_some().then(|| request.clone());
-    let started = api.engine().start_workflow_once(request).await?;
+    let started = api.engine().start_workflow_once(request).await.map_err(of_start)?;
     let summary = started.summary;
     let path = format!("/instances/{}", summary.identity.id);
     let mut response = api.made(StatusCode::CREATED, &path, InstanceRow::from(&summary));
@@ -184,6 +184,17 @@ pub(crate) async fn start(
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// A refusal of a start, with the places of what is wrong in the body.
+fn of_start(error: EngineError) -> Problem {
+    let field = match &error {
+        EngineError::InvalidData { what, .. } if what == StartRequest::DATA => "/input_data",
+        EngineError::InvalidData { what, .. } if what == StartRequest::METADATA => "/metadata",
+        EngineError::InvalidData { what, .. } if what == StartRequest::CORRELATION_ID => "/correlation_id",
+        _ => "",
+    };
+    Problem::from(error).within(field)
 }
 
 /// The key of a request that is safe to repeat.

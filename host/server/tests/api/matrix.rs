@@ -22,6 +22,8 @@ enum Others {
     NotThere,
     /// A list without what is this tenant's.
     TheirOwnList,
+    /// A list of rows that are theirs.
+    TheirOwnRows,
     /// What they may do among their own, which touches nothing of this tenant.
     TheirOwn,
     /// That it is for administrators of the platform.
@@ -159,13 +161,14 @@ impl Ground {
     }
 
     /// Those of who comes in, and what administrators do.
-    fn access_cases(&self) -> [(&'static str, Case); 14] {
+    fn access_cases(&self) -> [(&'static str, Case); 15] {
         use Others::{NotForThem, NotThere, TheirOwn, TheirOwnList};
         let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
         let secret = json!({ "value": "another value" });
         let by_id = format!("/keys/{}", self.key);
         [
             ("get_stats", case("/stats", Sent::Nothing, TheirOwn)),
+            ("get_own_tenant", case("/tenant", Sent::Nothing, TheirOwn)),
             ("list_keys", case("/keys", Sent::Nothing, TheirOwnList)),
             ("create_key", case("/keys", Sent::Json(key), TheirOwn)),
             ("get_key", case(by_id.as_str(), Sent::Nothing, NotThere)),
@@ -173,7 +176,7 @@ impl Ground {
             ("list_secrets", case("/secrets", Sent::Nothing, TheirOwnList)),
             ("set_secret", case("/secrets/TOKEN", Sent::Json(secret), TheirOwn)),
             ("delete_secret", case("/secrets/TOKEN", Sent::Nothing, NotThere)),
-            ("list_audit", case("/audit", Sent::Nothing, TheirOwnList)),
+            ("list_audit", case("/audit", Sent::Nothing, Others::TheirOwnRows)),
             ("list_tenants", case("/admin/tenants", Sent::Nothing, NotForThem)),
             ("create_tenant", case("/admin/tenants", Sent::Json(json!({ "id": "new" })), NotForThem)),
             ("get_tenant", case("/admin/tenants/acme", Sent::Nothing, NotForThem)),
@@ -212,6 +215,7 @@ impl Ground {
             ("get_definition_version", case("/definitions/flow/versions/1.0.0", nothing(), NotThere)),
             ("unregister_definition", case("/definitions/flow/versions/0.9.0", nothing(), NotThere)),
             ("deactivate_definition", case("/definitions/flow/versions/1.0.0/deactivate", nothing(), NotThere)),
+            ("activate_definition", case("/definitions/flow/versions/1.0.0/activate", nothing(), NotThere)),
             ("get_definition_graph", case("/definitions/flow/graph", nothing(), NotThere)),
             ("list_components", case("/components", nothing(), TheirOwnList)),
             ("upload_component", case("/components?name=acme/new&version=1.0.0", Sent::Component, TheirOwn)),
@@ -224,6 +228,7 @@ impl Ground {
                     NotForThem,
                 ),
             ),
+            ("restore_component", case(format!("/components/{digest}/restore?tenant_id=acme"), nothing(), NotForThem)),
             ("list_instances", case("/instances", nothing(), TheirOwnList)),
             ("start_instance", case("/instances", start, NotThere)),
             ("get_instance", case(format!("/instances/{waiting}"), nothing(), NotThere)),
@@ -331,6 +336,10 @@ fn is_told(others: Others, answer: &Answer) -> bool {
         Others::NotThere => answer.status == StatusCode::NOT_FOUND || answer.status == StatusCode::UNPROCESSABLE_ENTITY,
         Others::NotForThem => answer.status == StatusCode::FORBIDDEN,
         Others::TheirOwnList => answer.status == StatusCode::OK && answer.json()["total"] == 0,
+        Others::TheirOwnRows => {
+            let rows = answer.json()["items"].as_array().cloned().unwrap_or_default();
+            answer.status == StatusCode::OK && rows.iter().all(|row| row["tenant_id"] == "other")
+        }
         Others::TheirOwn | Others::Same => answer.status.is_success(),
     }
 }

@@ -38,6 +38,9 @@ pub(crate) struct Serve {
     /// Delete instances that finished that long ago, such as `30d`, little by little in the background: see `prune`.
     #[arg(long, env = "STEPCELL_RETENTION", hide_env_values = true, value_name = "AGE")]
     retention: Option<Span>,
+    /// Delete records of the audit log that are that old; `0s` keeps them for ever.
+    #[arg(long, env = "STEPCELL_AUDIT_RETENTION", hide_env_values = true, value_name = "AGE", default_value = "90d")]
+    audit_retention: Span,
     /// Go on where the database has lost something that was acknowledged, as a damaged disk or a removed file makes it. What
     /// came before the loss is kept, and the damaged log beside the database, with `-wal.lost` at its end.
     #[arg(long, env = "STEPCELL_ACCEPT_LOSS", hide_env_values = true)]
@@ -54,7 +57,7 @@ impl Serve {
     pub(crate) async fn perform(self, settings: &Settings) -> anyhow::Result<Exit> {
         let database = settings.database();
         let mut stops = Stops::listen()?.with_reload()?;
-        let listening = Listening::begin(&self.http).await?;
+        let mut listening = Listening::begin(&self.http).await?;
         let collector = Collector::find(self.otlp_endpoint.as_deref())?;
         let tracing = if collector.is_some() { Tracing::Told } else { Tracing::PassedOn };
         let host =
@@ -69,6 +72,8 @@ impl Serve {
         };
         note(format!("driving {}; stop with Ctrl-C", database.display()));
         let retention = self.retention.map(|age| Retention::of(host.store(), age));
+        let of_audit = (!self.audit_retention.length().is_zero()).then_some(self.audit_retention);
+        let audit_retention = of_audit.map(|age| Retention::of_audit(host.store(), age));
         let fault = loop {
             tokio::select! {
                 told = stops.next_or_reload() => match told {
@@ -88,12 +93,17 @@ impl Serve {
             note("stopped at once; what was under way is run again by the next one that drives");
             std::process::exit(Exit::BadInput as i32);
         });
-        drop(retention);
+        let fault = match fault {
+            Some(fault) => Some(fault),
+            None => self.http.serve_on(&host).await.inspect(|_| listening.front().fault()),
+        };
+        drop((retention, audit_retention));
         listening.stop().await;
         if let Some(telling) = telling {
             telling.stop().await;
         }
         host.close().await;
+        listening.end().await;
         match fault {
             Some(fault) => Err(anyhow::Error::from(fault).context(cannot_go_on(&database))),
             None => Ok(Exit::Done),
