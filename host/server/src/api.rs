@@ -53,7 +53,8 @@ pub struct ApiOptions {
     pub path_prefix: String,
     /// Whether there are the routes of workflows, instances and tasks.
     pub enable_api: bool,
-    /// Whether there are the routes of the platform's administrators.
+    /// Whether there is anything for the platform's administrators: their routes, and keys, secrets, webhooks and the audit log
+    /// beyond a single tenant's own administrators.
     pub enable_admin: bool,
     /// Whether there are pages for people: the documentation.
     pub enable_ui: bool,
@@ -179,6 +180,16 @@ impl ApiState {
 
     pub(crate) fn guards(&self) -> &Guards {
         &self.0.options.guards
+    }
+
+    /// Lets an administrator of the platform through, if there are any here and this is one.
+    pub(crate) fn admit_admin(&self, caller: &Caller) -> Result<(), Problem> {
+        if self.0.options.enable_admin {
+            return self.0.options.guards.admit_admin(caller);
+        }
+        let detail = "this server does nothing for administrators of the platform: `enable_admin` is false; use another one, \
+                      or credentials of the tenant";
+        Err(Problem::new(ProblemCode::AdminOnly, detail))
     }
 
     /// An answer with what was made, or was there already, and where it is.

@@ -37,8 +37,6 @@ pub(crate) fn api(state: &ApiState) -> OpenApiRouter<ApiState> {
         .secured(state, routes!(definitions::graph))
         .secured(state, routes!(components::list, components::upload))
         .secured(state, routes!(components::get))
-        .secured(state, routes!(components::revoke))
-        .secured(state, routes!(components::restore))
         .secured(state, routes!(instances::list, instances::start))
         .secured(state, routes!(instances::get))
         .secured(state, routes!(instances::history))
@@ -83,4 +81,6 @@ pub(crate) fn admin(state: &ApiState) -> OpenApiRouter<ApiState> {
         .secured(state, routes!(admin::tenants::list, admin::tenants::create))
         .secured(state, routes!(admin::tenants::get, admin::tenants::update))
         .secured(state, routes!(admin::stats::show_all))
+        .secured(state, routes!(components::revoke))
+        .secured(state, routes!(components::restore))
 }

@@ -1,10 +1,12 @@
 //! Who comes in, what administrators do, and what is kept of it.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use stepcell_server::{ApiOptions, RateLimit};
+use stepcell_server::{AdminGuard, ApiOptions, Caller, Guards, KeyGuard, Problem, ProblemCode, RateLimit};
+use tower::ServiceExt as _;
 
 use crate::kit::{Answer, COMPONENT, TestApi, approval, echo, request};
 
@@ -193,6 +195,48 @@ async fn a_tenant_is_where_the_answer_to_its_making_says_whatever_its_id_has_in_
 
         assert_eq!((found.status, &found.json()["id"]), (StatusCode::OK, &json!(id)), "{}", found.text);
     }
+}
+
+#[tokio::test]
+async fn without_the_platforms_administrators_there_is_nothing_of_theirs_and_a_tenants_keep_what_they_have() {
+    let api = TestApi::with(ApiOptions { enable_admin: false, ..ApiOptions::default() }).await;
+
+    for path in ["/api/v1/keys", "/api/v1/secrets", "/api/v1/audit"] {
+        let answer = api.get(ADMIN, path).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (403, "auth.admin_only"), "{path}");
+        assert_eq!(api.get("acme-admin", path).await.status, StatusCode::OK, "{path}");
+    }
+    assert_eq!(api.get(ADMIN, "/api/v1/instances").await.status, StatusCode::OK);
+    for path in ["/api/v1/admin/tenants", "/api/v1/components/x/revoke"] {
+        assert_eq!(api.post(ADMIN, path, &json!({})).await.code(), "route.not_found", "{path}");
+    }
+}
+
+/// Takes nobody for an administrator of the platform.
+struct NoAdmins;
+
+impl AdminGuard for NoAdmins {
+    fn admit(&self, _: &Caller) -> Result<(), Problem> {
+        Err(Problem::new(ProblemCode::AdminOnly, "not today"))
+    }
+}
+
+#[tokio::test]
+async fn an_admin_guard_decides_on_everything_that_administrators_of_the_platform_do() {
+    let api = TestApi::new().await;
+    let made = api.post(ADMIN, "/api/v1/keys", &json!({ "name": "x", "user_id": "ann", "scopes": ["admin"] })).await;
+    let guards = Guards::none().with(Arc::new(KeyGuard::new(api.engine.clone()))).with_admin(Arc::new(NoAdmins));
+    let router = stepcell_server::router(api.engine.clone(), ApiOptions { guards, ..ApiOptions::default() });
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let ask = async |path: &str| {
+        let asked = request("GET", &key, path).body(axum::body::Body::empty()).unwrap();
+        router.clone().oneshot(asked).await.unwrap().status()
+    };
+
+    for path in ["/api/v1/keys", "/api/v1/secrets", "/api/v1/audit", "/api/v1/admin/tenants"] {
+        assert_eq!(ask(path).await, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(ask("/api/v1/instances").await, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -31,8 +31,9 @@ async fn what_is_wrong_within_a_field_is_told_by_its_place_in_the_body() {
         ("metadata", json!([]), "/metadata"),
         ("correlation_id", json!(""), "/correlation_id"),
     ] {
-        let answer =
-            api.post("platform", "/api/v1/instances", &json!({ "definition_name": "echo", field: value })).await;
+        let mut body = json!({ "definition_name": "echo", "input_data": {} });
+        body[field] = value;
+        let answer = api.post("platform", "/api/v1/instances", &body).await;
         assert_eq!(answer.json()["errors"][0]["pointer"], pointer, "{}", answer.text);
     }
     let secret = api.send_json("PUT", "platform", "/api/v1/secrets/TOKEN", &json!({ "value": "x" })).await;
