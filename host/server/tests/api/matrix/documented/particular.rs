@@ -30,7 +30,10 @@ impl Step {
 }
 
 fn own(method: &'static str, path: impl Into<String>, body: Value) -> Step {
-    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let body = match body {
+        Value::Null => Vec::new(),
+        body => body.to_string().into_bytes(),
+    };
     Step { method, path: format!("/api/v1{}", path.into()), head: None, body, is_own: true }
 }
 
