@@ -334,3 +334,29 @@ CREATE INDEX webhook_deliveries_by_status ON webhook_deliveries (webhook, status
 CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook, next_attempt_at) WHERE status = 'pending';
 
 CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE idempotency_held (
+    tenant    TEXT PRIMARY KEY,
+    requests  INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER idempotency_is_held AFTER INSERT ON idempotency BEGIN
+    INSERT INTO idempotency_held (tenant, requests, bytes) VALUES (new.tenant, 1, octet_length(new.key))
+    ON CONFLICT (tenant) DO UPDATE SET requests = requests + 1, bytes = bytes + excluded.bytes;
+END;
+
+CREATE TRIGGER idempotency_is_answered AFTER UPDATE OF location, body ON idempotency BEGIN
+    UPDATE idempotency_held SET bytes = bytes
+        + coalesce(octet_length(new.location), 0) + coalesce(octet_length(new.body), 0)
+        - coalesce(octet_length(old.location), 0) - coalesce(octet_length(old.body), 0)
+    WHERE tenant = new.tenant;
+END;
+
+CREATE TRIGGER idempotency_is_forgotten AFTER DELETE ON idempotency BEGIN
+    UPDATE idempotency_held SET requests = requests - 1, bytes = bytes - octet_length(old.key)
+        - coalesce(octet_length(old.location), 0) - coalesce(octet_length(old.body), 0)
+    WHERE tenant = old.tenant;
+END;
+
+CREATE INDEX api_keys_not_revoked ON api_keys (tenant, expires_at) WHERE revoked_at IS NULL;

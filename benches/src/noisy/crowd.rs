@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stepcell::WorkflowEngine;
 use stepcell::engine::StartRequest;
 use stepcell::model::name::TenantId;
-use stepcell::store::WorkflowStore;
+use stepcell::store::{UsageFilter, WorkflowStore};
 use tokio::task::JoinHandle;
 
 use super::workflow;
@@ -40,7 +40,7 @@ impl Crowd {
     /// What of the guests' time on a CPU the crowd had, of attempts that have ended.
     pub(super) async fn share_of_cpu(&self, store: &dyn WorkflowStore) -> anyhow::Result<f64> {
         let (mut hostile, mut all) = (0, 0);
-        for of_day in store.list_usage(0).await? {
+        for of_day in store.list_usage(&UsageFilter::default()).await?.items {
             all += of_day.usage.cpu_us;
             if of_day.tenant.is_some_and(|tenant| tenant.as_str().starts_with(NAME)) {
                 hostile += of_day.usage.cpu_us;

@@ -3,7 +3,7 @@
 use stepcell_model::access::{ApiKey, ApiKeyId, KEY_RANDOM_BYTES, KeyText, Scopes, TenantRecord};
 use stepcell_model::name::{GroupId, Label, TenantId, UserId};
 use stepcell_model::time::Timestamp;
-use stepcell_store::Inserted;
+use stepcell_store::{Admitted, Inserted, KeyRoom};
 
 use crate::engine::WorkflowEngine;
 use crate::error::EngineError;
@@ -13,6 +13,10 @@ const DRAWS_MAX: u32 = 8;
 
 /// The most groups of a key's user. Protects the store, and whoever looks for tasks of them.
 pub const KEY_GROUPS_LEN_MAX: usize = 64;
+
+/// How many keys one tenant, or the platform, may have: live ones, so that nobody makes themselves endlessly many callers, and
+/// in all, which protects the store. Of what was done with those that went, the audit log tells.
+pub const KEY_ROOM: KeyRoom = KeyRoom { live_max: 1_000, kept_max: 10_000 };
 
 /// An API key that somebody wants.
 #[derive(Clone, Debug)]
@@ -53,21 +57,19 @@ impl WorkflowEngine {
         found.ok_or_else(|| EngineError::TenantNotFound { tenant: id.clone() })
     }
 
-    /// Changes the record of a tenant; what it may have holds from now on, in other processes within 100 ms.
+    /// Changes the record of a tenant; what it may have holds from now on, in other processes within 100 ms. Of several changes
+    /// at once each sees what the one before it left; `change` may be asked more than once.
     ///
     /// # Errors
     /// [`EngineError::TenantNotFound`].
     pub async fn change_tenant(
         &self,
         id: &TenantId,
-        change: impl FnOnce(&mut TenantRecord) + Send,
+        change: impl Fn(&mut TenantRecord) + Send + Sync + 'static,
     ) -> Result<TenantRecord, EngineError> {
-        let mut record = self.get_tenant(id).await?;
-        change(&mut record);
-        record.id = id.clone();
-        let is_there = self.inner.store.update_tenant(record.clone()).await?;
+        let changed = self.inner.store.change_tenant(id, Box::new(change)).await?;
         self.inner.quotas.look_again();
-        if is_there { Ok(record) } else { Err(EngineError::TenantNotFound { tenant: id.clone() }) }
+        changed.ok_or_else(|| EngineError::TenantNotFound { tenant: id.clone() })
     }
 
     /// Refuses a tenant that is suspended, or without a record.
@@ -89,7 +91,7 @@ impl WorkflowEngine {
     ///
     /// # Errors
     /// [`EngineError::TenantNotFound`] if it is for a tenant without a record; [`EngineError::InvalidData`] if it would let
-    /// nobody in, or has too many groups.
+    /// nobody in, or has too many groups; [`EngineError::TooMany`] if there are as many as [`KEY_ROOM`] says.
     pub async fn create_key(&self, new: NewKey) -> Result<(ApiKey, KeyText), EngineError> {
         let now = self.inner.clock.now();
         check(&new, now)?;
@@ -113,9 +115,15 @@ impl WorkflowEngine {
                 last_used_at: None,
                 revoked_at: None,
             };
-            if self.inner.store.insert_key(key.clone()).await? == Inserted::New {
-                self.inner.quotas.look_again();
-                return Ok((key, text));
+            match self.inner.store.insert_key(key.clone(), KEY_ROOM).await? {
+                Admitted::New => {
+                    self.inner.quotas.look_again();
+                    return Ok((key, text));
+                }
+                Admitted::AlreadyThere => {}
+                Admitted::Full => {
+                    return Err(EngineError::TooMany { what: "API keys that let somebody in", max: KEY_ROOM.live_max });
+                }
             }
         }
         Err(EngineError::refused_value("the key".to_owned(), "no free prefix was drawn; try again".to_owned()))

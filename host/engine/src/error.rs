@@ -257,6 +257,14 @@ pub enum EngineError {
         /// What was asked for.
         tenant: TenantId,
     },
+    /// There are as many of something as one tenant, or the platform, may have.
+    #[error("there are {max} {what} already; delete one that is not needed")]
+    TooMany {
+        /// What there are too many of, as one says it of several.
+        what: &'static str,
+        /// How many there may be.
+        max: u64,
+    },
     /// There is no such API key.
     #[error("there is no API key {id}; `stepcell key list` shows those there are")]
     KeyNotFound {

@@ -7,6 +7,8 @@
 mod operate;
 mod vault;
 
+pub use self::operate::SECRETS_LEN_MAX;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

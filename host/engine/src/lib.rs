@@ -61,7 +61,7 @@ mod waiters;
 pub mod webhooks;
 mod why;
 
-pub use self::access::{KEY_GROUPS_LEN_MAX, NewKey};
+pub use self::access::{KEY_GROUPS_LEN_MAX, KEY_ROOM, NewKey};
 pub use self::alone::{Executed, execute_step};
 pub use self::clock::{Clock, SimulatedClock, Sleep, SystemClock};
 pub use self::context::WorkflowContext;
@@ -72,6 +72,7 @@ pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
 pub use self::execution::ExecutionEngine;
 pub use self::finishing::Finishing;
 pub use self::gateway::Gateway;
+pub use self::guard::SECRETS_LEN_MAX;
 pub use self::ids::{IdSource, RandomIds};
 pub use self::operate::CancelRequest;
 pub use self::registry::{

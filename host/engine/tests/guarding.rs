@@ -18,7 +18,7 @@ use stepcell_model::policy::Policy;
 use stepcell_model::secret::SecretText;
 use stepcell_model::signature::PrivateKey;
 use stepcell_model::status::WorkflowStatus;
-use stepcell_store::Inserted;
+use stepcell_store::{Inserted, SecretFilter};
 
 use crate::kit::{Answer, TestHost, done, returns};
 
@@ -298,7 +298,7 @@ edges: [{ source: q, target: n }, { source: n, target: s }]
 
         assert!(empty.to_string().contains("may have 8 to 65536"), "{empty}");
         host.engine.set_secret(None, name.clone(), SecretText::new("hunter2hunter2".to_owned())).await.unwrap();
-        let listed = host.engine.list_secrets().await.unwrap();
+        let listed = host.engine.list_secrets(&SecretFilter::default()).await.unwrap().items;
         assert_eq!((listed.len(), &listed[0].name), (1, &name));
         let sealed = host.store().find_secret(None, &name).await.unwrap().unwrap().sealed;
         assert!(!sealed.windows(7).any(|bytes| bytes == b"hunter2"), "it is never kept in the clear");

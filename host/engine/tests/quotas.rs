@@ -28,7 +28,7 @@ fn tenant(name: &str) -> TenantId {
 async fn limits_acme(host: &TestHost, quotas: Quotas) {
     let record = TenantRecord { quotas, ..TenantRecord::new(tenant("acme"), START).unwrap() };
     if host.engine.add_tenant(record).await.unwrap() == Inserted::AlreadyThere {
-        host.engine.change_tenant(&tenant("acme"), |record| record.quotas = quotas).await.unwrap();
+        host.engine.change_tenant(&tenant("acme"), move |record| record.quotas = quotas).await.unwrap();
     }
 }
 

@@ -11,7 +11,8 @@ mod tenant;
 
 pub use self::audit::{AuditEntry, AuditOutcome, AuditRecord};
 pub use self::idempotency::{
-    Fingerprint, IDEMPOTENCY_KEPT_FOR, IDEMPOTENCY_LEASE, IdempotencyClaim, IdempotencyRecord, KeptAnswer, Reservation,
+    Fingerprint, IDEMPOTENCY_KEPT_FOR, IDEMPOTENCY_LEASE, IdempotencyClaim, IdempotencyRecord, IdempotencyRoom,
+    KeptAnswer, Reservation,
 };
 pub use self::key::{ApiKey, ApiKeyId, KEY_RANDOM_BYTES, KeyHash, KeyPrefix, KeyState, KeyText, MalformedKey};
 pub use self::quota::{Quota, Quotas};

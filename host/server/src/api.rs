@@ -1,6 +1,7 @@
 //! The API as a router that a program mounts, or that the server of this crate serves.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -9,14 +10,14 @@ use http::header::LOCATION;
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Serialize;
 use stepcell_engine::WorkflowEngine;
-use stepcell_model::name::TenantId;
+use stepcell_model::name::{ActionName, TenantId};
 use stepcell_webhooks::Webhooks;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::auth::{Answers, AuditLog, Caller, Guards, RateLimit, Rates};
+use crate::auth::{Answers, AuditLog, Caller, Guards, RateLimit, Rates, actions};
 use crate::openapi;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes;
@@ -61,6 +62,10 @@ pub struct ApiOptions {
     pub guards: Guards,
     /// How many requests one caller may send; as many as they like without it.
     pub rate: Option<RateLimit>,
+    /// How many requests all callers of one tenant may send together; as many as they like without it.
+    pub tenant_rate: Option<RateLimit>,
+    /// What keeps who did what, so that a program can wait for it when it stops; without it the router has one of its own.
+    pub audit: Option<AuditLog>,
     /// What tells others what happens; without it subscriptions are kept, and sent by whoever does that, a second later.
     pub webhooks: Option<Webhooks>,
 }
@@ -74,6 +79,8 @@ impl Default for ApiOptions {
             enable_ui: true,
             guards: Guards::none(),
             rate: None,
+            tenant_rate: None,
+            audit: None,
             webhooks: None,
         }
     }
@@ -91,8 +98,10 @@ struct Shared {
     streams: Turns,
     looks: Semaphore,
     untaken: Untaken,
-    rates: Option<Rates>,
+    rates: Rates,
     audit: AuditLog,
+    /// What the audit log can tell of; made when somebody asks for it.
+    actions: OnceLock<BTreeSet<ActionName>>,
     answers: Answers,
 }
 
@@ -104,8 +113,9 @@ impl ApiState {
             streams: Turns::new(STREAMS_MAX, STREAMS_EACH_MAX),
             looks: Semaphore::new(LOOKS_MAX),
             untaken: Untaken::new(),
-            rates: options.rate.map(Rates::new),
-            audit: AuditLog::new(engine.clone()),
+            rates: Rates::new(options.rate, options.tenant_rate),
+            audit: options.audit.clone().unwrap_or_else(|| AuditLog::new(engine.clone())),
+            actions: OnceLock::new(),
             answers: Answers::new(engine.clone()),
             webhooks,
             engine,
@@ -148,11 +158,16 @@ impl ApiState {
 
     /// Counts a request of a caller.
     pub(crate) fn check_rate(&self, caller: &Caller) -> Result<(), Problem> {
-        self.0.rates.as_ref().map_or(Ok(()), |rates| rates.check(caller))
+        self.0.rates.check(caller)
     }
 
     pub(crate) fn audit(&self) -> &AuditLog {
         &self.0.audit
+    }
+
+    /// Every action that the audit log can tell of, those of routes that are off among them: others may have been on.
+    pub(crate) fn actions(&self) -> &BTreeSet<ActionName> {
+        self.0.actions.get_or_init(|| actions(&openapi_document(self.engine().clone())))
     }
 
     pub(crate) fn answers(&self) -> &Answers {
@@ -184,6 +199,11 @@ impl ApiState {
             response.headers_mut().insert(LOCATION, location);
         }
         response
+    }
+
+    /// A path of this API as the document has it, of one as clients see it.
+    pub(crate) fn without_prefix<'a>(&self, path: &'a str) -> &'a str {
+        path.strip_prefix(self.0.options.path_prefix.trim_end_matches('/')).unwrap_or(path)
     }
 
     /// A path of this API as clients see it.

@@ -19,10 +19,11 @@ use async_trait::async_trait;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-pub use self::audit::AUDIT_LOST_TOTAL;
-pub(crate) use self::audit::AuditLog;
+pub(crate) use self::audit::actions;
+pub use self::audit::{AUDIT_LOST_TOTAL, AuditLog, audit_actions};
 pub(crate) use self::authorize::{Requirement, SCHEME, Secured, operations};
 pub use self::caller::Caller;
+pub(crate) use self::caller::note_subject;
 pub use self::keys::KeyGuard;
 pub use self::rate::RateLimit;
 pub(crate) use self::rate::Rates;

@@ -7,6 +7,7 @@ mod forms;
 
 use axum::Router;
 use axum::routing::get;
+use http::Method;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
@@ -65,9 +66,16 @@ fn components() -> utoipa::openapi::Components {
 /// Adds to each operation the errors that follow from what it takes and whom it is for.
 pub(crate) fn complete(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
-        let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in all.into_iter().filter_map(Option::as_mut) {
-            complete_operation(operation);
+        let all = [
+            (Method::GET, &mut item.get),
+            (Method::PUT, &mut item.put),
+            (Method::POST, &mut item.post),
+            (Method::DELETE, &mut item.delete),
+            (Method::PATCH, &mut item.patch),
+        ];
+        for (method, operation) in all {
+            let Some(operation) = operation else { continue };
+            complete_operation(&method, operation);
             shape_operation(operation);
         }
     }
@@ -110,7 +118,7 @@ fn shape_schema(name: &str, schema: &mut RefOr<Schema>) {
     }
 }
 
-fn complete_operation(operation: &mut Operation) {
+fn complete_operation(method: &Method, operation: &mut Operation) {
     let requirement = Requirement::of(operation);
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let is_in = |parameter: &RefOr<Parameter>, place: &ParameterIn| match parameter {
@@ -119,7 +127,7 @@ fn complete_operation(operation: &mut Operation) {
     };
     let takes = |place: &ParameterIn| parameters.iter().any(|parameter| is_in(parameter, place));
     let (in_path, in_query) = (takes(&ParameterIn::Path), takes(&ParameterIn::Query));
-    let is_kept = keeps_answers(operation);
+    let is_kept = keeps_answers(method, operation);
     let mut codes = vec![(503, "The store can not be used, or the server is stopping.")];
     if requirement != Some(Requirement::Public) {
         codes.push((401, "The credentials are missing or do not hold."));

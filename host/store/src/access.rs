@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use stepcell_model::access::{
-    ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, KeptAnswer, KeyPrefix, Reservation, TenantRecord,
-    TenantStatus, TenantUse,
+    ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, IdempotencyRoom, KeptAnswer, KeyPrefix, Reservation,
+    TenantRecord, TenantStatus, TenantUse,
 };
 use stepcell_model::id::InstanceId;
 use stepcell_model::name::{ActionName, TenantId, UserId};
@@ -13,7 +13,7 @@ use stepcell_model::status::WorkflowStatus;
 use stepcell_model::time::Timestamp;
 
 use crate::error::StoreError;
-use crate::query::{Inserted, Page, PageLimit};
+use crate::query::{Admitted, Inserted, Page, PageLimit};
 
 /// Whose things are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +86,18 @@ pub struct AuditFilter {
     pub limit: PageLimit,
 }
 
+/// How many keys one tenant, or the platform, may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRoom {
+    /// How many that let somebody in. One more is refused.
+    pub live_max: u64,
+    /// How many records in all. The oldest of keys that let nobody in any more make room.
+    pub kept_max: u64,
+}
+
+/// What becomes of a tenant's record. It may be asked more than once, and then gives the same.
+pub type TenantChange = Box<dyn Fn(&mut TenantRecord) + Send + Sync>;
+
 /// How much there is of what, of one tenant or of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
@@ -123,11 +135,12 @@ pub trait AccessStore: Send + Sync + 'static {
     /// The tenants that match, by id. The total counts those before the page, too.
     async fn list_tenants(&self, filter: &TenantFilter) -> Result<Page<TenantRecord>, StoreError>;
 
-    /// Puts a record in place of the one of that tenant, but for when it was made. Returns whether there is such a tenant.
-    async fn update_tenant(&self, tenant: TenantRecord) -> Result<bool, StoreError>;
+    /// Changes the record of a tenant, but for its id and when it was made, and returns what it is then; none if there is no
+    /// such tenant. No other change comes between what `change` is shown and what is kept.
+    async fn change_tenant(&self, id: &TenantId, change: TenantChange) -> Result<Option<TenantRecord>, StoreError>;
 
-    /// Keeps a key. Where its id or its prefix is taken, nothing changes.
-    async fn insert_key(&self, key: ApiKey) -> Result<Inserted, StoreError>;
+    /// Keeps a key, where there is room as of the time when it is made. Where its id or its prefix is taken, nothing changes.
+    async fn insert_key(&self, key: ApiKey, room: KeyRoom) -> Result<Admitted, StoreError>;
 
     /// The key with that prefix, whatever became of it.
     async fn find_key(&self, prefix: KeyPrefix) -> Result<Option<ApiKey>, StoreError>;
@@ -150,9 +163,17 @@ pub trait AccessStore: Send + Sync + 'static {
     /// The records of the audit log that match, newest first. The total counts those before the page, too.
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Page<AuditEntry>, StoreError>;
 
+    /// Forgets records from before that time, the oldest first, at most [`LIST_LEN_MAX`](crate::LIST_LEN_MAX). Returns how
+    /// many.
+    async fn forget_audit(&self, before: Timestamp) -> Result<u64, StoreError>;
+
     /// Takes the key of a request that is to be answered once, if the claim comes to
-    /// [`Reservation::New`]; the model decides to what it comes.
-    async fn claim_idempotency(&self, claim: IdempotencyClaim) -> Result<Reservation, StoreError>;
+    /// [`Reservation::New`]; the model decides to what it comes, given what is kept of the tenant.
+    async fn claim_idempotency(
+        &self,
+        claim: IdempotencyClaim,
+        room: IdempotencyRoom,
+    ) -> Result<Reservation, StoreError>;
 
     /// Keeps what was answered to a claim that was new. Returns whether the key was still its.
     async fn answer_idempotency(&self, claim: &IdempotencyClaim, answer: KeptAnswer) -> Result<bool, StoreError>;

@@ -3,6 +3,7 @@
 //! [`conformance_suite!`](crate::conformance_suite) makes them tests of the module that it is called in.
 
 pub mod access;
+pub mod bounds;
 pub mod catalog;
 #[cfg(unix)]
 pub mod disk;
@@ -108,6 +109,16 @@ macro_rules! conformance_suite {
             access: a_request_that_came_to_nothing_frees_its_key,
             access: claims_are_forgotten_by_their_age,
             access: of_racing_requests_with_one_key_exactly_one_is_new,
+            bounds: no_more_keys_of_a_tenant_let_anybody_in_than_there_is_room_for,
+            bounds: keys_that_let_nobody_in_make_room_the_oldest_first,
+            bounds: a_tenant_has_no_more_secrets_than_there_is_room_for_and_changes_those_it_has,
+            bounds: secrets_are_listed_by_whose_they_are_in_pages,
+            bounds: subscriptions_are_bounded_for_each_tenant_and_for_the_platform,
+            bounds: answers_of_one_tenant_have_so_much_room_until_they_are_forgotten,
+            bounds: old_records_of_the_audit_log_go_and_numbers_stay,
+            bounds: of_racing_changes_of_one_tenant_none_is_lost,
+            bounds: of_racing_changes_of_one_subscription_none_is_lost,
+            bounds: of_racing_subscriptions_no_more_are_kept_than_there_is_room_for,
             records: a_record_of_the_audit_log_reads_back_with_every_field,
             records: the_audit_log_is_filtered_by_every_part_and_paged_newest_first,
             records: what_an_instance_keeps_is_summed_with_each_transition,

@@ -7,8 +7,9 @@ use stepcell_model::json::Json;
 use stepcell_model::name::{SecretName, TenantId};
 use stepcell_model::signature::ComponentSignature;
 
+use crate::access::Whose;
 use crate::error::StoreError;
-use crate::query::Inserted;
+use crate::query::{Inserted, Page, PageLimit};
 
 /// What the engine keeps at hand to decide what may run and what it may reach.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +22,30 @@ pub struct GuardState {
     pub blocks: Vec<ComponentBlock>,
     /// Who signed what, by digest and key.
     pub signatures: Vec<ComponentSignature>,
+}
+
+/// Which secrets to list; every part that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct SecretFilter {
+    /// Only those of these.
+    pub whose: Whose,
+    /// Only those that come after this one.
+    pub after: Option<(Option<TenantId>, SecretName)>,
+    /// The length of the page.
+    pub limit: PageLimit,
+}
+
+/// Of whom and since when to tell what was used; every part that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct UsageFilter {
+    /// Only of these.
+    pub whose: Whose,
+    /// Only on this day of UTC and later, counted from 1970-01-01.
+    pub since_day: i64,
+    /// Only of tenants that come after this one; instances without one come first.
+    pub after: Option<Option<TenantId>>,
+    /// Of how many tenants at most.
+    pub limit: PageLimit,
 }
 
 /// Keeps what the operator decided about safety, secrets, and what tenants used.
@@ -41,6 +66,9 @@ pub trait GuardStore: Send + Sync + 'static {
     /// Says that a component may not run. One that is blocked already stays so, with its first reason.
     async fn insert_block(&self, block: ComponentBlock) -> Result<Inserted, StoreError>;
 
+    /// Why a component may not run; none if it may.
+    async fn find_block(&self, digest: &ComponentDigest) -> Result<Option<ComponentBlock>, StoreError>;
+
     /// Lets a component run again, and forgets its faults. Returns whether it was blocked.
     async fn remove_block(&self, digest: &ComponentDigest) -> Result<bool, StoreError>;
 
@@ -50,8 +78,9 @@ pub trait GuardStore: Send + Sync + 'static {
     /// Keeps a signature; another one of the same key for the same component is replaced.
     async fn put_signature(&self, signature: ComponentSignature) -> Result<(), StoreError>;
 
-    /// Keeps a secret in place of the one there is.
-    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError>;
+    /// Keeps a secret in place of the one there is. One more of a tenant that has `max` of other names is not kept; returns
+    /// whether it is.
+    async fn put_secret(&self, secret: SealedSecret, max: u64) -> Result<bool, StoreError>;
 
     /// Deletes a secret. Returns whether there was one.
     async fn delete_secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Result<bool, StoreError>;
@@ -63,9 +92,10 @@ pub trait GuardStore: Send + Sync + 'static {
         name: &SecretName,
     ) -> Result<Option<SealedSecret>, StoreError>;
 
-    /// All secrets without their values, by tenant and name.
-    async fn list_secrets(&self) -> Result<Vec<SecretRecord>, StoreError>;
+    /// The secrets that match without their values, by tenant and name. The total counts those before the page, too.
+    async fn list_secrets(&self, filter: &SecretFilter) -> Result<Page<SecretRecord>, StoreError>;
 
-    /// What tenants used on that day and later, by tenant and day.
-    async fn list_usage(&self, since_day: i64) -> Result<Vec<TenantUsage>, StoreError>;
+    /// What tenants used, by tenant and day: all days of each tenant of the page. The total is that of tenants, and counts
+    /// those before the page, too.
+    async fn list_usage(&self, filter: &UsageFilter) -> Result<Page<TenantUsage>, StoreError>;
 }

@@ -23,21 +23,21 @@ mod text;
 mod upkeep;
 mod webhooks;
 
-pub use access::{AccessStore, AuditFilter, KeyFilter, StoreStats, TenantFilter, Whose};
+pub use access::{AccessStore, AuditFilter, KeyFilter, KeyRoom, StoreStats, TenantChange, TenantFilter, Whose};
 pub use chains::{BREAKS_LEN_MAX, CheckedChains, check_chain, check_chains, load_chain};
 pub use error::StoreError;
 pub use feed::{FeedStore, HistoryFilter, HistoryRow, HistoryWindow, WINDOW_LEN_MAX};
-pub use guard::{GuardState, GuardStore};
+pub use guard::{GuardState, GuardStore, SecretFilter, UsageFilter};
 pub use memory::MemoryStore;
 pub use pruning::{PrunePace, prune_all};
 pub use query::{
-    Activity, CatalogKey, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter,
+    Activity, Admitted, CatalogKey, Committed, ComponentFilter, DefinitionFilter, Deletion, Inserted, InstanceFilter,
     LIST_LEN_MAX, LetterKey, Owners, Page, PageLimit, TaskFilter, TaskPlace,
 };
 pub use sqlite::{BackedUp, BackupError, BackupProgress, Existing, Losses, Role, SqliteOptions, SqliteStore};
 pub use store::WorkflowStore;
 pub use upkeep::{KeptLink, Prunable, PruneFilter, Pruned, UpkeepStore};
 pub use webhooks::{
-    DeliveryFilter, ENDED_DELIVERIES_MAX, MadeDeliveries, PENDING_DELIVERIES_MAX, Redelivered, WebhookFilter,
-    WebhookHead, WebhookStore,
+    DeliveryFilter, ENDED_DELIVERIES_MAX, MadeDeliveries, PENDING_DELIVERIES_MAX, Redelivered, SubscriptionChange,
+    WebhookFilter, WebhookHead, WebhookStore,
 };

@@ -24,6 +24,17 @@ pub enum Inserted {
     AlreadyThere,
 }
 
+/// What inserting something came to of which one owner may have only so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It was not there before.
+    New,
+    /// The same was there already; nothing changed.
+    AlreadyThere,
+    /// The owner has as many as it may have; nothing changed.
+    Full,
+}
+
 /// What a commit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {

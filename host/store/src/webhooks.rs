@@ -7,7 +7,7 @@ use stepcell_model::time::Timestamp;
 use stepcell_model::webhook::{DeliveryStatus, WebhookDelivery, WebhookSubscription};
 
 use crate::error::StoreError;
-use crate::query::{Inserted, Page, PageLimit};
+use crate::query::{Admitted, Page, PageLimit};
 
 /// How many deliveries of one subscription wait at most; what comes beyond that is dead at once, and may be sent anew.
 /// Protects the store against an address that is down while much happens.
@@ -70,14 +70,18 @@ pub enum Redelivered {
     DeadSince(Timestamp),
 }
 
+/// What becomes of a subscription. It may be asked more than once, and then gives the same.
+pub type SubscriptionChange = Box<dyn Fn(&mut WebhookSubscription) + Send + Sync>;
+
 /// Keeps subscriptions and deliveries.
 #[async_trait]
 pub trait WebhookStore: Send + Sync + 'static {
     /// How far deliveries were made, and how often subscriptions were changed.
     async fn webhook_head(&self) -> Result<WebhookHead, StoreError>;
 
-    /// Keeps a subscription, to tell of what is committed from now on: `since` becomes the newest position.
-    async fn insert_webhook(&self, webhook: WebhookSubscription) -> Result<Inserted, StoreError>;
+    /// Keeps a subscription, to tell of what is committed from now on: `since` becomes the newest position. One more of a
+    /// tenant, or of the platform, that has `max` is not kept.
+    async fn insert_webhook(&self, webhook: WebhookSubscription, max: u64) -> Result<Admitted, StoreError>;
 
     /// The subscription of that id.
     async fn find_webhook(&self, id: WebhookId) -> Result<Option<WebhookSubscription>, StoreError>;
@@ -85,11 +89,17 @@ pub trait WebhookStore: Send + Sync + 'static {
     /// The subscriptions that match, by id.
     async fn list_webhooks(&self, filter: &WebhookFilter) -> Result<Page<WebhookSubscription>, StoreError>;
 
-    /// Changes a subscription, but for its tenant and its making. Returns whether there is such a one.
+    /// Changes a subscription, but for its id, its tenant and its making, and returns what it is then; none if there is no
+    /// such one. No other change comes between what `change` is shown and what is kept.
     ///
     /// One that becomes active tells of what is committed from now on. Of one that is not active, all that waits is dead,
     /// at `now`, for the reason that it was stopped for.
-    async fn update_webhook(&self, webhook: WebhookSubscription, now: Timestamp) -> Result<bool, StoreError>;
+    async fn change_webhook(
+        &self,
+        id: WebhookId,
+        change: SubscriptionChange,
+        now: Timestamp,
+    ) -> Result<Option<WebhookSubscription>, StoreError>;
 
     /// Deletes a subscription with its deliveries. Returns whether there was such a one.
     async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError>;

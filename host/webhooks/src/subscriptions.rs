@@ -13,7 +13,7 @@ use stepcell_model::name::{TenantId, UserId, WorkflowName};
 use stepcell_model::secret::SecretText;
 use stepcell_model::time::Timestamp;
 use stepcell_model::webhook::{DeliveryStatus, SealedWebhookSecret, WebhookDelivery, WebhookSubscription, WebhookUrl};
-use stepcell_store::{DeliveryFilter, LIST_LEN_MAX, Page, PageLimit, Redelivered, WebhookFilter, WorkflowStore};
+use stepcell_store::{Admitted, DeliveryFilter, LIST_LEN_MAX, Page, Redelivered, WebhookFilter, WorkflowStore};
 use tokio::sync::watch;
 
 use crate::body;
@@ -102,7 +102,6 @@ impl Webhooks {
         let Subscription { tenant, wanted, by } = subscription;
         check(&wanted)?;
         let id = WebhookId::from_uuid(self.engine.ids().next_id());
-        self.check_room(tenant.as_ref()).await?;
         let (secret, current) = self.new_secret(id)?;
         let webhook = WebhookSubscription {
             id,
@@ -118,7 +117,9 @@ impl Webhooks {
             created_by: by,
             secret: SealedWebhookSecret { current, former: None },
         };
-        self.store().insert_webhook(webhook).await?;
+        if self.store().insert_webhook(webhook, WEBHOOKS_LEN_MAX).await? == Admitted::Full {
+            return Err(WebhookError::TooMany { max: WEBHOOKS_LEN_MAX });
+        }
         self.changed.send_replace(());
         Ok(Subscribed { webhook: self.load(id).await?, secret })
     }
@@ -146,10 +147,11 @@ impl Webhooks {
     /// [`WebhookError::NotFound`], and as [`Self::subscribe`].
     pub async fn change(&self, id: WebhookId, wanted: WebhookChange) -> Result<WebhookSubscription, WebhookError> {
         check(&wanted)?;
-        let WebhookChange { url, types, workflow, description, is_active } = wanted;
-        let found = self.load(id).await?;
-        let changed = WebhookSubscription { url, types, workflow, description, is_active, stopped: None, ..found };
-        self.put(changed).await
+        let change = move |kept: &mut WebhookSubscription| {
+            let WebhookChange { url, types, workflow, description, is_active } = wanted.clone();
+            *kept = WebhookSubscription { url, types, workflow, description, is_active, stopped: None, ..kept.clone() };
+        };
+        self.change_kept(id, change).await
     }
 
     /// Deletes a subscription with its deliveries.
@@ -167,12 +169,13 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError::NotFound`]; [`EngineError::NoHostKey`].
     pub async fn rotate_secret(&self, id: WebhookId) -> Result<Subscribed, WebhookError> {
-        let found = self.load(id).await?;
         let (secret, current) = self.new_secret(id)?;
         let until = self.engine.clock().now().after(FORMER_SECRET_FOR);
-        let former = Some((found.secret.current.clone(), until));
-        let webhook = WebhookSubscription { secret: SealedWebhookSecret { current, former }, ..found };
-        Ok(Subscribed { webhook: self.put(webhook).await?, secret })
+        let change = move |kept: &mut WebhookSubscription| {
+            let former = std::mem::replace(&mut kept.secret.current, current.clone());
+            kept.secret.former = Some((former, until));
+        };
+        Ok(Subscribed { webhook: self.change_kept(id, change).await?, secret })
     }
 
     /// Sends a subscription's address something to see whether somebody is there: an event of type `ping`.
@@ -252,8 +255,12 @@ impl Webhooks {
 
     /// Stops a subscription, for a reason.
     pub(crate) async fn stop(&self, id: WebhookId, why: &str) -> Result<(), WebhookError> {
-        let found = self.load(id).await?;
-        self.put(WebhookSubscription { is_active: false, stopped: Some(why.to_owned()), ..found }).await.map(drop)
+        let why = why.to_owned();
+        let change = move |kept: &mut WebhookSubscription| {
+            kept.is_active = false;
+            kept.stopped = Some(why.clone());
+        };
+        self.change_kept(id, change).await.map(drop)
     }
 
     async fn load_active(&self, id: WebhookId) -> Result<WebhookSubscription, WebhookError> {
@@ -261,20 +268,15 @@ impl Webhooks {
         if found.is_active { Ok(found) } else { Err(WebhookError::Inactive) }
     }
 
-    async fn put(&self, webhook: WebhookSubscription) -> Result<WebhookSubscription, WebhookError> {
-        let id = webhook.id;
-        if !self.store().update_webhook(webhook, self.engine.clock().now()).await? {
-            return Err(WebhookError::NotFound { id });
-        }
+    /// Changes what is kept of a subscription; no other change comes in between.
+    async fn change_kept(
+        &self,
+        id: WebhookId,
+        change: impl Fn(&mut WebhookSubscription) + Send + Sync + 'static,
+    ) -> Result<WebhookSubscription, WebhookError> {
+        let changed = self.store().change_webhook(id, Box::new(change), self.engine.clock().now()).await?;
         self.changed.send_replace(());
-        self.load(id).await
-    }
-
-    async fn check_room(&self, tenant: Option<&TenantId>) -> Result<(), WebhookError> {
-        let filter = WebhookFilter { tenant: tenant.cloned(), after: None, limit: PageLimit::MAX };
-        let page = self.store().list_webhooks(&filter).await?;
-        let own = page.items.iter().filter(|webhook| webhook.tenant.as_ref() == tenant).count() as u64;
-        if own < WEBHOOKS_LEN_MAX { Ok(()) } else { Err(WebhookError::TooMany { max: WEBHOOKS_LEN_MAX }) }
+        changed.ok_or(WebhookError::NotFound { id })
     }
 
     /// A new secret as it is told, and encrypted.

@@ -9,13 +9,16 @@ use stepcell_model::name::{SecretName, TenantId, UserId};
 use stepcell_model::policy::{EffectivePolicy, Policy};
 use stepcell_model::secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SecretText};
 use stepcell_model::signature::ComponentSignature;
-use stepcell_store::Inserted;
+use stepcell_store::{Inserted, Page, SecretFilter, UsageFilter};
 
 use crate::engine::{Inner, WorkflowEngine};
 use crate::error::EngineError;
 
 /// The longest reason of a block, in bytes. Protects the store.
 const REASON_BYTES_MAX: usize = 1_024;
+
+/// How many secrets one tenant, or instances without one, may have. Protects the store.
+pub const SECRETS_LEN_MAX: u64 = 1_000;
 
 impl WorkflowEngine {
     /// The policy that holds.
@@ -87,6 +90,14 @@ impl WorkflowEngine {
         Ok(self.inner.store.load_guard().await?.blocks)
     }
 
+    /// Why a component may not run; none if it may.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn find_block(&self, digest: &ComponentDigest) -> Result<Option<ComponentBlock>, EngineError> {
+        Ok(self.inner.store.find_block(digest).await?)
+    }
+
     /// Keeps a signature of a component, once it holds.
     ///
     /// # Errors
@@ -113,7 +124,7 @@ impl WorkflowEngine {
     ///
     /// # Errors
     /// [`EngineError::NoHostKey`] without a key to encrypt it with; [`EngineError::InvalidData`] if it is too short or too
-    /// long.
+    /// long; [`EngineError::TooMany`] if it is one more than [`SECRETS_LEN_MAX`].
     pub async fn set_secret(
         &self,
         tenant: Option<TenantId>,
@@ -130,7 +141,9 @@ impl WorkflowEngine {
         }
         let record = SecretRecord { tenant, name, updated_at: self.inner.clock.now() };
         let sealed = self.inner.guard.vault()?.seal(record, &value)?;
-        self.inner.store.put_secret(sealed).await?;
+        if !self.inner.store.put_secret(sealed, SECRETS_LEN_MAX).await? {
+            return Err(EngineError::TooMany { what: "secrets", max: SECRETS_LEN_MAX });
+        }
         self.inner.refresh_guard().await
     }
 
@@ -144,20 +157,20 @@ impl WorkflowEngine {
         Ok(was_there)
     }
 
-    /// The secrets there are. Nobody is told a value but the steps that it is granted to.
+    /// A page of the secrets there are. Nobody is told a value but the steps that it is granted to.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store can not be read.
-    pub async fn list_secrets(&self) -> Result<Vec<SecretRecord>, EngineError> {
-        Ok(self.inner.store.list_secrets().await?)
+    pub async fn list_secrets(&self, filter: &SecretFilter) -> Result<Page<SecretRecord>, EngineError> {
+        Ok(self.inner.store.list_secrets(filter).await?)
     }
 
-    /// What tenants used on that day and later; days are counted in UTC from 1970-01-01.
+    /// What tenants used, by tenant and day: a page of tenants.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store can not be read.
-    pub async fn list_usage(&self, since_day: i64) -> Result<Vec<TenantUsage>, EngineError> {
-        Ok(self.inner.store.list_usage(since_day).await?)
+    pub async fn list_usage(&self, filter: &UsageFilter) -> Result<Page<TenantUsage>, EngineError> {
+        Ok(self.inner.store.list_usage(filter).await?)
     }
 }
 

@@ -295,7 +295,7 @@ impl<'a> RegistryView<'a> {
         if is_there {
             return Ok(());
         }
-        let known = store.list_versions(&Owners::Only(self.tenant.cloned()), Some(name)).await?;
+        let known = self.registry.store.list_versions(&Owners::Only(self.tenant.cloned()), Some(name)).await?;
         pick_or_tell(&known, name, Some(version)).map(drop)
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stepcell_model::access::{
-    ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, KeptAnswer, KeyPrefix, Reservation, TenantRecord,
-    TenantUse,
+    ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, IdempotencyRoom, KeptAnswer, KeyPrefix, Reservation,
+    TenantRecord, TenantUse,
 };
 use stepcell_model::attempt::ContextData;
 use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage};
@@ -26,10 +26,11 @@ use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 use stepcell_model::webhook::{WebhookDelivery, WebhookSubscription};
 use stepcell_store::{
-    AccessStore, Activity, AuditFilter, Committed, ComponentFilter, DefinitionFilter, Deletion, DeliveryFilter,
-    FeedStore, GuardState, GuardStore, HistoryFilter, HistoryWindow, Inserted, InstanceFilter, KeptLink, KeyFilter,
-    LetterKey, MadeDeliveries, Owners, Page, Prunable, PruneFilter, Pruned, Redelivered, StoreError, StoreStats,
-    TaskFilter, TenantFilter, UpkeepStore, WebhookFilter, WebhookHead, WebhookStore, WorkflowStore,
+    AccessStore, Activity, Admitted, AuditFilter, Committed, ComponentFilter, DefinitionFilter, Deletion,
+    DeliveryFilter, FeedStore, GuardState, GuardStore, HistoryFilter, HistoryWindow, Inserted, InstanceFilter,
+    KeptLink, KeyFilter, KeyRoom, LetterKey, MadeDeliveries, Owners, Page, Prunable, PruneFilter, Pruned, Redelivered,
+    SecretFilter, StoreError, StoreStats, SubscriptionChange, TaskFilter, TenantChange, TenantFilter, UpkeepStore,
+    UsageFilter, WebhookFilter, WebhookHead, WebhookStore, WorkflowStore,
 };
 
 /// What a call meets on its way to the store and back.
@@ -121,22 +122,23 @@ passes_on! { GuardStore {
     fn load_guard() -> GuardState;
     fn put_policy(policy: Json) -> ();
     fn insert_block(block: ComponentBlock) -> Inserted;
+    fn find_block(digest: &ComponentDigest) -> Option<ComponentBlock>;
     fn remove_block(digest: &ComponentDigest) -> bool;
     fn count_host_fault(digest: &ComponentDigest) -> u32;
     fn put_signature(signature: ComponentSignature) -> ();
-    fn put_secret(secret: SealedSecret) -> ();
+    fn put_secret(secret: SealedSecret, max: u64) -> bool;
     fn delete_secret(tenant: Option<&TenantId>, name: &SecretName) -> bool;
     fn find_secret(tenant: Option<&TenantId>, name: &SecretName) -> Option<SealedSecret>;
-    fn list_secrets() -> Vec<SecretRecord>;
-    fn list_usage(since_day: i64) -> Vec<TenantUsage>;
+    fn list_secrets(filter: &SecretFilter) -> Page<SecretRecord>;
+    fn list_usage(filter: &UsageFilter) -> Page<TenantUsage>;
 }}
 
 passes_on! { WebhookStore {
     fn webhook_head() -> WebhookHead;
-    fn insert_webhook(webhook: WebhookSubscription) -> Inserted;
+    fn insert_webhook(webhook: WebhookSubscription, max: u64) -> Admitted;
     fn find_webhook(id: WebhookId) -> Option<WebhookSubscription>;
     fn list_webhooks(filter: &WebhookFilter) -> Page<WebhookSubscription>;
-    fn update_webhook(webhook: WebhookSubscription, now: Timestamp) -> bool;
+    fn change_webhook(id: WebhookId, change: SubscriptionChange, now: Timestamp) -> Option<WebhookSubscription>;
     fn delete_webhook(id: WebhookId) -> bool;
     fn make_deliveries(made: MadeDeliveries) -> bool;
     fn insert_delivery(delivery: WebhookDelivery) -> bool;
@@ -161,8 +163,8 @@ passes_on! { AccessStore {
     fn insert_tenant(tenant: TenantRecord) -> Inserted;
     fn find_tenant(id: &TenantId) -> Option<TenantRecord>;
     fn list_tenants(filter: &TenantFilter) -> Page<TenantRecord>;
-    fn update_tenant(tenant: TenantRecord) -> bool;
-    fn insert_key(key: ApiKey) -> Inserted;
+    fn change_tenant(id: &TenantId, change: TenantChange) -> Option<TenantRecord>;
+    fn insert_key(key: ApiKey, room: KeyRoom) -> Admitted;
     fn find_key(prefix: KeyPrefix) -> Option<ApiKey>;
     fn find_key_by_id(id: ApiKeyId) -> Option<ApiKey>;
     fn list_keys(filter: &KeyFilter) -> Page<ApiKey>;
@@ -170,7 +172,8 @@ passes_on! { AccessStore {
     fn note_key_uses(uses: &[(ApiKeyId, Timestamp)]) -> ();
     fn append_audit(records: Vec<AuditRecord>) -> ();
     fn list_audit(filter: &AuditFilter) -> Page<AuditEntry>;
-    fn claim_idempotency(claim: IdempotencyClaim) -> Reservation;
+    fn forget_audit(before: Timestamp) -> u64;
+    fn claim_idempotency(claim: IdempotencyClaim, room: IdempotencyRoom) -> Reservation;
     fn answer_idempotency(claim: &IdempotencyClaim, answer: KeptAnswer) -> bool;
     fn release_idempotency(claim: &IdempotencyClaim) -> ();
     fn forget_idempotency(before: Timestamp) -> u64;

@@ -29,7 +29,7 @@ words! {
 pub struct AuditRecord {
     /// When.
     pub at: Timestamp,
-    /// In whose name; the platform's where there is none.
+    /// Whose things it is about, in whose log it stands, whoever did it; the platform's where there is none.
     pub tenant: Option<TenantId>,
     /// Who; none if somebody at the command line.
     pub user: Option<UserId>,

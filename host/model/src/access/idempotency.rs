@@ -62,11 +62,13 @@ pub struct IdempotencyClaim {
 }
 
 impl IdempotencyClaim {
-    /// What the claim comes to, given what is kept under its key. [`Reservation::New`] takes the key.
+    /// What the claim comes to, given what is kept under its key and what of its tenant altogether. [`Reservation::New`] takes
+    /// the key.
     #[must_use]
-    pub fn judge(&self, kept: Option<&IdempotencyRecord>) -> Reservation {
+    pub fn judge(&self, kept: Option<&IdempotencyRecord>, held: IdempotencyRoom, room: IdempotencyRoom) -> Reservation {
+        let is_new = if kept.is_none() && held.fills(room) { Reservation::Full } else { Reservation::New };
         let Some(kept) = kept.filter(|kept| self.at.since(kept.at) < IDEMPOTENCY_KEPT_FOR) else {
-            return Reservation::New;
+            return is_new;
         };
         match &kept.answer {
             _ if kept.fingerprint != self.fingerprint => Reservation::OtherContent,
@@ -80,6 +82,24 @@ impl IdempotencyClaim {
     #[must_use]
     pub const fn unanswered(&self) -> IdempotencyRecord {
         IdempotencyRecord { fingerprint: self.fingerprint, at: self.at, answer: None }
+    }
+}
+
+/// How many requests are kept of one tenant, or may be, and how many bytes they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdempotencyRoom {
+    /// How many.
+    pub requests: u64,
+    /// The bytes of their keys and of what was answered.
+    pub bytes: u64,
+}
+
+impl IdempotencyRoom {
+    /// As much as one tenant may have. Protects the store: a tenant that repeats nothing is not kept from anything else.
+    pub const OF_TENANT: Self = Self { requests: 100_000, bytes: 256 << 20 };
+
+    const fn fills(self, room: Self) -> bool {
+        self.requests >= room.requests || self.bytes >= room.bytes
     }
 }
 
@@ -116,6 +136,8 @@ pub enum Reservation {
     Done(KeptAnswer),
     /// The key stands for something else.
     OtherContent,
+    /// So much is kept of the tenant that there is no room for one more.
+    Full,
 }
 
 #[cfg(test)]
@@ -143,7 +165,17 @@ mod tests {
             (b"b", 86_399_999, Some(&done), Reservation::OtherContent),
             (b"b", 86_400_000, Some(&done), Reservation::New),
         ] {
-            assert_eq!(claim(content, ms).judge(kept), told, "{ms}");
+            let room = IdempotencyRoom { requests: 1, bytes: 9 };
+            assert_eq!(claim(content, ms).judge(kept, IdempotencyRoom::default(), room), told, "{ms}");
+            let is_first = kept.is_none();
+            for full in [IdempotencyRoom { requests: 1, bytes: 0 }, IdempotencyRoom { requests: 0, bytes: 9 }] {
+                let told = if is_first { Reservation::Full } else { told.clone() };
+                assert_eq!(
+                    claim(content, ms).judge(kept, full, room),
+                    told,
+                    "what is kept already is told all the same"
+                );
+            }
         }
     }
 }

@@ -1,21 +1,28 @@
 //! Who did what: one record for each request that changes something, written once its outcome is known.
 //!
-//! Which requests those are follows from the document: every operation with a caller that is no reading one. A record is
-//! queued and written with others in the background; where the queue is full or the store fails, that is counted and logged.
+//! Which requests those are follows from the document: every operation with a caller that is no reading one. A record stands in
+//! the log of the tenant whose things it is about, whoever it was that did it. It is queued before the request is answered, and
+//! written with others in the background: a stop that waits for [`AuditLog::flush`] loses none, a crash those that wait. Where
+//! the queue is full or the store fails, that is counted and logged.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::response::Response;
+use http::Method;
 use http::StatusCode;
 use http::header::LOCATION;
 use stepcell_engine::WorkflowEngine;
 use stepcell_model::access::{AuditOutcome, AuditRecord};
 use stepcell_model::name::ActionName;
 use stepcell_store::WorkflowStore;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use utoipa::openapi::OpenApi;
 
-use super::Caller;
+use super::authorize::operations;
+use super::caller::{Caller, Subject};
+use crate::api::{ApiState, openapi_document};
 use crate::observe::RequestId;
 use crate::problem::ProblemCode;
 
@@ -31,49 +38,96 @@ const WRITES_MAX: u32 = 5;
 /// How long a write that failed waits for the next one.
 const WRITE_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long [`AuditLog::flush`] waits at most: as long as a full queue takes where each write fails as often as it is tried.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The longest target that is kept, in characters.
 const TARGET_CHARS_MAX: usize = 512;
 
 /// What the counter of records that could not be kept is called.
 pub const AUDIT_LOST_TOTAL: &str = "stepcell_audit_lost_total";
 
-/// Takes records and has them written.
-pub(crate) struct AuditLog {
+/// Takes records and has them written. Cheap to clone; all clones have one queue.
+///
+/// # Examples
+/// A program that mounts the router, and loses no record when it stops.
+/// ```
+/// use stepcell_server::{ApiOptions, AuditLog, router};
+///
+/// async fn run(engine: stepcell_engine::WorkflowEngine, serve: impl AsyncFnOnce(axum::Router)) {
+///     let audit = AuditLog::new(engine.clone());
+///     let options = ApiOptions { audit: Some(audit.clone()), ..ApiOptions::default() };
+///     serve(router(engine, options)).await;
+///     audit.flush().await;
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct AuditLog(Arc<Log>);
+
+#[derive(Debug)]
+struct Log {
     engine: WorkflowEngine,
     /// Begins with the first record: only then is there a runtime for sure.
-    queue: OnceLock<mpsc::Sender<AuditRecord>>,
+    queue: OnceLock<mpsc::Sender<Entry>>,
+}
+
+/// What waits in the queue.
+#[derive(Debug)]
+enum Entry {
+    Record(AuditRecord),
+    /// Answered once all before it are written, or given up.
+    Mark(oneshot::Sender<()>),
 }
 
 /// What was asked for.
-pub(crate) struct Asked {
-    pub(crate) action: ActionName,
-    pub(crate) path: String,
-    pub(crate) request_id: Option<RequestId>,
+pub(super) struct Asked {
+    pub(super) action: ActionName,
+    pub(super) path: String,
+    pub(super) request_id: Option<RequestId>,
+    pub(super) subject: Subject,
 }
 
 impl AuditLog {
-    pub(crate) fn new(engine: WorkflowEngine) -> Self {
-        Self { engine, queue: OnceLock::new() }
+    /// A log in the store of an engine. Nothing runs before the first record.
+    #[must_use]
+    pub fn new(engine: WorkflowEngine) -> Self {
+        Self(Arc::new(Log { engine, queue: OnceLock::new() }))
+    }
+
+    /// Waits until what was answered before is written, or could not be; at most half a minute.
+    pub async fn flush(&self) {
+        let Some(queue) = self.0.queue.get() else { return };
+        let (mark, reached) = oneshot::channel();
+        let flushed = async {
+            // Whoever is gone has nothing to write any more.
+            if queue.send(Entry::Mark(mark)).await.is_ok() {
+                let _ = reached.await;
+            }
+        };
+        if tokio::time::timeout(FLUSH_TIMEOUT, flushed).await.is_err() {
+            tracing::error!(waited = ?FLUSH_TIMEOUT, "records of the audit log are still not written");
+        }
     }
 
     /// Keeps what somebody asked for, and how it was answered.
-    pub(crate) fn record(&self, caller: &Caller, asked: Asked, answer: &Response) {
+    pub(super) fn record(&self, state: &ApiState, caller: &Caller, asked: Asked, answer: &Response) {
         let status = answer.status();
         let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+        let target = location.map_or(asked.path.as_str(), |location| state.without_prefix(location));
         let code = answer.extensions().get::<ProblemCode>().map(|code| code.as_str());
         let record = AuditRecord {
-            at: self.engine.now(),
-            tenant: caller.tenant.clone(),
+            at: self.0.engine.now(),
+            tenant: caller.tenant.clone().or_else(|| asked.subject.tenant()),
             user: Some(caller.user.clone()),
             key: caller.key.as_deref().and_then(|key| key.parse().ok()),
             action: asked.action,
-            target: Some(location.unwrap_or(&asked.path).chars().take(TARGET_CHARS_MAX).collect()),
+            target: Some(target.chars().take(TARGET_CHARS_MAX).collect()),
             outcome: outcome_of(status),
             request_id: asked.request_id.map(|id| id.as_str().to_owned()),
             details: Some(serde_json::json!({ "status": status.as_u16(), "code": code }).into()),
         };
-        let queue = self.queue.get_or_init(|| start(Arc::clone(self.engine.store())));
-        if queue.try_send(record).is_err() {
+        let queue = self.0.queue.get_or_init(|| start(Arc::clone(self.0.engine.store())));
+        if queue.try_send(Entry::Record(record)).is_err() {
             lost(1, "the queue is full");
         }
     }
@@ -89,12 +143,23 @@ fn outcome_of(status: StatusCode) -> AuditOutcome {
     }
 }
 
-fn start(store: Arc<dyn WorkflowStore>) -> mpsc::Sender<AuditRecord> {
-    let (queue, mut records) = mpsc::channel(QUEUE_LEN_MAX);
+fn start(store: Arc<dyn WorkflowStore>) -> mpsc::Sender<Entry> {
+    let (queue, mut entries) = mpsc::channel(QUEUE_LEN_MAX);
     tokio::spawn(async move {
         let mut batch = Vec::new();
-        while records.recv_many(&mut batch, BATCH_LEN_MAX).await > 0 {
-            write(&*store, std::mem::take(&mut batch)).await;
+        while entries.recv_many(&mut batch, BATCH_LEN_MAX).await > 0 {
+            let (mut records, mut marks) = (Vec::new(), Vec::new());
+            for entry in batch.drain(..) {
+                match entry {
+                    Entry::Record(record) => records.push(record),
+                    Entry::Mark(mark) => marks.push(mark),
+                }
+            }
+            write(&*store, records).await;
+            for mark in marks {
+                // Whoever waited may have gone.
+                let _ = mark.send(());
+            }
         }
     });
     queue
@@ -116,9 +181,26 @@ fn lost(count: usize, why: &str) {
 }
 
 /// The action of an operation, such as `instance.cancel` of `cancel_instance`.
-pub(crate) fn action_of(operation_id: &str) -> Option<ActionName> {
+fn action_of(operation_id: &str) -> Option<ActionName> {
     let (verb, noun) = operation_id.split_once('_')?;
     ActionName::new(format!("{noun}.{verb}")).ok()
+}
+
+/// What the audit log calls an operation; nothing if that only reads.
+pub(crate) fn action_of_operation(method: &Method, operation_id: Option<&str>) -> Option<ActionName> {
+    operation_id.and_then(action_of).filter(|_| !method.is_safe())
+}
+
+/// Every action that the audit log of an engine's API can tell of.
+#[must_use]
+pub fn audit_actions(engine: WorkflowEngine) -> BTreeSet<ActionName> {
+    actions(&openapi_document(engine))
+}
+
+/// The actions of a document's operations.
+pub(crate) fn actions(document: &OpenApi) -> BTreeSet<ActionName> {
+    let all = document.paths.paths.values().flat_map(operations);
+    all.filter_map(|(method, operation)| action_of_operation(&method, operation.operation_id.as_deref())).collect()
 }
 
 #[cfg(test)]

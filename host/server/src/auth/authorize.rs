@@ -14,8 +14,8 @@ use utoipa::openapi::path::Operation;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::Scope;
-use super::audit::{Asked, action_of};
-use super::caller::{Caller, unauthenticated};
+use super::audit::{Asked, action_of_operation};
+use super::caller::{Caller, Subject, unauthenticated};
 use super::repeat::keeps_answers;
 use crate::api::ApiState;
 use crate::observe::{KnownCaller, RequestId};
@@ -109,8 +109,8 @@ struct Wants {
 
 impl Wants {
     fn of(method: &Method, operation: &Operation) -> Option<Self> {
-        let action = operation.operation_id.as_deref().and_then(action_of).filter(|_| !method.is_safe());
-        Some(Self { requirement: Requirement::of(operation)?, action, keeps_answers: keeps_answers(operation) })
+        let action = action_of_operation(method, operation.operation_id.as_deref());
+        Some(Self { requirement: Requirement::of(operation)?, action, keeps_answers: keeps_answers(method, operation) })
     }
 }
 
@@ -142,6 +142,7 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
         action,
         path: request.uri().path().to_owned(),
         request_id: request.extensions().get::<RequestId>().cloned(),
+        subject: Subject::default(),
     });
     let Some(asked) = asked else {
         let answer = answer(state, wants, &caller, request, next).await?;
@@ -150,8 +151,9 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
     let (state, wants) = (state.clone(), Arc::clone(wants));
     // What is changed is recorded, whoever goes away meanwhile.
     let work = Finishing::of(async move {
-        let answer = answer(&state, &wants, &caller, request, next).await.unwrap_or_else(IntoResponse::into_response);
-        state.audit().record(&caller, asked, &answer);
+        let answer = asked.subject.noted_in(answer(&state, &wants, &caller, request, next)).await;
+        let answer = answer.unwrap_or_else(IntoResponse::into_response);
+        state.audit().record(&state, &caller, asked, &answer);
         answer
     });
     Ok(work.await)

@@ -1,4 +1,6 @@
-//! Who calls.
+//! Who calls, and whose things they turn out to be about.
+
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -7,6 +9,39 @@ use stepcell_model::transition::{Actor, Standing};
 
 use super::{Scope, Scopes};
 use crate::problem::{Problem, ProblemCode};
+
+tokio::task_local! {
+    /// The tenant whose things the request at hand turned out to be about: the first that was looked at.
+    static SUBJECT: Subject;
+}
+
+/// Where it is noted whose things a request is about.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subject(Arc<OnceLock<TenantId>>);
+
+impl Subject {
+    /// That of the request at hand, for work that is done in another task.
+    pub(super) fn at_hand() -> Self {
+        SUBJECT.try_with(Clone::clone).unwrap_or_default()
+    }
+
+    /// Has what is noted in `work` noted here.
+    pub(super) async fn noted_in<T>(&self, work: impl Future<Output = T>) -> T {
+        SUBJECT.scope(self.clone(), work).await
+    }
+
+    /// The tenant that was noted.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        self.0.get().cloned()
+    }
+}
+
+/// Notes whose things the request at hand is about, for the audit log; the first word holds.
+pub(crate) fn note_subject(tenant: Option<&TenantId>) {
+    if let Some(tenant) = tenant {
+        let _ = SUBJECT.try_with(|subject| subject.0.set(tenant.clone()));
+    }
+}
 
 /// Whoever sent a request, as its credentials say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +74,11 @@ impl Caller {
     /// Whether what belongs to that tenant, or to nobody in particular, is there for them.
     #[must_use]
     pub fn sees(&self, tenant: Option<&TenantId>) -> bool {
-        self.tenant.is_none() || self.tenant.as_ref() == tenant
+        let sees = self.tenant.is_none() || self.tenant.as_ref() == tenant;
+        if sees {
+            note_subject(tenant);
+        }
+        sees
     }
 
     /// They, as somebody who acts on human tasks.
@@ -55,7 +94,10 @@ impl Caller {
     /// [`ProblemCode::TenantNotFound`] if it names another tenant than theirs: for them there is none such.
     pub fn tenant_for(&self, named: Option<TenantId>) -> Result<Option<TenantId>, Problem> {
         match (&self.tenant, named) {
-            (None, named) => Ok(named),
+            (None, named) => {
+                note_subject(named.as_ref());
+                Ok(named)
+            }
             (Some(own), None) => Ok(Some(own.clone())),
             (Some(own), Some(named)) if *own == named => Ok(Some(named)),
             (Some(_), Some(named)) => {

@@ -139,7 +139,11 @@ impl Guard for KeyGuard {
         let text: KeyText = text.parse().map_err(|_| refused())?;
         let key = self.find(text.prefix()).await?.ok_or_else(refused)?;
         let now = self.engine.now();
-        if text.hash() != key.hash || key.state(now) != KeyState::Active {
+        if text.hash() != key.hash {
+            return Err(refused());
+        }
+        if key.state(now) != KeyState::Active {
+            tracing::info!(key = %key.id, state = ?key.state(now), "a key that lets nobody in any more was used");
             return Err(refused());
         }
         self.note_use(key.id, now);

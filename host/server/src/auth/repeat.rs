@@ -1,6 +1,6 @@
-//! Requests that create something and are safe to repeat: with an `Idempotency-Key`, the first answer is kept and told again.
+//! Requests that are safe to repeat: with an `Idempotency-Key`, the first answer is kept and told again.
 //!
-//! Starts of instances and uploads are safe by themselves and not seen to here. Only answers of success are kept, so that
+//! That is every `POST` of a known caller; starts of instances and uploads are safe by themselves and not seen to here. Only answers of success are kept, so that
 //! whoever was refused may mend the request and send it again under the same key.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,15 +11,18 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use stepcell_engine::WorkflowEngine;
-use stepcell_model::access::{Fingerprint, IDEMPOTENCY_KEPT_FOR, IdempotencyClaim, KeptAnswer, Reservation};
+use stepcell_model::access::{
+    Fingerprint, IDEMPOTENCY_KEPT_FOR, IdempotencyClaim, IdempotencyRoom, KeptAnswer, Reservation,
+};
 use stepcell_store::LIST_LEN_MAX;
 use tokio::time::Instant;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{Operation, ParameterIn};
 
-use super::Caller;
+use super::authorize::Requirement;
+use super::caller::{Caller, Subject};
 use crate::extract::{BODY_LEN_BYTES_MAX, read_bytes};
 use crate::problem::{PROBLEM_JSON, Problem, ProblemCode};
 use crate::routes::{IDEMPOTENCY_REPLAYED, idempotency_key};
@@ -40,8 +43,12 @@ pub(crate) const HEAD: &str = "Idempotency-Key";
 #[derive(Clone, Debug)]
 pub(crate) struct KeptInstead(pub(crate) Problem);
 
-/// Whether answers of an operation are kept: it creates something from a JSON body, and does not see to it itself.
-pub(crate) fn keeps_answers(operation: &Operation) -> bool {
+/// Whether answers of an operation are kept: it is a `POST` of a known caller, with JSON or nothing for a body, and does not see
+/// to it itself.
+pub(crate) fn keeps_answers(method: &Method, operation: &Operation) -> bool {
+    if *method != Method::POST || Requirement::of(operation).is_none_or(|wants| wants == Requirement::Public) {
+        return false;
+    }
     let names_key = |parameter: &RefOr<utoipa::openapi::path::Parameter>| match parameter {
         RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Header && parameter.name == HEAD,
         RefOr::Ref(_) => false,
@@ -49,9 +56,10 @@ pub(crate) fn keeps_answers(operation: &Operation) -> bool {
     let sees_to_it = operation.parameters.iter().flatten().any(names_key);
     let takes_json = match &operation.request_body {
         Some(RefOr::T(body)) => body.content.contains_key("application/json"),
-        Some(RefOr::Ref(_)) | None => false,
+        Some(RefOr::Ref(_)) => false,
+        None => true,
     };
-    takes_json && !sees_to_it && operation.responses.responses.contains_key("201")
+    takes_json && !sees_to_it
 }
 
 /// Keeps answers, and forgets them after a day.
@@ -80,12 +88,15 @@ impl Answers {
             at: self.engine.now(),
         };
         self.forget_old();
-        match self.engine.store().claim_idempotency(claim.clone()).await? {
+        match self.engine.store().claim_idempotency(claim.clone(), IdempotencyRoom::OF_TENANT).await? {
             Reservation::New => {
                 let (engine, kept) = (self.engine.clone(), claim.clone());
                 let request = Request::from_parts(head, Body::from(body));
                 // A task of its own: whoever asked may go away, and the answer is kept all the same.
-                let work = tokio::spawn(async move { answered(&engine, &claim, next.run(request).await).await });
+                let subject = Subject::at_hand();
+                let work = tokio::spawn(async move {
+                    subject.noted_in(async { answered(&engine, &claim, next.run(request).await).await }).await
+                });
                 if let Ok(answer) = work.await {
                     return Ok(answer);
                 }
@@ -96,6 +107,11 @@ impl Answers {
             Reservation::InProgress => {
                 let detail = "the same request is being worked on; come back in a moment for its answer";
                 Err(Problem::new(ProblemCode::IdempotencyInProgress, detail).retry_after(RETRY_SOON))
+            }
+            Reservation::Full => {
+                let detail = "too many answers are kept for this tenant already; they are forgotten a day after their requests, \
+                              so come back later, or send the request without an `Idempotency-Key`";
+                Err(Problem::new(ProblemCode::QuotaExceeded, detail).retry_after(FORGET_INTERVAL))
             }
             Reservation::OtherContent => {
                 let detail = "this `Idempotency-Key` was used for another request; use a new key for a new request";

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use stepcell_model::name::ActionName;
 use stepcell_model::time::Timestamp;
 use stepcell_store::{AuditFilter, Whose};
 use utoipa::IntoParams;
@@ -33,7 +34,7 @@ pub(crate) struct ListAudit {
     /// Only what happened before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
-    /// Only what was done in the name of this tenant, for callers of the platform.
+    /// Only the log of this tenant: what its callers did, and what others did to its things. For callers of the platform.
     tenant_id: Option<String>,
     /// How many rows at most.
     #[param(minimum = 1, maximum = 100, default = 50)]
@@ -43,7 +44,8 @@ pub(crate) struct ListAudit {
     cursor: Option<String>,
 }
 
-/// List who did what, newest first. A record shows a moment after its request was answered.
+/// List who did what, newest first. A record shows a moment after its request was answered, for 90 days unless the server is told
+/// otherwise.
 #[utoipa::path(
     get, path = "/audit", tag = "audit", operation_id = "list_audit",
     params(ListAudit), security(("bearer" = ["admin"])),
@@ -55,9 +57,11 @@ pub(crate) async fn list(
     Query(asked): Query<ListAudit>,
 ) -> Result<Json<Page<AuditRow>>, Problem> {
     let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let action = read_parameter("action", asked.action.as_deref())?;
+    check_known(&api, action.as_ref())?;
     let filter = AuditFilter {
         whose: tenant.map_or(Whose::Anybody, Whose::Of),
-        action: read_parameter("action", asked.action.as_deref())?,
+        action,
         user: read_parameter("user_id", asked.user_id.as_deref())?,
         since: asked.since,
         until: asked.until,
@@ -66,4 +70,16 @@ pub(crate) async fn list(
     };
     let page = api.engine().store().list_audit(&filter).await?;
     Ok(Json(Page::of(LIST, &page, filter.limit, |last| &last.number, AuditRow::from)))
+}
+
+/// Refuses what is no action: a list of nothing would look as if nobody had done it.
+fn check_known(api: &ApiState, action: Option<&ActionName>) -> Result<(), Problem> {
+    match action {
+        Some(unknown) if !api.actions().contains(unknown) => {
+            let known: Vec<_> = api.actions().iter().map(ActionName::as_str).collect();
+            let detail = format!("`{unknown}` is no action of this API; it knows {}", known.join(", "));
+            Err(Problem::parameter("action", detail))
+        }
+        Some(_) | None => Ok(()),
+    }
 }

@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::definitions::Whose;
 use super::visible;
 use crate::api::ApiState;
-use crate::auth::Caller;
+use crate::auth::{Caller, note_subject};
 use crate::extract::{Id, JsonBody, Query, check_plain, read_bytes, read_parameter};
 use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
@@ -225,8 +225,7 @@ pub(crate) async fn get(
 }
 
 async fn detail(api: &ApiState, record: &ComponentRecord) -> Result<ComponentDetail, Problem> {
-    let blocks = api.engine().list_blocks().await?;
-    let blocked = blocks.iter().find(|block| block.digest == record.digest).map(Block::from);
+    let blocked = api.engine().find_block(&record.digest).await?.as_ref().map(Block::from);
     Ok(ComponentDetail { component: Component::from(record), blocked })
 }
 
@@ -250,6 +249,7 @@ pub(crate) async fn revoke(
     JsonBody(asked): JsonBody<RevokeComponent>,
 ) -> Result<Json<ComponentDetail>, Problem> {
     let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
+    note_subject(record.tenant.as_ref());
     let revoked = api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await;
     revoked.map_err(|error| Problem::from(error).within("/reason"))?;
     detail(&api, &record).await.map(Json)
@@ -271,6 +271,7 @@ pub(crate) async fn restore(
     Query(whose): Query<Whose>,
 ) -> Result<Json<ComponentDetail>, Problem> {
     let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
+    note_subject(record.tenant.as_ref());
     api.engine().restore_component(&record.digest).await?;
     detail(&api, &record).await.map(Json)
 }

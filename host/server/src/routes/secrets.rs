@@ -4,15 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
+use stepcell_model::guard::SecretRecord;
 use stepcell_model::name::{SecretName, TenantId};
 use stepcell_model::secret::SecretText;
+use stepcell_store::{SecretFilter, Whose};
 use utoipa::{IntoParams, ToSchema};
 
 use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Id, JsonBody, Query, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::Secret;
 
@@ -65,19 +67,11 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Secret>>, Problem> {
     let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
     let after: Option<(Option<TenantId>, SecretName)> = read_cursor(LIST, asked.cursor.as_deref())?;
-    let limit = read_limit(asked.limit)?.rows() as usize;
-    let mut all = api.engine().list_secrets().await?;
-    all.retain(|secret| tenant.is_none() || secret.tenant == tenant);
-    all.sort_by(|one, other| (&one.tenant, &one.name).cmp(&(&other.tenant, &other.name)));
-    let total = all.len() as u64;
-    let is_after = |tenant: &Option<TenantId>, name: &SecretName| {
-        after.as_ref().is_none_or(|(last_tenant, last_name)| (tenant, name) > (last_tenant, last_name))
-    };
-    let mut rest = all.iter().filter(|secret| is_after(&secret.tenant, &secret.name));
-    let page: Vec<_> = rest.by_ref().take(limit).collect();
-    let last = page.last().filter(|_| rest.next().is_some());
-    let next_cursor = last.map(|last| write_cursor(LIST, &(&last.tenant, &last.name)));
-    Ok(Json(Page { items: page.into_iter().map(Secret::from).collect(), total, next_cursor }))
+    let whose = tenant.map_or(Whose::Anybody, Whose::Of);
+    let filter = SecretFilter { whose, after, limit: read_limit(asked.limit)? };
+    let page = api.engine().list_secrets(&filter).await?;
+    let place = |last: &SecretRecord| (last.tenant.clone(), last.name.clone());
+    Ok(Json(Page::of(LIST, &page, filter.limit, place, Secret::from)))
 }
 
 /// Keep a secret in place of the value that it has.

@@ -7,12 +7,13 @@ use axum::extract::State;
 use serde::Deserialize;
 use stepcell_model::guard::Usage as Sum;
 use stepcell_model::name::TenantId;
+use stepcell_store::{UsageFilter, Whose};
 use utoipa::IntoParams;
 
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Query, read_parameter};
-use crate::page::{Page, read_cursor, read_limit, write_cursor};
+use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::Problem;
 use crate::wire::Usage;
 
@@ -62,20 +63,16 @@ pub(crate) async fn show(
         return Err(Problem::parameter("days", format!("{days} is not 1 to {DAYS_MAX}")));
     }
     let after: Option<Option<TenantId>> = read_cursor(LIST, asked.cursor.as_deref())?;
-    let limit = read_limit(asked.limit)?.rows() as usize;
+    let limit = read_limit(asked.limit)?;
     let today = api.engine().now().unix_ms().div_euclid(MS_PER_DAY);
+    let whose = tenant.map_or(Whose::Anybody, Whose::Of);
+    let filter = UsageFilter { whose, since_day: today - days + 1, after, limit };
+    let page = api.engine().list_usage(&filter).await?;
     let mut sums = BTreeMap::<Option<TenantId>, Sum>::new();
-    for used in api.engine().list_usage(today - days + 1).await? {
-        if tenant.is_none() || used.tenant == tenant {
-            sums.entry(used.tenant).or_default().add(&used.usage);
-        }
+    for used in page.items {
+        sums.entry(used.tenant).or_default().add(&used.usage);
     }
-    let total = sums.len() as u64;
-    let mut rest = sums.into_iter().filter(|(tenant, _)| after.as_ref().is_none_or(|after| tenant > after));
-    let items: Vec<_> = rest.by_ref().take(limit).map(|(tenant, used)| Usage { used, tenant }).collect();
-    let next_cursor = match (rest.next(), items.last()) {
-        (Some(_), Some(last)) => Some(write_cursor(LIST, &last.tenant)),
-        _ => None,
-    };
-    Ok(Json(Page { items, total, next_cursor }))
+    let items = sums.into_iter().map(|(tenant, used)| Usage { used, tenant }).collect();
+    let page = stepcell_store::Page { items, total: page.total };
+    Ok(Json(Page::of(LIST, &page, limit, |last: &Usage| &last.tenant, Clone::clone)))
 }

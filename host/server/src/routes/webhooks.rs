@@ -6,7 +6,7 @@ pub(super) mod deliveries;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::Deserialize;
 use stepcell_engine::EventType;
@@ -200,7 +200,8 @@ pub(crate) async fn delete(
 
 /// Give a subscription a new secret, which is answered this once.
 ///
-/// For 24 hours deliveries carry a signature with the secret before as well.
+/// For 24 hours deliveries carry a signature with the secret before as well. With an `Idempotency-Key` the same request once
+/// more answers 409 and changes nothing: the secret is not kept.
 #[utoipa::path(
     post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", operation_id = "rotate_webhook_secret",
     params(("id" = String, Path, description = "The subscription.")), security(("bearer" = ["admin"])),
@@ -210,9 +211,12 @@ pub(crate) async fn rotate_secret(
     State(api): State<ApiState>,
     caller: Caller,
     Id(id): Id<String>,
-) -> Result<Json<WebhookWithSecret>, Problem> {
+) -> Result<Response, Problem> {
     let found = find(&api, &caller, &id).await?;
-    Ok(Json(with_secret(&api.webhooks().rotate_secret(found.id).await?)))
+    let mut response = Json(with_secret(&api.webhooks().rotate_secret(found.id).await?)).into_response();
+    let detail = format!("this request gave webhook `{}` a new secret before; it was shown then", found.id);
+    response.extensions_mut().insert(KeptInstead(Problem::new(ProblemCode::AlreadyExists, detail)));
+    Ok(response)
 }
 
 /// Send a subscription's address an event of type `ping`, to see whether somebody is there.

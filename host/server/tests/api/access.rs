@@ -26,17 +26,6 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// The records of the audit log once there are so many.
-async fn audited(api: &TestApi, who: &str, query: &str, count: u64) -> Vec<Value> {
-    loop {
-        let page = api.get(who, &format!("/api/v1/audit{query}")).await.json();
-        if page["total"].as_u64().unwrap() >= count {
-            return page["items"].as_array().unwrap().clone();
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn a_key_lets_its_user_in_as_far_as_its_scopes_reach_and_is_shown_once() {
     let api = TestApi::new().await;
@@ -316,6 +305,43 @@ async fn too_many_requests_with_one_key_are_429_and_disturb_no_other() {
 }
 
 #[tokio::test]
+async fn callers_of_one_tenant_share_a_rate_and_disturb_no_other_tenant() {
+    let rate = RateLimit { per_second: NonZeroU32::MIN, burst: NonZeroU32::new(2).unwrap() };
+    let api = TestApi::with(ApiOptions { tenant_rate: Some(rate), ..ApiOptions::default() }).await;
+
+    let mut told = Vec::new();
+    for who in ["acme-viewer", "acme-admin", "acme-operator", "bolt-viewer", ADMIN, ADMIN, ADMIN] {
+        told.push(api.get(who, "/api/v1/instances").await.status.as_u16());
+    }
+
+    assert_eq!(told, [200, 200, 429, 200, 200, 200, 200]);
+}
+
+#[tokio::test]
+async fn a_tenant_has_no_more_keys_and_secrets_than_there_is_room_for() {
+    let api = TestApi::new().await;
+    let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
+    for number in 0..1_000 {
+        let made = api.post("acme-admin", "/api/v1/keys", &key).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{number}: {}", made.text);
+        let path = format!("/api/v1/secrets/S{number}");
+        let set = api.send_json("PUT", "acme-admin", &path, &json!({ "value": "12345678" })).await;
+        assert_eq!(set.status, StatusCode::NO_CONTENT, "{number}: {}", set.text);
+    }
+
+    let key_refused = api.post("acme-admin", "/api/v1/keys", &key).await;
+    let one_more = json!({ "value": "12345678" });
+    let secret_refused = api.send_json("PUT", "acme-admin", "/api/v1/secrets/MORE", &one_more).await;
+
+    for refused in [key_refused, secret_refused] {
+        assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "quota.exceeded"));
+    }
+    assert_eq!(api.post("bolt-admin", "/api/v1/keys", &key).await.status, StatusCode::CREATED);
+    let again = api.send_json("PUT", "acme-admin", "/api/v1/secrets/S7", &one_more).await;
+    assert_eq!(again.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn a_secrets_value_never_comes_back() {
     let api = TestApi::new().await;
     let path = "/api/v1/secrets/TOKEN";
@@ -332,71 +358,6 @@ async fn a_secrets_value_never_comes_back() {
     assert_eq!(listed.json()["items"][0]["name"], "TOKEN");
     assert_eq!((&others.json()["total"], not_theirs.code().as_str()), (&json!(0), "secret.not_found"));
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
-}
-
-#[tokio::test]
-async fn who_did_what_is_kept_with_its_outcome_and_nothing_that_was_only_read() {
-    let api = TestApi::new().await;
-    api.define(&echo()).await;
-    api.get("acme-viewer", "/api/v1/instances").await;
-    let started = api.post("acme-operator", "/api/v1/instances", &json!({ "definition_name": "echo" })).await;
-    let refused = api.post("acme-viewer", "/api/v1/instances", &json!({ "definition_name": "echo" })).await;
-    assert_eq!(refused.status, StatusCode::FORBIDDEN);
-
-    let records = audited(&api, "acme-admin", "", 2).await;
-
-    let told: Vec<_> = records.iter().map(|row| [&row["action"], &row["user_id"], &row["outcome"]].map(text)).collect();
-    assert_eq!(told, [["instance.start", "acme-viewer", "refused"], ["instance.start", "acme-operator", "done"]]);
-    assert_eq!(records[1]["target"], started.head["location"].to_str().unwrap());
-    assert_eq!(records[0]["details"], json!({ "status": 403, "code": "auth.scope_missing" }));
-    let of_platform = audited(&api, ADMIN, "?action=definition.register", 1).await;
-    assert_eq!(of_platform[0]["user_id"], ADMIN);
-    assert_eq!(api.get("bolt-admin", "/api/v1/audit").await.json()["total"], 0);
-}
-
-#[tokio::test]
-async fn a_repeated_creation_is_answered_as_the_first_was_and_done_once() {
-    let api = TestApi::new().await;
-    let send = async |who: &str, key: &str, id: &str| {
-        let asked = request("POST", who, "/api/v1/admin/tenants").header("content-type", "application/json");
-        let body = json!({ "id": id }).to_string();
-        api.send(asked.header("idempotency-key", key).body(body.into()).unwrap()).await
-    };
-
-    let first = send(ADMIN, "one", "acme").await;
-    let again = send(ADMIN, "one", "acme").await;
-    let other = send(ADMIN, "one", "bolt").await;
-    let refused = send("acme-admin", "two", "acme").await;
-
-    assert_eq!((first.status, first.head.get("idempotency-replayed")), (StatusCode::CREATED, None));
-    assert_eq!((again.status, &again.text), (StatusCode::CREATED, &first.text));
-    assert_eq!(
-        (&again.head["idempotency-replayed"], &again.head["location"]),
-        (&"true".parse().unwrap(), &first.head["location"])
-    );
-    assert_eq!((other.status, other.code().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "idempotency.mismatch"));
-    assert_eq!(refused.code(), "auth.admin_only");
-    assert_eq!(send(ADMIN, "three", "acme").await.code(), "resource.already_exists");
-    assert_eq!(send(ADMIN, "three", "bolt").await.status, StatusCode::CREATED, "what was refused keeps no key");
-}
-
-#[tokio::test]
-async fn a_keys_text_is_not_told_again_to_whoever_repeats_its_creation() {
-    let api = TestApi::new().await;
-    let send = async || {
-        let asked = request("POST", ADMIN, "/api/v1/keys").header("content-type", "application/json");
-        let body = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] }).to_string();
-        api.send(asked.header("idempotency-key", "one").body(body.into()).unwrap()).await
-    };
-
-    let first = send().await;
-    let again = send().await;
-
-    assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CONFLICT));
-    assert_eq!(again.code(), "resource.already_exists");
-    assert!(again.text.contains(text(&first.json()["id"])) && !again.text.contains("sck_"), "{}", again.text);
-    assert_eq!(again.head["location"], first.head["location"]);
-    assert_eq!(api.get(ADMIN, "/api/v1/keys").await.json()["total"], 1);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use stepcell_model::host_key::HostKey;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
 use stepcell_model::name::{StepName, TenantId};
-use stepcell_server::{ApiOptions, Caller, Guard, Guards, KeyGuard, Problem, ProblemCode, Scope, Scopes};
+use stepcell_server::{ApiOptions, AuditLog, Caller, Guard, Guards, KeyGuard, Problem, ProblemCode, Scope, Scopes};
 use stepcell_store::{MemoryStore, SqliteOptions, SqliteStore, WorkflowStore};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -29,6 +29,7 @@ pub(crate) const COMPONENT: &[u8] = b"\0asm a component";
 /// An API and the engine behind it.
 pub(crate) struct TestApi {
     pub(crate) engine: WorkflowEngine,
+    pub(crate) audit: AuditLog,
     router: axum::Router,
     _driving: Driving,
     _folder: Option<TempDir>,
@@ -73,15 +74,16 @@ impl TestApi {
         Self::over(Arc::new(store), Some(folder), ApiOptions::default()).await
     }
 
-    async fn over(store: Arc<dyn WorkflowStore>, folder: Option<TempDir>, options: ApiOptions) -> Self {
+    pub(crate) async fn over(store: Arc<dyn WorkflowStore>, folder: Option<TempDir>, options: ApiOptions) -> Self {
         let settings = EngineOptions { host_key: Some(HostKey::take(&mut [7; 32])), ..EngineOptions::default() };
         let engine = WorkflowEngine::new(store, Arc::new(Echo), settings);
         let driving = engine.drive().await.unwrap();
         let guards =
             Guards::none().with(Arc::new(KeyGuard::new(engine.clone()))).with(Arc::new(ByName(engine.clone())));
-        let options = ApiOptions { guards, ..options };
+        let audit = AuditLog::new(engine.clone());
+        let options = ApiOptions { guards, audit: Some(audit.clone()), ..options };
         let router = stepcell_server::router(engine.clone(), options);
-        Self { engine, router, _driving: driving, _folder: folder }
+        Self { engine, audit, router, _driving: driving, _folder: folder }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

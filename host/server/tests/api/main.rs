@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod audit;
+#[path = "../../../engine/tests/kit/between.rs"]
+mod between;
 mod callbacks;
 mod components;
 mod definitions;
@@ -14,6 +17,7 @@ mod instances;
 mod kit;
 mod long;
 mod matrix;
+mod repeating;
 mod requests;
 mod tasks;
 mod webhooks;

@@ -5,9 +5,10 @@ mod remote;
 use clap::{Args, Subcommand};
 use stepcell::model::name::{ActionName, TenantId, UserId};
 use stepcell::store::{AuditFilter, PageLimit, Whose};
+use stepcell_server::audit_actions;
 use stepcell_server::wire::AuditRow;
 
-use super::exit::Exit;
+use super::exit::{Exit, Refused};
 use super::open::{Output, Settings};
 use super::print;
 
@@ -20,7 +21,7 @@ pub(crate) enum Audit {
 /// List what was asked for over HTTP that changes something, newest first.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only what was done in the name of this tenant.
+    /// Only the log of this tenant: what its callers did, and what others did to its things.
     #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
     tenant: Option<TenantId>,
     /// Only what this user did.
@@ -53,6 +54,13 @@ impl Audit {
 impl List {
     async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         let visit = settings.read()?;
+        if let Some(unknown) = &self.action {
+            let known = audit_actions(visit.engine.clone());
+            if !known.contains(unknown) {
+                let known = known.iter().map(ActionName::as_str).collect::<Vec<_>>().join(", ");
+                return Err(Refused::input(format!("`{unknown}` is no action of the API; it knows {known}")).into());
+            }
+        }
         let filter = AuditFilter {
             whose: self.tenant.map_or(Whose::Anybody, Whose::Of),
             action: self.action,

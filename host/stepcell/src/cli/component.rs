@@ -253,8 +253,7 @@ impl Known {
     async fn of(settings: &Settings, record: &ComponentRecord) -> anyhow::Result<Self> {
         let visit = settings.read()?;
         let signatures = visit.engine.list_signatures(&record.digest).await?;
-        let blocks = visit.engine.list_blocks().await?;
-        let block = blocks.iter().find(|block| block.digest == record.digest).map(block::as_json);
+        let block = visit.engine.find_block(&record.digest).await?.as_ref().map(block::as_json);
         Ok(Self { signatures, block })
     }
 }

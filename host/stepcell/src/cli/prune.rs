@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
@@ -140,13 +140,18 @@ impl Sums {
     }
 }
 
-/// Prunes in the background as long as it is there.
+/// Lets go of what is old in the background, as long as it is there.
 pub(super) struct Retention(JoinHandle<()>);
 
 impl Retention {
     /// Begins at once, and looks again every hour.
     pub(super) fn of(store: &Arc<dyn WorkflowStore>, age: Span) -> Self {
         Self(tokio::spawn(keep_pruning(Arc::clone(store), age)))
+    }
+
+    /// The same of records of the audit log.
+    pub(super) fn of_audit(store: &Arc<dyn WorkflowStore>, age: Span) -> Self {
+        Self(tokio::spawn(keep_forgetting(Arc::clone(store), age)))
     }
 }
 
@@ -167,6 +172,29 @@ async fn keep_pruning(store: Arc<dyn WorkflowStore>, age: Span) {
         }
         if gone > 0 {
             note(format!("deleted {} that finished before {ended_before}", counted(gone, "instance")));
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Forgets old records of the audit log in small batches, and rests as long as each took.
+async fn keep_forgetting(store: Arc<dyn WorkflowStore>, age: Span) {
+    loop {
+        let (before, mut gone) = (ago(age), 0);
+        loop {
+            let began = Instant::now();
+            match store.forget_audit(before).await {
+                Ok(0) => break,
+                Ok(some) => gone += some,
+                Err(error) => {
+                    tracing::warn!(%error, "old records of the audit log could not be deleted; it is tried again in an hour");
+                    break;
+                }
+            }
+            tokio::time::sleep(began.elapsed()).await;
+        }
+        if gone > 0 {
+            note(format!("deleted {gone} records of the audit log from before {before}"));
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }

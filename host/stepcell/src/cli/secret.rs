@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use stepcell::model::name::{SecretName, TenantId};
 use stepcell::model::secret::{SECRET_BYTES_MAX, SecretText};
+use stepcell::store::{PageLimit, SecretFilter};
 use stepcell_server::wire;
 
 use super::exit::{Exit, Refused};
@@ -125,8 +126,15 @@ fn told(settings: &Settings, what: &str, named: &Named) -> anyhow::Result<()> {
 
 async fn list(settings: &Settings) -> anyhow::Result<()> {
     let visit = settings.read()?;
-    let secrets = visit.engine.list_secrets().await?;
-    print_rows(settings, &secrets.iter().map(wire::Secret::from).collect::<Vec<_>>())
+    let mut secrets = Vec::new();
+    let mut filter = SecretFilter { limit: PageLimit::MAX, ..SecretFilter::default() };
+    loop {
+        let page = visit.engine.list_secrets(&filter).await?;
+        let Some(last) = page.items.last() else { break };
+        filter.after = Some((last.tenant.clone(), last.name.clone()));
+        secrets.extend(page.items.iter().map(wire::Secret::from));
+    }
+    print_rows(settings, &secrets)
 }
 
 fn print_rows(settings: &Settings, secrets: &[wire::Secret]) -> anyhow::Result<()> {

@@ -38,6 +38,9 @@ pub(crate) struct Serve {
     /// Delete instances that finished that long ago, such as `30d`, little by little in the background: see `prune`.
     #[arg(long, env = "STEPCELL_RETENTION", hide_env_values = true, value_name = "AGE")]
     retention: Option<Span>,
+    /// Delete records of the audit log that are that old; `0s` keeps them for ever.
+    #[arg(long, env = "STEPCELL_AUDIT_RETENTION", hide_env_values = true, value_name = "AGE", default_value = "90d")]
+    audit_retention: Span,
     /// Go on where the database has lost something that was acknowledged, as a damaged disk or a removed file makes it. What
     /// came before the loss is kept, and the damaged log beside the database, with `-wal.lost` at its end.
     #[arg(long, env = "STEPCELL_ACCEPT_LOSS", hide_env_values = true)]
@@ -69,6 +72,8 @@ impl Serve {
         };
         note(format!("driving {}; stop with Ctrl-C", database.display()));
         let retention = self.retention.map(|age| Retention::of(host.store(), age));
+        let of_audit = (!self.audit_retention.length().is_zero()).then_some(self.audit_retention);
+        let audit_retention = of_audit.map(|age| Retention::of_audit(host.store(), age));
         let fault = loop {
             tokio::select! {
                 told = stops.next_or_reload() => match told {
@@ -92,7 +97,7 @@ impl Serve {
             Some(fault) => Some(fault),
             None => self.http.serve_on(&host).await.inspect(|_| listening.front().fault()),
         };
-        drop(retention);
+        drop((retention, audit_retention));
         listening.stop().await;
         if let Some(telling) = telling {
             telling.stop().await;

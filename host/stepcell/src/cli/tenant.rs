@@ -10,6 +10,7 @@ use stepcell::model::access::TenantStatus;
 use stepcell::model::guard::Usage as Sum;
 use stepcell::model::name::TenantId;
 use stepcell::model::time::Timestamp;
+use stepcell::store::{PageLimit, UsageFilter, Whose};
 use stepcell_server::wire;
 
 use super::exit::Exit;
@@ -68,8 +69,13 @@ impl Usage {
         let visit = settings.read()?;
         let today = Timestamp::from_unix_ms(chrono::Utc::now().timestamp_millis()).unix_ms().div_euclid(86_400_000);
         let mut sums = BTreeMap::<Option<TenantId>, Sum>::new();
-        for used in visit.engine.list_usage(today - self.days + 1).await? {
-            if self.tenant.is_none() || used.tenant == self.tenant {
+        let whose = self.tenant.map_or(Whose::Anybody, Whose::Of);
+        let mut filter = UsageFilter { whose, since_day: today - self.days + 1, after: None, limit: PageLimit::MAX };
+        loop {
+            let page = visit.engine.list_usage(&filter).await?;
+            let Some(last) = page.items.last() else { break };
+            filter.after = Some(last.tenant.clone());
+            for used in page.items {
                 sums.entry(used.tenant).or_default().add(&used.usage);
             }
         }

@@ -14,7 +14,7 @@ use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
 use super::fixture::{after, at, register, start_as, step, tenant, user};
-use crate::{GuardState, Inserted, StoreError, WorkflowStore};
+use crate::{GuardState, Inserted, PageLimit, SecretFilter, StoreError, UsageFilter, Whose, WorkflowStore};
 
 type Outcome = Result<(), StoreError>;
 
@@ -25,7 +25,8 @@ fn block(bytes: &[u8], reason: &str) -> ComponentBlock {
     ComponentBlock { digest, kind: BlockKind::Revoked, reason: reason.to_owned(), by: Some(user("ada")), at: at(3) }
 }
 
-fn secret(of: Option<&str>, name: &str, sealed: &[u8]) -> SealedSecret {
+/// A secret of that tenant and name.
+pub(super) fn secret(of: Option<&str>, name: &str, sealed: &[u8]) -> SealedSecret {
     let name = SecretName::new(name).expect("the suite's names are valid");
     let record = SecretRecord { tenant: of.map(tenant), name, updated_at: at(4) };
     SealedSecret { record, sealed: sealed.to_vec() }
@@ -41,7 +42,7 @@ pub async fn the_guard_reads_back_and_every_change_raises_its_revision(store: Ar
     assert_eq!(store.insert_block(block(b"bad", "it mines coins")).await?, Inserted::New);
     store.put_signature(signature.clone()).await?;
     store.put_signature(signature.clone()).await?;
-    store.put_secret(secret(None, "TOKEN", b"sealed")).await?;
+    assert!(store.put_secret(secret(None, "TOKEN", b"sealed"), 10).await?);
 
     let state = store.load_guard().await?;
     assert_eq!(state.policy, Some(json!({"schema": "stepcell-policy/v1"}).into()));
@@ -61,6 +62,8 @@ pub async fn a_block_stays_with_its_first_reason_until_it_is_removed(store: Arc<
     assert_eq!(store.insert_block(block(b"bad", "second")).await?, Inserted::AlreadyThere);
     assert_eq!(store.guard_revision().await?, revision);
     assert_eq!(store.load_guard().await?.blocks, [block(b"bad", "first")]);
+    assert_eq!(store.find_block(&digest).await?, Some(block(b"bad", "first")));
+    assert_eq!(store.find_block(&ComponentDigest::of(b"good")).await?, None);
 
     assert!(store.remove_block(&digest).await?);
     assert!(!store.remove_block(&digest).await?);
@@ -86,7 +89,7 @@ pub async fn faults_of_a_component_are_counted_until_it_may_run_again(store: Arc
 pub async fn tenants_do_not_share_secrets(store: Arc<dyn WorkflowStore>) -> Outcome {
     let name = SecretName::new("TOKEN").expect("the suite's names are valid");
     for (of, sealed) in [(None, b"none"), (Some("acme"), b"old."), (Some("acme"), b"acme"), (Some("bolt"), b"bolt")] {
-        store.put_secret(secret(of, "TOKEN", sealed)).await?;
+        assert!(store.put_secret(secret(of, "TOKEN", sealed), 10).await?);
     }
     let acme = tenant("acme");
 
@@ -98,7 +101,7 @@ pub async fn tenants_do_not_share_secrets(store: Arc<dyn WorkflowStore>) -> Outc
     assert_eq!(store.find_secret(Some(&acme), &name).await?, None);
     assert_eq!(store.find_secret(None, &name).await?, Some(secret(None, "TOKEN", b"none")));
     let left = [secret(None, "TOKEN", b"none").record, secret(Some("bolt"), "TOKEN", b"bolt").record];
-    assert_eq!(store.list_secrets().await?, left);
+    assert_eq!(store.list_secrets(&SecretFilter::default()).await?.items, left);
     Ok(())
 }
 
@@ -127,7 +130,7 @@ pub async fn what_attempts_used_is_summed_by_tenant_and_day(store: Arc<dyn Workf
     }
     assert!(store.commit(second).await.is_err(), "a stale transition is not counted");
 
-    let used = store.list_usage(10).await?;
+    let used = store.list_usage(&UsageFilter { since_day: 10, ..UsageFilter::default() }).await?.items;
 
     let told: Vec<_> = used.iter().map(|used| (used.tenant.clone(), used.day, used.usage.attempts)).collect();
     let acme = Some(tenant("acme"));
@@ -144,8 +147,19 @@ pub async fn what_attempts_used_is_summed_by_tenant_and_day(store: Arc<dyn Workf
     assert_eq!(used[1].usage, expected);
     assert_eq!(store.load_tenant_use(&tenant("acme"), 10).await?.cpu_us_of_day, 12);
     assert_eq!(store.load_tenant_use(&tenant("acme"), 11).await?.cpu_us_of_day, 0);
-    let since: Vec<(Option<TenantId>, i64)> =
-        store.list_usage(12).await?.into_iter().map(|used| (used.tenant, used.day)).collect();
-    assert_eq!(since, [(acme, 12)]);
+    let days = async |filter: UsageFilter| {
+        let page = store.list_usage(&filter).await?;
+        let days: Vec<(Option<TenantId>, i64)> = page.items.into_iter().map(|used| (used.tenant, used.day)).collect();
+        Ok::<_, StoreError>((days, page.total))
+    };
+    let since = |since_day| UsageFilter { since_day, ..UsageFilter::default() };
+    assert_eq!(days(since(12)).await?, (vec![(acme.clone(), 12)], 1));
+    let one = UsageFilter { limit: PageLimit::clamped(1), ..since(10) };
+    assert_eq!(days(one.clone()).await?, (vec![(None, 11)], 2));
+    let rest = (vec![(acme.clone(), 10), (acme.clone(), 12)], 2);
+    assert_eq!(days(UsageFilter { after: Some(None), ..one.clone() }).await?, rest);
+    assert_eq!(days(UsageFilter { after: Some(acme), ..one.clone() }).await?, (vec![], 2));
+    assert_eq!(days(UsageFilter { whose: Whose::Platform, ..one.clone() }).await?, (vec![(None, 11)], 1));
+    assert_eq!(days(UsageFilter { whose: Whose::Of(tenant("acme")), ..one }).await?, (rest.0, 1));
     Ok(())
 }

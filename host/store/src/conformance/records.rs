@@ -18,7 +18,7 @@ use crate::{AuditFilter, PageLimit, PruneFilter, StoreError, StoreStats, Whose, 
 type Outcome = Result<(), StoreError>;
 
 /// A record of that action at that time.
-fn audit(of: Option<&str>, by: &str, action: &str, ms: i64) -> AuditRecord {
+pub(super) fn audit(of: Option<&str>, by: &str, action: &str, ms: i64) -> AuditRecord {
     AuditRecord {
         at: at(ms),
         tenant: of.map(tenant),

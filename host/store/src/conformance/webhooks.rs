@@ -12,17 +12,21 @@ use uuid::Uuid;
 
 use super::fixture::{after, at, register, start, tenant, user, workflow};
 use crate::{
-    DeliveryFilter, ENDED_DELIVERIES_MAX, Inserted, MadeDeliveries, PENDING_DELIVERIES_MAX, PageLimit, Redelivered,
+    Admitted, DeliveryFilter, ENDED_DELIVERIES_MAX, MadeDeliveries, PENDING_DELIVERIES_MAX, PageLimit, Redelivered,
     StoreError, WebhookFilter, WorkflowStore,
 };
 
 type Outcome = Result<(), StoreError>;
 
-fn id(number: u128) -> WebhookId {
+/// Room for every subscription of the suite.
+const ROOM: u64 = 100;
+
+pub(super) fn id(number: u128) -> WebhookId {
     WebhookId::from_uuid(Uuid::from_u128(number))
 }
 
-fn subscription(number: u128, of: Option<&str>) -> WebhookSubscription {
+/// The subscription with that number, with every field in use.
+pub(super) fn subscription(number: u128, of: Option<&str>) -> WebhookSubscription {
     WebhookSubscription {
         id: id(number),
         tenant: of.map(tenant),
@@ -84,6 +88,15 @@ fn failed(delivery: &WebhookDelivery, next_attempt_at: Timestamp) -> WebhookDeli
     }
 }
 
+/// Puts a subscription in place of the one with its id.
+async fn put(
+    store: &Arc<dyn WorkflowStore>,
+    webhook: WebhookSubscription,
+    now: Timestamp,
+) -> Result<Option<WebhookSubscription>, StoreError> {
+    store.change_webhook(webhook.id, Box::new(move |kept| *kept = webhook.clone()), now).await
+}
+
 fn ended(delivery: &WebhookDelivery, status: DeliveryStatus, ended_at: Timestamp) -> WebhookDelivery {
     let next = failed(delivery, ended_at);
     WebhookDelivery { status, next_attempt_at: None, ended_at: Some(ended_at), ..next }
@@ -99,9 +112,9 @@ pub async fn a_subscription_reads_back_and_every_change_raises_the_revision(stor
         secret: SealedWebhookSecret { current: vec![1], former: None },
         ..subscription(2, None)
     };
-    assert_eq!(store.insert_webhook(subscription(1, Some("acme"))).await?, Inserted::New);
-    assert_eq!(store.insert_webhook(subscription(1, None)).await?, Inserted::AlreadyThere);
-    assert_eq!(store.insert_webhook(plain.clone()).await?, Inserted::New);
+    assert_eq!(store.insert_webhook(subscription(1, Some("acme")), ROOM).await?, Admitted::New);
+    assert_eq!(store.insert_webhook(subscription(1, None), ROOM).await?, Admitted::AlreadyThere);
+    assert_eq!(store.insert_webhook(plain.clone(), ROOM).await?, Admitted::New);
     assert_eq!(store.find_webhook(id(1)).await?, Some(subscription(1, Some("acme"))));
     assert_eq!(store.find_webhook(id(2)).await?, Some(plain.clone()));
     assert_eq!(store.find_webhook(id(3)).await?, None);
@@ -109,11 +122,12 @@ pub async fn a_subscription_reads_back_and_every_change_raises_the_revision(stor
 
     let changed = WebhookSubscription { created_at: at(99), created_by: None, tenant: Some(tenant("acme")), ..plain };
     let changed = WebhookSubscription { id: id(1), ..changed };
-    assert!(store.update_webhook(changed.clone(), at(50)).await?);
     let elsewhere = WebhookSubscription { tenant: Some(tenant("bolt")), ..changed.clone() };
-    assert!(!store.update_webhook(elsewhere, at(50)).await?, "it belongs to somebody else");
+    let told = put(&store, elsewhere, at(50)).await?;
     let kept = WebhookSubscription { created_at: at(3), created_by: Some(user("ann")), ..changed };
+    assert_eq!(told.as_ref(), Some(&kept), "it stays whose it is");
     assert_eq!(store.find_webhook(id(1)).await?, Some(kept));
+    assert_eq!(put(&store, subscription(9, None), at(50)).await?, None);
     assert!(store.delete_webhook(id(1)).await?);
     assert!(!store.delete_webhook(id(1)).await?);
     assert_eq!(store.webhook_head().await?.revision, 4);
@@ -123,7 +137,7 @@ pub async fn a_subscription_reads_back_and_every_change_raises_the_revision(stor
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn subscriptions_are_listed_by_id_and_tenant(store: Arc<dyn WorkflowStore>) -> Outcome {
     for (number, of) in [(3, Some("acme")), (1, None), (2, Some("acme")), (4, Some("bolt"))] {
-        store.insert_webhook(subscription(number, of)).await?;
+        store.insert_webhook(subscription(number, of), ROOM).await?;
     }
     let listed = async |tenant: Option<&str>, after: Option<u128>, rows| {
         let limit = PageLimit::clamped(rows);
@@ -146,19 +160,19 @@ pub async fn a_subscription_tells_of_what_is_committed_once_it_is_active(store: 
     register(&store).await?;
     let first = start(1);
     store.commit(first.clone()).await?;
-    store.insert_webhook(WebhookSubscription { since: 77, ..subscription(1, None) }).await?;
+    store.insert_webhook(WebhookSubscription { since: 77, ..subscription(1, None) }, ROOM).await?;
     let since = async || Ok::<_, StoreError>(store.find_webhook(id(1)).await?.map(|kept| kept.since));
     assert_eq!(since().await?, Some(1));
     let second = after(&first);
     store.commit(second.clone()).await?;
 
     let changed = WebhookSubscription { description: None, ..subscription(1, None) };
-    store.update_webhook(changed.clone(), at(50)).await?;
+    put(&store, changed.clone(), at(50)).await?;
     assert_eq!(since().await?, Some(1), "it was active all the time");
-    store.update_webhook(WebhookSubscription { is_active: false, ..changed.clone() }, at(50)).await?;
+    put(&store, WebhookSubscription { is_active: false, ..changed.clone() }, at(50)).await?;
     assert_eq!(since().await?, Some(1));
     store.commit(after(&second)).await?;
-    store.update_webhook(changed, at(50)).await?;
+    put(&store, changed, at(50)).await?;
 
     assert_eq!(since().await?, Some(3));
     Ok(())
@@ -166,7 +180,7 @@ pub async fn a_subscription_tells_of_what_is_committed_once_it_is_active(store: 
 
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn deliveries_are_made_once_of_each_stretch_of_history(store: Arc<dyn WorkflowStore>) -> Outcome {
-    store.insert_webhook(subscription(1, None)).await?;
+    store.insert_webhook(subscription(1, None), ROOM).await?;
     let head = store.webhook_head().await?;
     let made = MadeDeliveries { head, up_to: 9, deliveries: vec![delivery(1, 8, 0), delivery(1, 8, 1)] };
 
@@ -174,7 +188,7 @@ pub async fn deliveries_are_made_once_of_each_stretch_of_history(store: Arc<dyn 
     assert!(!store.make_deliveries(made.clone()).await?, "the position is another");
     let head = store.webhook_head().await?;
     assert_eq!((head.revision, head.position), (1, 9));
-    store.insert_webhook(subscription(2, None)).await?;
+    store.insert_webhook(subscription(2, None), ROOM).await?;
     let late = MadeDeliveries { head, up_to: 10, deliveries: vec![delivery(1, 10, 0)] };
     assert!(!store.make_deliveries(late).await?, "the subscriptions are others");
     let nobodys = delivery(3, 10, 0);
@@ -193,8 +207,8 @@ pub async fn deliveries_are_made_once_of_each_stretch_of_history(store: Arc<dyn 
 
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn pending_deliveries_are_listed_by_the_time_of_their_next_attempt(store: Arc<dyn WorkflowStore>) -> Outcome {
-    store.insert_webhook(subscription(1, None)).await?;
-    store.insert_webhook(subscription(2, None)).await?;
+    store.insert_webhook(subscription(1, None), ROOM).await?;
+    store.insert_webhook(subscription(2, None), ROOM).await?;
     let [first, second, third] = [0, 1, 2].map(|index| delivery(1, 1, index));
     make(&store, vec![first.clone(), second.clone(), third.clone(), delivery(2, 1, 0)]).await?;
 
@@ -215,7 +229,7 @@ pub async fn pending_deliveries_are_listed_by_the_time_of_their_next_attempt(sto
 
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn deliveries_are_listed_latest_first_and_by_status_in_pages(store: Arc<dyn WorkflowStore>) -> Outcome {
-    store.insert_webhook(subscription(1, None)).await?;
+    store.insert_webhook(subscription(1, None), ROOM).await?;
     make(&store, (0..5).map(|index| delivery(1, 1, index)).collect()).await?;
     for index in [1, 3] {
         store.put_attempt(ended(&delivery(1, 1, index), DeliveryStatus::Dead, at(20))).await?;
@@ -238,8 +252,8 @@ pub async fn deliveries_are_listed_latest_first_and_by_status_in_pages(store: Ar
 
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn a_delivery_or_all_dead_ones_are_sent_anew(store: Arc<dyn WorkflowStore>) -> Outcome {
-    store.insert_webhook(subscription(1, None)).await?;
-    store.insert_webhook(subscription(2, None)).await?;
+    store.insert_webhook(subscription(1, None), ROOM).await?;
+    store.insert_webhook(subscription(2, None), ROOM).await?;
     let all: Vec<_> = (0..4).map(|index| delivery(1, 1, index)).collect();
     make(&store, all.clone()).await?;
     store.put_attempt(ended(&all[0], DeliveryStatus::Delivered, at(20))).await?;
@@ -264,13 +278,13 @@ pub async fn a_delivery_or_all_dead_ones_are_sent_anew(store: Arc<dyn WorkflowSt
 
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn what_waits_for_a_subscription_is_dead_once_that_is_not_active(store: Arc<dyn WorkflowStore>) -> Outcome {
-    store.insert_webhook(subscription(1, None)).await?;
+    store.insert_webhook(subscription(1, None), ROOM).await?;
     make(&store, vec![delivery(1, 1, 0), delivery(1, 1, 1)]).await?;
     store.put_attempt(ended(&delivery(1, 1, 0), DeliveryStatus::Delivered, at(20))).await?;
     let stopped = Some("it is gone".to_owned());
 
     let inactive = WebhookSubscription { is_active: false, stopped, ..subscription(1, None) };
-    store.update_webhook(inactive, at(30)).await?;
+    put(&store, inactive, at(30)).await?;
 
     let dead = list(&store, 1, Some(DeliveryStatus::Dead)).await?;
     let expected = WebhookDelivery {
@@ -290,7 +304,7 @@ pub async fn what_waits_for_a_subscription_is_dead_once_that_is_not_active(store
 
 #[expect(missing_docs, reason = "the name is the promise")]
 pub async fn no_more_deliveries_wait_or_are_kept_than_there_is_room_for(store: Arc<dyn WorkflowStore>) -> Outcome {
-    store.insert_webhook(subscription(1, None)).await?;
+    store.insert_webhook(subscription(1, None), ROOM).await?;
     let many = (0..=PENDING_DELIVERIES_MAX).map(|index| delivery(1, 1, index)).collect();
     make(&store, many).await?;
     make(&store, vec![delivery(1, 2, 0)]).await?;
@@ -302,7 +316,7 @@ pub async fn no_more_deliveries_wait_or_are_kept_than_there_is_room_for(store: A
     assert_eq!(dead[0].ended_at, Some(at(10)));
     assert!(dead[0].last_error.as_ref().is_some_and(|error| error.starts_with("10000 deliveries")));
 
-    store.update_webhook(WebhookSubscription { is_active: false, ..subscription(1, None) }, at(30)).await?;
+    put(&store, WebhookSubscription { is_active: false, ..subscription(1, None) }, at(30)).await?;
     let count = async |status| {
         let filter = DeliveryFilter { webhook: id(1), status, before: None, limit: PageLimit::clamped(1) };
         Ok::<_, StoreError>(store.list_deliveries(&filter).await?.total)

@@ -5,25 +5,26 @@ use std::ops::Bound;
 
 use async_trait::async_trait;
 use stepcell_model::access::{
-    ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, IdempotencyRecord, KeptAnswer, KeyPrefix, Reservation,
-    TenantRecord, TenantUse,
+    ApiKey, ApiKeyId, AuditEntry, AuditRecord, IdempotencyClaim, IdempotencyRecord, IdempotencyRoom, KeptAnswer,
+    KeyPrefix, KeyState, Reservation, TenantRecord, TenantUse,
 };
 use stepcell_model::id::InstanceId;
 use stepcell_model::name::TenantId;
 use stepcell_model::time::Timestamp;
 
 use super::MemoryStore;
-use crate::access::{AccessStore, AuditFilter, KeyFilter, StoreStats, TenantFilter};
+use crate::access::{AccessStore, AuditFilter, KeyFilter, KeyRoom, StoreStats, TenantChange, TenantFilter};
 use crate::error::StoreError;
-use crate::query::{Inserted, LIST_LEN_MAX, Page};
+use crate::query::{Admitted, Inserted, LIST_LEN_MAX, Page};
 
 #[derive(Debug, Default)]
 pub(super) struct Access {
     revision: u64,
     tenants: BTreeMap<TenantId, TenantRecord>,
     keys: BTreeMap<ApiKeyId, ApiKey>,
-    /// By number, from 1.
+    /// By number; after `audit_forgotten` older ones.
     audit: Vec<AuditRecord>,
+    audit_forgotten: u64,
     answers: BTreeMap<(Option<TenantId>, String), IdempotencyRecord>,
 }
 
@@ -48,20 +49,32 @@ impl Access {
         }
     }
 
-    fn update_tenant(&mut self, tenant: TenantRecord) -> bool {
-        let Some(there) = self.tenants.get_mut(&tenant.id) else { return false };
-        *there = TenantRecord { created_at: there.created_at, ..tenant };
+    fn change_tenant(&mut self, id: &TenantId, change: &TenantChange) -> Option<TenantRecord> {
+        let kept = self.tenants.get_mut(id)?;
+        let created_at = kept.created_at;
+        change(kept);
+        (kept.id, kept.created_at) = (id.clone(), created_at);
         self.revision += 1;
-        true
+        Some(kept.clone())
     }
 
-    fn insert_key(&mut self, key: ApiKey) -> Inserted {
+    fn insert_key(&mut self, key: ApiKey, room: KeyRoom) -> Admitted {
+        let (tenant, now) = (key.tenant.clone(), key.created_at);
+        let is_live = |key: &ApiKey| key.state(now) == KeyState::Active;
+        let of_tenant = |key: &&ApiKey| key.tenant == tenant;
+        if self.keys.values().filter(of_tenant).filter(|key| is_live(key)).count() as u64 >= room.live_max {
+            return Admitted::Full;
+        }
         if self.keys.contains_key(&key.id) || self.find_key(key.prefix).is_some() {
-            return Inserted::AlreadyThere;
+            return Admitted::AlreadyThere;
         }
         self.revision += 1;
         self.keys.insert(key.id, key);
-        Inserted::New
+        let beyond = (self.keys.values().filter(of_tenant).count() as u64).saturating_sub(room.kept_max);
+        let dead = self.keys.values().filter(of_tenant).filter(|key| !is_live(key)).map(|key| key.id);
+        let dead: Vec<_> = dead.take(usize::try_from(beyond).unwrap_or(usize::MAX)).collect();
+        self.keys.retain(|id, _| !dead.contains(id));
+        Admitted::New
     }
 
     fn find_key(&self, prefix: KeyPrefix) -> Option<&ApiKey> {
@@ -95,16 +108,35 @@ impl Access {
 
     fn list_audit(&self, filter: &AuditFilter) -> Page<AuditEntry> {
         let newest_first = || self.audit.iter().enumerate().rev().filter(|(_, record)| is_wanted(record, filter));
-        let entry =
-            |(index, record): (usize, &AuditRecord)| AuditEntry { number: index as u64 + 1, record: record.clone() };
+        let entry = |(index, record): (usize, &AuditRecord)| AuditEntry {
+            number: self.audit_forgotten + index as u64 + 1,
+            record: record.clone(),
+        };
         let older = newest_first().map(entry).filter(|entry| filter.after.is_none_or(|after| entry.number < after));
         Page { items: older.take(filter.limit.rows() as usize).collect(), total: newest_first().count() as u64 }
     }
 
-    fn claim(&mut self, claim: &IdempotencyClaim) -> Reservation {
+    fn forget_audit(&mut self, before: Timestamp) -> u64 {
+        let old = self.audit.iter().take(LIST_LEN_MAX as usize).take_while(|record| record.at < before).count();
+        self.audit.drain(..old);
+        self.audit_forgotten += old as u64;
+        old as u64
+    }
+
+    /// How much is kept of a tenant.
+    fn held_of(&self, tenant: Option<&TenantId>) -> IdempotencyRoom {
+        let of_tenant = self.answers.iter().filter(|((of, _), _)| of.as_ref() == tenant);
+        of_tenant.fold(IdempotencyRoom::default(), |held, ((_, key), record)| {
+            let len = |answer: &KeptAnswer| answer.body.len() + answer.location.as_ref().map_or(0, String::len);
+            let bytes = key.len() + record.answer.as_ref().map_or(0, len);
+            IdempotencyRoom { requests: held.requests + 1, bytes: held.bytes + bytes as u64 }
+        })
+    }
+
+    fn claim(&mut self, claim: &IdempotencyClaim, room: IdempotencyRoom) -> Reservation {
         let record = claim.unanswered();
         let key = (claim.tenant.clone(), claim.key.clone());
-        let reservation = claim.judge(self.answers.get(&key));
+        let reservation = claim.judge(self.answers.get(&key), self.held_of(claim.tenant.as_ref()), room);
         if reservation == Reservation::New {
             self.answers.insert(key, record);
         }
@@ -160,12 +192,12 @@ impl AccessStore for MemoryStore {
         Ok(self.state().access.list_tenants(filter))
     }
 
-    async fn update_tenant(&self, tenant: TenantRecord) -> Result<bool, StoreError> {
-        Ok(self.state().access.update_tenant(tenant))
+    async fn change_tenant(&self, id: &TenantId, change: TenantChange) -> Result<Option<TenantRecord>, StoreError> {
+        Ok(self.state().access.change_tenant(id, &change))
     }
 
-    async fn insert_key(&self, key: ApiKey) -> Result<Inserted, StoreError> {
-        Ok(self.state().access.insert_key(key))
+    async fn insert_key(&self, key: ApiKey, room: KeyRoom) -> Result<Admitted, StoreError> {
+        Ok(self.state().access.insert_key(key, room))
     }
 
     async fn find_key(&self, prefix: KeyPrefix) -> Result<Option<ApiKey>, StoreError> {
@@ -198,8 +230,16 @@ impl AccessStore for MemoryStore {
         Ok(self.state().access.list_audit(filter))
     }
 
-    async fn claim_idempotency(&self, claim: IdempotencyClaim) -> Result<Reservation, StoreError> {
-        Ok(self.state().access.claim(&claim))
+    async fn forget_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.state().access.forget_audit(before))
+    }
+
+    async fn claim_idempotency(
+        &self,
+        claim: IdempotencyClaim,
+        room: IdempotencyRoom,
+    ) -> Result<Reservation, StoreError> {
+        Ok(self.state().access.claim(&claim, room))
     }
 
     async fn answer_idempotency(&self, claim: &IdempotencyClaim, answer: KeptAnswer) -> Result<bool, StoreError> {

@@ -1,6 +1,6 @@
 //! Safety in memory: policy, blocks, signatures, secrets, usage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use stepcell_model::guard::{ComponentBlock, SealedSecret, SecretRecord, TenantUsage, Usage};
@@ -12,8 +12,8 @@ use stepcell_model::transition::Transition;
 
 use super::MemoryStore;
 use crate::error::StoreError;
-use crate::guard::{GuardState, GuardStore};
-use crate::query::Inserted;
+use crate::guard::{GuardState, GuardStore, SecretFilter, UsageFilter};
+use crate::query::{Inserted, Page};
 
 #[derive(Debug, Default)]
 pub(super) struct Guard {
@@ -72,9 +72,14 @@ impl Guard {
         self.signatures.insert((signature.digest, signature.key.to_string()), signature);
     }
 
-    pub(super) fn put_secret(&mut self, secret: SealedSecret) {
+    pub(super) fn put_secret(&mut self, secret: SealedSecret, max: u64) -> bool {
+        let is_other = |kept: &&SecretRecord| kept.tenant == secret.record.tenant && kept.name != secret.record.name;
+        if self.secrets.values().map(|kept| &kept.record).filter(is_other).count() as u64 >= max {
+            return false;
+        }
         self.revision += 1;
         self.secrets.insert((secret.record.tenant.clone(), secret.record.name.clone()), secret);
+        true
     }
 
     pub(super) fn delete_secret(&mut self, tenant: Option<&TenantId>, name: &SecretName) -> bool {
@@ -87,8 +92,11 @@ impl Guard {
         self.secrets.get(&(tenant.cloned(), name.clone())).cloned()
     }
 
-    pub(super) fn secrets(&self) -> Vec<SecretRecord> {
-        self.secrets.values().map(|secret| secret.record.clone()).collect()
+    pub(super) fn secrets(&self, filter: &SecretFilter) -> Page<SecretRecord> {
+        let wanted = || self.secrets.iter().filter(|((tenant, _), _)| filter.whose.matches(tenant.as_ref()));
+        let rest = wanted().filter(|(key, _)| filter.after.as_ref().is_none_or(|after| *key > after));
+        let page = rest.take(filter.limit.rows() as usize).map(|(_, secret)| secret.record.clone());
+        Page { items: page.collect(), total: wanted().count() as u64 }
     }
 
     pub(super) fn add_usage(&mut self, transition: &Transition) {
@@ -102,11 +110,20 @@ impl Guard {
         self.usage.get(&(Some(tenant.clone()), day)).map_or(0, |usage| usage.cpu_us)
     }
 
-    pub(super) fn usage(&self, since_day: i64) -> Vec<TenantUsage> {
-        let since = self.usage.iter().filter(|((_, day), _)| *day >= since_day);
-        since
-            .map(|((tenant, day), usage)| TenantUsage { tenant: tenant.clone(), day: *day, usage: usage.clone() })
-            .collect()
+    pub(super) fn usage(&self, filter: &UsageFilter) -> Page<TenantUsage> {
+        let is_wanted =
+            |tenant: &Option<TenantId>, day| filter.whose.matches(tenant.as_ref()) && day >= filter.since_day;
+        let wanted = || self.usage.iter().filter(|((tenant, day), _)| is_wanted(tenant, *day));
+        let tenants: BTreeSet<_> = wanted().map(|((tenant, _), _)| tenant).collect();
+        let rest = tenants.iter().filter(|tenant| filter.after.as_ref().is_none_or(|after| **tenant > after));
+        let page: BTreeSet<_> = rest.take(filter.limit.rows() as usize).copied().collect();
+        let items = wanted().filter(|((tenant, _), _)| page.contains(tenant));
+        let used = |((tenant, day), usage): (&(Option<TenantId>, i64), &Usage)| TenantUsage {
+            tenant: tenant.clone(),
+            day: *day,
+            usage: usage.clone(),
+        };
+        Page { items: items.map(used).collect(), total: tenants.len() as u64 }
     }
 }
 
@@ -129,6 +146,10 @@ impl GuardStore for MemoryStore {
         Ok(self.state().guard.insert_block(block))
     }
 
+    async fn find_block(&self, digest: &ComponentDigest) -> Result<Option<ComponentBlock>, StoreError> {
+        Ok(self.state().guard.blocks.get(digest).cloned())
+    }
+
     async fn remove_block(&self, digest: &ComponentDigest) -> Result<bool, StoreError> {
         Ok(self.state().guard.remove_block(digest))
     }
@@ -142,9 +163,8 @@ impl GuardStore for MemoryStore {
         Ok(())
     }
 
-    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError> {
-        self.state().guard.put_secret(secret);
-        Ok(())
+    async fn put_secret(&self, secret: SealedSecret, max: u64) -> Result<bool, StoreError> {
+        Ok(self.state().guard.put_secret(secret, max))
     }
 
     async fn delete_secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Result<bool, StoreError> {
@@ -159,11 +179,11 @@ impl GuardStore for MemoryStore {
         Ok(self.state().guard.find_secret(tenant, name))
     }
 
-    async fn list_secrets(&self) -> Result<Vec<SecretRecord>, StoreError> {
-        Ok(self.state().guard.secrets())
+    async fn list_secrets(&self, filter: &SecretFilter) -> Result<Page<SecretRecord>, StoreError> {
+        Ok(self.state().guard.secrets(filter))
     }
 
-    async fn list_usage(&self, since_day: i64) -> Result<Vec<TenantUsage>, StoreError> {
-        Ok(self.state().guard.usage(since_day))
+    async fn list_usage(&self, filter: &UsageFilter) -> Result<Page<TenantUsage>, StoreError> {
+        Ok(self.state().guard.usage(filter))
     }
 }

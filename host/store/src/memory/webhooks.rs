@@ -9,10 +9,10 @@ use stepcell_model::webhook::{DeliveryStatus, WebhookDelivery, WebhookSubscripti
 
 use super::MemoryStore;
 use crate::error::StoreError;
-use crate::query::{Inserted, LIST_LEN_MAX, Page};
+use crate::query::{Admitted, LIST_LEN_MAX, Page};
 use crate::webhooks::{
     DEACTIVATED, DeliveryFilter, ENDED_DELIVERIES_MAX, MadeDeliveries, PENDING_DELIVERIES_MAX, Redelivered,
-    WebhookFilter, WebhookHead, WebhookStore, beyond_pending,
+    SubscriptionChange, WebhookFilter, WebhookHead, WebhookStore, beyond_pending,
 };
 
 #[derive(Debug, Default)]
@@ -25,22 +25,33 @@ pub(super) struct Webhooks {
 }
 
 impl Webhooks {
-    fn insert(&mut self, webhook: WebhookSubscription, last: u64) -> Inserted {
+    fn insert(&mut self, webhook: WebhookSubscription, last: u64, max: u64) -> Admitted {
         if self.subscriptions.contains_key(&webhook.id) {
-            return Inserted::AlreadyThere;
+            return Admitted::AlreadyThere;
+        }
+        if self.subscriptions.values().filter(|kept| kept.tenant == webhook.tenant).count() as u64 >= max {
+            return Admitted::Full;
         }
         self.subscriptions.insert(webhook.id, WebhookSubscription { since: last, ..webhook });
         self.head.revision += 1;
-        Inserted::New
+        Admitted::New
     }
 
-    fn update(&mut self, webhook: WebhookSubscription, last: u64, now: Timestamp) -> bool {
-        let kept = self.subscriptions.get_mut(&webhook.id).filter(|kept| kept.tenant == webhook.tenant);
-        let Some(kept) = kept else { return false };
-        let since = if webhook.is_active && !kept.is_active { last } else { kept.since };
-        let (created_at, created_by) = (kept.created_at, kept.created_by.clone());
-        *kept = WebhookSubscription { since, created_at, created_by, ..webhook };
+    fn change(
+        &mut self,
+        id: WebhookId,
+        change: &SubscriptionChange,
+        last: u64,
+        now: Timestamp,
+    ) -> Option<WebhookSubscription> {
+        let kept = self.subscriptions.get_mut(&id)?;
+        let before = kept.clone();
+        change(kept);
+        kept.since = if kept.is_active && !before.is_active { last } else { before.since };
+        (kept.id, kept.tenant) = (before.id, before.tenant);
+        (kept.created_at, kept.created_by) = (before.created_at, before.created_by);
         self.head.revision += 1;
+        let changed = kept.clone();
         if !kept.is_active {
             let (id, why) = (kept.id, kept.stopped.clone().unwrap_or_else(|| DEACTIVATED.to_owned()));
             let pending = self.deliveries.values_mut().filter(|delivery| waits(delivery, id));
@@ -51,7 +62,7 @@ impl Webhooks {
                 delivery.ended_at = Some(now);
             });
         }
-        true
+        Some(changed)
     }
 
     fn delete(&mut self, id: WebhookId) -> bool {
@@ -189,10 +200,10 @@ impl WebhookStore for MemoryStore {
         Ok(self.state().webhooks.head)
     }
 
-    async fn insert_webhook(&self, webhook: WebhookSubscription) -> Result<Inserted, StoreError> {
+    async fn insert_webhook(&self, webhook: WebhookSubscription, max: u64) -> Result<Admitted, StoreError> {
         let mut state = self.state();
         let last = state.instances.last_position();
-        Ok(state.webhooks.insert(webhook, last))
+        Ok(state.webhooks.insert(webhook, last, max))
     }
 
     async fn find_webhook(&self, id: WebhookId) -> Result<Option<WebhookSubscription>, StoreError> {
@@ -203,10 +214,15 @@ impl WebhookStore for MemoryStore {
         Ok(self.state().webhooks.list(filter))
     }
 
-    async fn update_webhook(&self, webhook: WebhookSubscription, now: Timestamp) -> Result<bool, StoreError> {
+    async fn change_webhook(
+        &self,
+        id: WebhookId,
+        change: SubscriptionChange,
+        now: Timestamp,
+    ) -> Result<Option<WebhookSubscription>, StoreError> {
         let mut state = self.state();
         let last = state.instances.last_position();
-        Ok(state.webhooks.update(webhook, last, now))
+        Ok(state.webhooks.change(id, &change, last, now))
     }
 
     async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use stepcell_model::access::{
-    ApiKey, ApiKeyId, AuditEntry, AuditRecord, Fingerprint, IdempotencyClaim, IdempotencyRecord, KeptAnswer, KeyHash,
-    KeyPrefix, Reservation, TenantRecord, TenantUse,
+    ApiKey, ApiKeyId, AuditEntry, AuditRecord, Fingerprint, IdempotencyClaim, IdempotencyRecord, IdempotencyRoom,
+    KeptAnswer, KeyHash, KeyPrefix, Reservation, TenantRecord, TenantUse,
 };
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json;
@@ -21,9 +21,9 @@ use super::rows::{self, Columns};
 use super::statements::access as statements;
 use super::transition::{signed, text_of};
 use super::{SqliteStore, letters};
-use crate::access::{AccessStore, AuditFilter, KeyFilter, StoreStats, TenantFilter, Whose};
+use crate::access::{AccessStore, AuditFilter, KeyFilter, KeyRoom, StoreStats, TenantChange, TenantFilter, Whose};
 use crate::error::StoreError;
-use crate::query::{Inserted, LIST_LEN_MAX, Page};
+use crate::query::{Admitted, Inserted, LIST_LEN_MAX, Page};
 
 fn revision(connection: &Connection) -> Result<u64, StoreError> {
     let revision = rows::find(connection, statements::SELECT_REVISION, [], |row| row.count("revision"))?;
@@ -38,10 +38,6 @@ fn raise_if(connection: &Connection, changed_rows: usize) -> Result<bool, StoreE
     Ok(changed_rows > 0)
 }
 
-fn inserted_if(connection: &Connection, changed_rows: usize) -> Result<Inserted, StoreError> {
-    Ok(if raise_if(connection, changed_rows)? { Inserted::New } else { Inserted::AlreadyThere })
-}
-
 fn insert_tenant(connection: &Connection, tenant: &TenantRecord) -> Result<Inserted, StoreError> {
     let row = params![
         tenant.id.as_str(),
@@ -50,13 +46,27 @@ fn insert_tenant(connection: &Connection, tenant: &TenantRecord) -> Result<Inser
         text_of(&tenant.quotas)?,
         tenant.created_at.unix_ms(),
     ];
-    inserted_if(connection, connection.execute(statements::INSERT_TENANT, row)?)
+    let is_new = raise_if(connection, connection.execute(statements::INSERT_TENANT, row)?)?;
+    Ok(if is_new { Inserted::New } else { Inserted::AlreadyThere })
 }
 
-fn update_tenant(connection: &Connection, tenant: &TenantRecord) -> Result<bool, StoreError> {
-    let row =
-        params![tenant.id.as_str(), tenant.display_name.as_str(), tenant.status.as_str(), text_of(&tenant.quotas)?];
-    raise_if(connection, connection.execute(statements::UPDATE_TENANT, row)?)
+fn find_tenant(connection: &Connection, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
+    let sql = where_(statements::SELECT_TENANTS, statements::TENANT_BY_ID);
+    rows::find(connection, &sql, [id.as_str()], tenant_record)
+}
+
+fn change_tenant(
+    connection: &Connection,
+    id: &TenantId,
+    change: &TenantChange,
+) -> Result<Option<TenantRecord>, StoreError> {
+    let Some(found) = find_tenant(connection, id)? else { return Ok(None) };
+    let mut changed = found.clone();
+    change(&mut changed);
+    let changed = TenantRecord { id: found.id, created_at: found.created_at, ..changed };
+    let row = params![id.as_str(), changed.display_name.as_str(), changed.status.as_str(), text_of(&changed.quotas)?];
+    raise_if(connection, connection.execute(statements::UPDATE_TENANT, row)?)?;
+    Ok(Some(changed))
 }
 
 fn tenant_record(row: &Columns<'_>) -> Result<TenantRecord, StoreError> {
@@ -78,7 +88,11 @@ fn list_tenants(connection: &Connection, filter: &TenantFilter) -> Result<Page<T
     Ok(Page { items: wanted.first(connection, sql, filter.limit, tenant_record)?, total })
 }
 
-fn insert_key(connection: &Connection, key: &ApiKey) -> Result<Inserted, StoreError> {
+fn insert_key(connection: &Connection, key: &ApiKey, room: KeyRoom) -> Result<Admitted, StoreError> {
+    let (tenant, now) = (tenant_key(key.tenant.as_ref()), key.created_at.unix_ms());
+    if count(connection, statements::COUNT_LIVE_KEYS, params![tenant, now])? >= room.live_max {
+        return Ok(Admitted::Full);
+    }
     let row = params![
         key.id.as_uuid().as_bytes(),
         key.prefix.as_str(),
@@ -94,7 +108,11 @@ fn insert_key(connection: &Connection, key: &ApiKey) -> Result<Inserted, StoreEr
         key.last_used_at.map(Timestamp::unix_ms),
         key.revoked_at.map(Timestamp::unix_ms),
     ];
-    inserted_if(connection, connection.execute(statements::INSERT_KEY, row)?)
+    if !raise_if(connection, connection.execute(statements::INSERT_KEY, row)?)? {
+        return Ok(Admitted::AlreadyThere);
+    }
+    connection.execute(statements::FORGET_DEAD_KEYS, params![tenant, now, signed(room.kept_max)])?;
+    Ok(Admitted::New)
 }
 
 fn api_key(row: &Columns<'_>) -> Result<ApiKey, StoreError> {
@@ -116,7 +134,7 @@ fn api_key(row: &Columns<'_>) -> Result<ApiKey, StoreError> {
 }
 
 /// The condition that things are of whoever is meant.
-fn and_of(wanted: &mut Conditions, whose: &Whose) {
+pub(super) fn and_of(wanted: &mut Conditions, whose: &Whose) {
     let key = match whose {
         Whose::Anybody => None,
         Whose::Platform => Some(String::new()),
@@ -189,13 +207,14 @@ fn list_audit(connection: &Connection, filter: &AuditFilter) -> Result<Page<Audi
     Ok(Page { items: wanted.first(connection, sql, filter.limit, audit_entry)?, total })
 }
 
-fn claim(connection: &Connection, claim: &IdempotencyClaim) -> Result<Reservation, StoreError> {
-    let key = params![tenant_key(claim.tenant.as_ref()), claim.key];
-    let kept = rows::find(connection, statements::SELECT_CLAIM, key, idempotency_record)?;
-    let reservation = claim.judge(kept.as_ref());
+fn claim(connection: &Connection, claim: &IdempotencyClaim, room: IdempotencyRoom) -> Result<Reservation, StoreError> {
+    let tenant = tenant_key(claim.tenant.as_ref());
+    let kept = rows::find(connection, statements::SELECT_CLAIM, params![tenant, claim.key], idempotency_record)?;
+    let read = |row: &Columns<'_>| Ok(IdempotencyRoom { requests: row.count("requests")?, bytes: row.count("bytes")? });
+    let held = rows::find(connection, statements::SELECT_CLAIMS_HELD, [tenant], read)?.unwrap_or_default();
+    let reservation = claim.judge(kept.as_ref(), held, room);
     if reservation == Reservation::New {
-        let (tenant, fingerprint) = (tenant_key(claim.tenant.as_ref()), claim.fingerprint.as_bytes());
-        let row = params![tenant, claim.key, fingerprint, claim.at.unix_ms()];
+        let row = params![tenant, claim.key, claim.fingerprint.as_bytes(), claim.at.unix_ms()];
         connection.prepare_cached(statements::UPSERT_CLAIM)?.execute(row)?;
     }
     Ok(reservation)
@@ -291,8 +310,7 @@ impl AccessStore for SqliteStore {
 
     async fn find_tenant(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
         let id = id.clone();
-        let sql = where_(statements::SELECT_TENANTS, statements::TENANT_BY_ID);
-        self.readers.run(move |connection| rows::find(connection, &sql, [id.as_str()], tenant_record)).await
+        self.readers.run(move |connection| find_tenant(connection, &id)).await
     }
 
     async fn list_tenants(&self, filter: &TenantFilter) -> Result<Page<TenantRecord>, StoreError> {
@@ -300,12 +318,13 @@ impl AccessStore for SqliteStore {
         self.readers.run(move |connection| list_tenants(connection, &filter)).await
     }
 
-    async fn update_tenant(&self, tenant: TenantRecord) -> Result<bool, StoreError> {
-        self.writer()?.run(move |connection| update_tenant(connection, &tenant)).await
+    async fn change_tenant(&self, id: &TenantId, change: TenantChange) -> Result<Option<TenantRecord>, StoreError> {
+        let id = id.clone();
+        self.writer()?.run(move |connection| change_tenant(connection, &id, &change)).await
     }
 
-    async fn insert_key(&self, key: ApiKey) -> Result<Inserted, StoreError> {
-        self.writer()?.run(move |connection| insert_key(connection, &key)).await
+    async fn insert_key(&self, key: ApiKey, room: KeyRoom) -> Result<Admitted, StoreError> {
+        self.writer()?.run(move |connection| insert_key(connection, &key, room)).await
     }
 
     async fn find_key(&self, prefix: KeyPrefix) -> Result<Option<ApiKey>, StoreError> {
@@ -345,8 +364,20 @@ impl AccessStore for SqliteStore {
         self.readers.run(move |connection| list_audit(connection, &filter)).await
     }
 
-    async fn claim_idempotency(&self, given: IdempotencyClaim) -> Result<Reservation, StoreError> {
-        self.writer()?.run(move |connection| claim(connection, &given)).await
+    async fn forget_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let forget = move |connection: &Connection| {
+            let forgotten = connection.execute(statements::FORGET_AUDIT, params![before.unix_ms(), LIST_LEN_MAX])?;
+            Ok(forgotten as u64)
+        };
+        self.writer()?.run(forget).await
+    }
+
+    async fn claim_idempotency(
+        &self,
+        given: IdempotencyClaim,
+        room: IdempotencyRoom,
+    ) -> Result<Reservation, StoreError> {
+        self.writer()?.run(move |connection| claim(connection, &given, room)).await
     }
 
     async fn answer_idempotency(&self, claim: &IdempotencyClaim, given: KeptAnswer) -> Result<bool, StoreError> {

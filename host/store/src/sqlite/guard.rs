@@ -11,12 +11,14 @@ use stepcell_model::name::{SecretName, TenantId, UserId};
 use stepcell_model::signature::ComponentSignature;
 use stepcell_model::transition::Transition;
 
+use super::access::and_of;
+use super::lists::Conditions;
 use super::rows::{self, Columns};
 use super::transition::signed;
 use super::{SqliteStore, statements};
 use crate::error::StoreError;
-use crate::guard::{GuardState, GuardStore};
-use crate::query::Inserted;
+use crate::guard::{GuardState, GuardStore, SecretFilter, UsageFilter};
+use crate::query::{Inserted, Page};
 
 pub(super) fn revision(connection: &Connection) -> Result<u64, StoreError> {
     let revision = rows::find(connection, statements::SELECT_GUARD, [], |row| row.count("revision"))?;
@@ -79,6 +81,10 @@ pub(super) fn insert_block(connection: &Connection, block: &ComponentBlock) -> R
     Ok(Inserted::New)
 }
 
+fn find_block(connection: &Connection, digest: &ComponentDigest) -> Result<Option<ComponentBlock>, StoreError> {
+    rows::find(connection, statements::SELECT_BLOCK, [digest.as_bytes()], block)
+}
+
 pub(super) fn remove_block(connection: &Connection, digest: &ComponentDigest) -> Result<bool, StoreError> {
     connection.execute(statements::DELETE_HOST_FAULTS, [digest.as_bytes()])?;
     let was_there = connection.execute(statements::DELETE_BLOCK, [digest.as_bytes()])? > 0;
@@ -112,11 +118,18 @@ fn secret_record(row: &Columns<'_>) -> Result<SecretRecord, StoreError> {
     Ok(SecretRecord { tenant: tenant(row)?, name: row.word("name")?, updated_at: row.time("updated_at")? })
 }
 
-pub(super) fn put_secret(connection: &Connection, secret: &SealedSecret) -> Result<(), StoreError> {
+pub(super) fn put_secret(connection: &Connection, secret: &SealedSecret, max: u64) -> Result<bool, StoreError> {
     let SecretRecord { tenant, name, updated_at } = &secret.record;
-    let row = params![tenant_key(tenant.as_ref()), name.as_str(), secret.sealed, updated_at.unix_ms()];
-    connection.execute(statements::UPSERT_SECRET, row)?;
-    raise(connection)
+    let tenant = tenant_key(tenant.as_ref());
+    let others =
+        rows::find(connection, statements::COUNT_OTHER_SECRETS, [tenant, name.as_str()], |row| row.count("count"));
+    if others?.unwrap_or_default() >= max {
+        return Ok(false);
+    }
+    connection
+        .execute(statements::UPSERT_SECRET, params![tenant, name.as_str(), secret.sealed, updated_at.unix_ms()])?;
+    raise(connection)?;
+    Ok(true)
 }
 
 pub(super) fn delete_secret(
@@ -140,8 +153,16 @@ pub(super) fn find_secret(
     rows::find(connection, statements::SELECT_SECRET, [tenant_key(tenant), name.as_str()], read)
 }
 
-pub(super) fn list_secrets(connection: &Connection) -> Result<Vec<SecretRecord>, StoreError> {
-    rows::list(connection, statements::SELECT_SECRETS, [], secret_record)
+fn list_secrets(connection: &Connection, filter: &SecretFilter) -> Result<Page<SecretRecord>, StoreError> {
+    let mut wanted = Conditions::default();
+    and_of(&mut wanted, &filter.whose);
+    let total = wanted.count(connection, statements::COUNT_SECRETS)?;
+    if let Some((tenant, name)) = &filter.after {
+        let last = [tenant_key(tenant.as_ref()).to_owned().into(), name.as_str().to_owned().into()];
+        wanted.and_all(statements::SECRETS_AFTER, last);
+    }
+    let sql = [statements::SELECT_SECRETS, statements::SECRETS_BY_NAME];
+    Ok(Page { items: wanted.first(connection, sql, filter.limit, secret_record)?, total })
 }
 
 /// Adds what a transition's attempts used to the sums of its tenant's day.
@@ -172,16 +193,28 @@ pub(super) fn add_usage(connection: &Connection, transition: &Transition, used: 
     Ok(())
 }
 
-pub(super) fn list_usage(connection: &Connection, since_day: i64) -> Result<Vec<TenantUsage>, StoreError> {
+fn list_usage(connection: &Connection, filter: &UsageFilter) -> Result<Page<TenantUsage>, StoreError> {
+    let mut wanted = Conditions::default();
+    wanted.and(statements::USAGE_SINCE, Some(filter.since_day.into()));
+    and_of(&mut wanted, &filter.whose);
+    let total = wanted.count(connection, statements::COUNT_USERS)?;
+    wanted.and(statements::USAGE_AFTER, filter.after.as_ref().map(|last| tenant_key(last.as_ref()).to_owned().into()));
+    let sql = [statements::SELECT_USERS, statements::USERS_BY_NAME];
+    let tenants = wanted.first(connection, sql, filter.limit, |row| row.value::<String>("tenant"))?;
+    let (Some(first), Some(last)) = (tenants.first(), tenants.last()) else {
+        return Ok(Page { items: Vec::new(), total });
+    };
+    let these = params![filter.since_day, first, last];
     let mut sums: BTreeMap<_, _> =
-        rows::list(connection, statements::SELECT_USAGE, [since_day], usage)?.into_iter().collect();
+        rows::list(connection, statements::SELECT_USAGE, these, usage)?.into_iter().collect();
     let code = |row: &Columns<'_>| {
         Ok(((tenant(row)?, row.value::<i64>("day")?), row.value::<String>("code")?, row.count("count")?))
     };
-    for (key, code, count) in rows::list(connection, statements::SELECT_USAGE_CODES, [since_day], code)? {
+    for (key, code, count) in rows::list(connection, statements::SELECT_USAGE_CODES, these, code)? {
         sums.entry(key).or_default().codes.insert(code, count);
     }
-    Ok(sums.into_iter().map(|((tenant, day), usage)| TenantUsage { tenant, day, usage }).collect())
+    let items = sums.into_iter().map(|((tenant, day), usage)| TenantUsage { tenant, day, usage }).collect();
+    Ok(Page { items, total })
 }
 
 fn usage(row: &Columns<'_>) -> Result<((Option<TenantId>, i64), Usage), StoreError> {
@@ -220,6 +253,11 @@ impl GuardStore for SqliteStore {
         self.writer()?.run(move |connection| insert_block(connection, &block)).await
     }
 
+    async fn find_block(&self, digest: &ComponentDigest) -> Result<Option<ComponentBlock>, StoreError> {
+        let digest = *digest;
+        self.readers.run(move |connection| find_block(connection, &digest)).await
+    }
+
     async fn remove_block(&self, digest: &ComponentDigest) -> Result<bool, StoreError> {
         let digest = *digest;
         self.writer()?.run(move |connection| remove_block(connection, &digest)).await
@@ -234,8 +272,8 @@ impl GuardStore for SqliteStore {
         self.writer()?.run(move |connection| put_signature(connection, &signature)).await
     }
 
-    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError> {
-        self.writer()?.run(move |connection| put_secret(connection, &secret)).await
+    async fn put_secret(&self, secret: SealedSecret, max: u64) -> Result<bool, StoreError> {
+        self.writer()?.run(move |connection| put_secret(connection, &secret, max)).await
     }
 
     async fn delete_secret(&self, tenant: Option<&TenantId>, name: &SecretName) -> Result<bool, StoreError> {
@@ -252,11 +290,13 @@ impl GuardStore for SqliteStore {
         self.readers.run(move |connection| find_secret(connection, tenant.as_ref(), &name)).await
     }
 
-    async fn list_secrets(&self) -> Result<Vec<SecretRecord>, StoreError> {
-        self.readers.run(list_secrets).await
+    async fn list_secrets(&self, filter: &SecretFilter) -> Result<Page<SecretRecord>, StoreError> {
+        let filter = filter.clone();
+        self.readers.run(move |connection| list_secrets(connection, &filter)).await
     }
 
-    async fn list_usage(&self, since_day: i64) -> Result<Vec<TenantUsage>, StoreError> {
-        self.readers.run(move |connection| list_usage(connection, since_day)).await
+    async fn list_usage(&self, filter: &UsageFilter) -> Result<Page<TenantUsage>, StoreError> {
+        let filter = filter.clone();
+        self.readers.run(move |connection| list_usage(connection, &filter)).await
     }
 }

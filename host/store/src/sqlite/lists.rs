@@ -128,7 +128,7 @@ impl Conditions {
     }
 
     /// Adds a condition with a `?` for each value.
-    fn and_all(&mut self, condition: &'static str, values: impl IntoIterator<Item = Value>) {
+    pub(super) fn and_all(&mut self, condition: &'static str, values: impl IntoIterator<Item = Value>) {
         self.texts.push(condition);
         self.values.extend(values);
     }

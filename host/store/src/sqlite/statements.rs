@@ -303,6 +303,9 @@ pub(super) const UPDATE_POLICY: &str = "UPDATE guard SET policy = ?1";
 pub(super) const SELECT_BLOCKS: &str =
     "SELECT digest, kind, reason, blocked_by, blocked_at FROM component_blocks ORDER BY digest";
 
+pub(super) const SELECT_BLOCK: &str =
+    "SELECT digest, kind, reason, blocked_by, blocked_at FROM component_blocks WHERE digest = ?1";
+
 pub(super) const INSERT_BLOCK: &str = "
 INSERT INTO component_blocks (digest, kind, reason, blocked_by, blocked_at) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT DO NOTHING";
@@ -331,7 +334,15 @@ pub(super) const DELETE_SECRET: &str = "DELETE FROM secrets WHERE tenant = ?1 AN
 pub(super) const SELECT_SECRET: &str =
     "SELECT tenant, name, sealed, updated_at FROM secrets WHERE tenant = ?1 AND name = ?2";
 
-pub(super) const SELECT_SECRETS: &str = "SELECT tenant, name, updated_at FROM secrets ORDER BY tenant, name";
+pub(super) const COUNT_OTHER_SECRETS: &str = "SELECT count(*) AS count FROM secrets WHERE tenant = ?1 AND name <> ?2";
+
+pub(super) const SELECT_SECRETS: &str = "SELECT tenant, name, updated_at FROM secrets";
+
+pub(super) const COUNT_SECRETS: &str = "SELECT count(*) FROM secrets";
+
+pub(super) const SECRETS_AFTER: &str = "(tenant, name) > (?, ?)";
+
+pub(super) const SECRETS_BY_NAME: &str = "ORDER BY tenant, name LIMIT ?";
 
 pub(super) const ADD_USAGE: &str = "
 INSERT INTO usage (tenant, day, attempts, cpu_us, guest_us, wall_us, memory_bytes_peak, host_calls, bytes_in, bytes_out,
@@ -349,7 +360,19 @@ ON CONFLICT (tenant, day, code) DO UPDATE SET count = count + ?4";
 pub(super) const SELECT_USAGE: &str = "
 SELECT tenant, day, attempts, cpu_us, guest_us, wall_us, memory_bytes_peak, host_calls, bytes_in, bytes_out, denials,
     http_requests, log_lines_dropped
-FROM usage WHERE day >= ?1 ORDER BY tenant, day";
+FROM usage WHERE day >= ?1 AND tenant BETWEEN ?2 AND ?3 ORDER BY tenant, day";
+
+/// Of those who used anything.
+pub(super) const SELECT_USERS: &str = "SELECT DISTINCT tenant FROM usage";
+
+pub(super) const COUNT_USERS: &str = "SELECT count(DISTINCT tenant) FROM usage";
+
+pub(super) const USAGE_SINCE: &str = "day >= ?";
+
+pub(super) const USAGE_AFTER: &str = "tenant > ?";
+
+pub(super) const USERS_BY_NAME: &str = "ORDER BY tenant LIMIT ?";
 
 pub(super) const SELECT_USAGE_CODES: &str =
-    "SELECT tenant, day, code, count FROM usage_codes WHERE day >= ?1 ORDER BY tenant, day, code";
+    "SELECT tenant, day, code, count FROM usage_codes WHERE day >= ?1 AND tenant BETWEEN ?2 AND ?3
+ORDER BY tenant, day, code";

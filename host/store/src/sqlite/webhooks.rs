@@ -14,10 +14,10 @@ use super::rows::{self, Columns};
 use super::statements::webhooks as statements;
 use super::transition::{signed, text_of};
 use crate::error::StoreError;
-use crate::query::{Inserted, LIST_LEN_MAX, Page};
+use crate::query::{Admitted, LIST_LEN_MAX, Page};
 use crate::webhooks::{
     DEACTIVATED, DeliveryFilter, ENDED_DELIVERIES_MAX, MadeDeliveries, PENDING_DELIVERIES_MAX, Redelivered,
-    WebhookFilter, WebhookHead, WebhookStore, beyond_pending,
+    SubscriptionChange, WebhookFilter, WebhookHead, WebhookStore, beyond_pending,
 };
 
 fn head(connection: &Connection) -> Result<WebhookHead, StoreError> {
@@ -41,10 +41,17 @@ fn key(id: WebhookId) -> Vec<u8> {
     id.as_uuid().as_bytes().to_vec()
 }
 
-fn insert(connection: &Connection, webhook: &WebhookSubscription) -> Result<Inserted, StoreError> {
+fn insert(connection: &Connection, webhook: &WebhookSubscription, max: u64) -> Result<Admitted, StoreError> {
+    let tenant = webhook.tenant.as_ref().map(TenantId::as_str);
+    if find(connection, webhook.id)?.is_some() {
+        return Ok(Admitted::AlreadyThere);
+    }
+    if count(connection, statements::COUNT_WEBHOOKS_OF, [tenant])? >= max {
+        return Ok(Admitted::Full);
+    }
     let row = params![
         key(webhook.id),
-        webhook.tenant.as_ref().map(TenantId::as_str),
+        tenant,
         webhook.url.as_str(),
         text_of(&webhook.types)?,
         webhook.workflow.as_ref().map(WorkflowName::as_str),
@@ -57,17 +64,21 @@ fn insert(connection: &Connection, webhook: &WebhookSubscription) -> Result<Inse
         webhook.created_at.unix_ms(),
         webhook.created_by.as_ref().map(UserId::as_str),
     ];
-    if connection.execute(statements::INSERT_WEBHOOK, row)? == 0 {
-        return Ok(Inserted::AlreadyThere);
-    }
+    connection.execute(statements::INSERT_WEBHOOK, row)?;
     raise(connection)?;
-    Ok(Inserted::New)
+    Ok(Admitted::New)
 }
 
-fn update(connection: &Connection, webhook: &WebhookSubscription, now: Timestamp) -> Result<bool, StoreError> {
+fn change(
+    connection: &Connection,
+    id: WebhookId,
+    change: &SubscriptionChange,
+    now: Timestamp,
+) -> Result<Option<WebhookSubscription>, StoreError> {
+    let Some(mut webhook) = find(connection, id)? else { return Ok(None) };
+    change(&mut webhook);
     let row = params![
-        key(webhook.id),
-        webhook.tenant.as_ref().map(TenantId::as_str),
+        key(id),
         webhook.url.as_str(),
         text_of(&webhook.types)?,
         webhook.workflow.as_ref().map(WorkflowName::as_str),
@@ -78,15 +89,13 @@ fn update(connection: &Connection, webhook: &WebhookSubscription, now: Timestamp
         webhook.secret.former.as_ref().map(|former| &former.0),
         webhook.secret.former.as_ref().map(|former| former.1.unix_ms()),
     ];
-    if connection.execute(statements::UPDATE_WEBHOOK, row)? == 0 {
-        return Ok(false);
-    }
+    connection.execute(statements::UPDATE_WEBHOOK, row)?;
     if !webhook.is_active {
         let why = webhook.stopped.as_deref().unwrap_or(DEACTIVATED);
-        connection.execute(statements::GIVE_UP_PENDING, params![key(webhook.id), why, now.unix_ms()])?;
+        connection.execute(statements::GIVE_UP_PENDING, params![key(id), why, now.unix_ms()])?;
     }
     raise(connection)?;
-    Ok(true)
+    find(connection, id)
 }
 
 fn delete(connection: &Connection, id: WebhookId) -> Result<bool, StoreError> {
@@ -257,8 +266,8 @@ impl WebhookStore for SqliteStore {
         self.readers.run(head).await
     }
 
-    async fn insert_webhook(&self, webhook: WebhookSubscription) -> Result<Inserted, StoreError> {
-        self.writer()?.run(move |connection| insert(connection, &webhook)).await
+    async fn insert_webhook(&self, webhook: WebhookSubscription, max: u64) -> Result<Admitted, StoreError> {
+        self.writer()?.run(move |connection| insert(connection, &webhook, max)).await
     }
 
     async fn find_webhook(&self, id: WebhookId) -> Result<Option<WebhookSubscription>, StoreError> {
@@ -270,8 +279,13 @@ impl WebhookStore for SqliteStore {
         self.readers.run(move |connection| list(connection, &filter)).await
     }
 
-    async fn update_webhook(&self, webhook: WebhookSubscription, now: Timestamp) -> Result<bool, StoreError> {
-        self.writer()?.run(move |connection| update(connection, &webhook, now)).await
+    async fn change_webhook(
+        &self,
+        id: WebhookId,
+        given: SubscriptionChange,
+        now: Timestamp,
+    ) -> Result<Option<WebhookSubscription>, StoreError> {
+        self.writer()?.run(move |connection| change(connection, id, &given, now)).await
     }
 
     async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {

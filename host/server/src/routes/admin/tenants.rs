@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::definitions::Whose;
 use super::super::visible;
 use crate::api::ApiState;
-use crate::auth::Caller;
+use crate::auth::{Caller, note_subject};
 use crate::extract::{AsObject, Id, JsonBody, Query, read_parameter};
 use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
@@ -105,6 +105,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let mut record = TenantRecord::new(asked.id, api.engine().now())
         .map_err(|error| Problem::new(ProblemCode::RequestInvalid, error.to_string()))?;
+    note_subject(Some(&record.id));
     record.quotas = asked.quotas.0.into();
     if let Some(name) = asked.display_name {
         record.display_name = name;
@@ -171,14 +172,17 @@ pub(crate) async fn update(
     Id(id): Id<String>,
     JsonBody(asked): JsonBody<ChangeTenant>,
 ) -> Result<Json<Tenant>, Problem> {
-    let change = |record: &mut TenantRecord| {
+    let id = read(&id)?;
+    note_subject(Some(&id));
+    let quotas = asked.quotas.map(|AsObject(quotas)| quotas);
+    let change = move |record: &mut TenantRecord| {
         record.status = asked.status.unwrap_or(record.status);
-        record.quotas = asked.quotas.map_or(record.quotas, |AsObject(quotas)| quotas.applied_to(record.quotas));
-        if let Some(name) = asked.display_name {
-            record.display_name = name;
+        record.quotas = quotas.as_ref().map_or(record.quotas, |quotas| quotas.applied_to(record.quotas));
+        if let Some(name) = &asked.display_name {
+            record.display_name = name.clone();
         }
     };
-    let record = api.engine().change_tenant(&read(&id)?, change).await?;
+    let record = api.engine().change_tenant(&id, change).await?;
     Ok(Json(Tenant::from(&record)))
 }
 

@@ -18,6 +18,9 @@ pub(crate) struct CallerSettings {
     /// How many requests a second each API key, or user of a token, may send; 0 is as many as they like.
     #[arg(long, env = "STEPCELL_RATE_LIMIT", hide_env_values = true, value_name = "N", default_value_t = 1_000)]
     rate_limit: u32,
+    /// How many requests a second all keys and users of one tenant may send together; 0 is as many as they like.
+    #[arg(long, env = "STEPCELL_TENANT_RATE_LIMIT", hide_env_values = true, value_name = "N", default_value_t = 5_000)]
+    tenant_rate_limit: u32,
     /// Also let in whoever has a token (JWT) of this issuer, as its `iss` has it.
     #[arg(
         long,
@@ -85,7 +88,12 @@ pub(crate) struct CallerSettings {
 impl CallerSettings {
     /// How many requests one caller may send.
     pub(super) fn rate(&self) -> Option<RateLimit> {
-        NonZeroU32::new(self.rate_limit).map(|rate| RateLimit { per_second: rate, burst: rate })
+        a_second(self.rate_limit)
+    }
+
+    /// How many requests those of one tenant may send together.
+    pub(super) fn tenant_rate(&self) -> Option<RateLimit> {
+        a_second(self.tenant_rate_limit)
     }
 
     /// The guard of tokens, if they are taken. Made before anything listens, so that what is wrong is told then.
@@ -118,6 +126,11 @@ impl CallerSettings {
             }
         }
     }
+}
+
+/// So many requests a second, all of them at once too; as many as one likes where that is 0.
+fn a_second(rate: u32) -> Option<RateLimit> {
+    NonZeroU32::new(rate).map(|rate| RateLimit { per_second: rate, burst: rate })
 }
 
 /// Everybody who is let in.

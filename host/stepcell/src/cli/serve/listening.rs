@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use stepcell::Host;
-use stepcell_server::{Drained, Front, ServeLimits, Server, Tls, TokenGuard, Traffic};
+use stepcell_server::{AuditLog, Drained, Front, ServeLimits, Server, Tls, TokenGuard, Traffic};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,6 +26,8 @@ pub(super) struct Listening {
     metrics: Option<Metrics>,
     answering: Servers,
     watched: Servers,
+    /// What was done over HTTP, once there is something to do.
+    audit: Option<AuditLog>,
 }
 
 /// Servers that stop together.
@@ -43,7 +45,7 @@ impl Listening {
         let tokens = settings.callers.tokens()?;
         let (front, traffic) = (Front::default(), Arc::default());
         let (answering, watched) = (Servers::default(), Servers::default());
-        let mut listening = Self { front, traffic, tls, tokens, metrics: None, answering, watched };
+        let mut listening = Self { front, traffic, tls, tokens, metrics: None, answering, watched, audit: None };
         if let Some(address) = settings.listen {
             settings.take_descriptors();
             let listener = bind(address).await?;
@@ -74,8 +76,9 @@ impl Listening {
     }
 
     /// Answers from what the host has opened.
-    pub(super) fn open(&self, host: &Host, settings: &HttpSettings) {
-        self.front.open(Arc::clone(host.store()), settings.router(host, self.tokens.as_ref()));
+    pub(super) fn open(&mut self, host: &Host, settings: &HttpSettings) {
+        let audit = self.audit.insert(AuditLog::new(host.engine().clone()));
+        self.front.open(Arc::clone(host.store()), settings.router(host, self.tokens.as_ref(), audit));
         if let Some(metrics) = &self.metrics {
             metrics.tell_of(host);
         }
@@ -95,10 +98,13 @@ impl Listening {
         }
     }
 
-    /// Accepts nothing new, and comes back once requests under way have ended, or the time for that is over. Those who watch
-    /// are still answered.
+    /// Accepts nothing new, and comes back once requests under way have ended, or the time for that is over, and what was
+    /// answered is in the audit log. Those who watch are still answered.
     pub(super) async fn stop(&mut self) {
         self.answering.stop().await;
+        if let Some(audit) = &self.audit {
+            audit.flush().await;
+        }
     }
 
     /// Lets go of those who watch, too.

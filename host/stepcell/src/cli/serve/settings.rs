@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stepcell::Host;
 use stepcell::model::time::Span;
 use stepcell::store::StoreError;
-use stepcell_server::{ApiOptions, ServeLimits, Tls, TokenGuard, observed, router};
+use stepcell_server::{ApiOptions, AuditLog, ServeLimits, Tls, TokenGuard, observed, router};
 
 use super::super::exit::Refused;
 use super::super::print::note;
@@ -135,7 +135,7 @@ impl HttpSettings {
     }
 
     /// Everything that is answered once the database is open.
-    pub(super) fn router(&self, host: &Host, tokens: Option<&Arc<TokenGuard>>) -> Router {
+    pub(super) fn router(&self, host: &Host, tokens: Option<&Arc<TokenGuard>>, audit: &AuditLog) -> Router {
         let options = ApiOptions {
             path_prefix: self.path_prefix.0.clone(),
             enable_api: self.enable_api,
@@ -143,6 +143,8 @@ impl HttpSettings {
             enable_ui: self.enable_ui,
             guards: guards(host.engine(), tokens),
             rate: self.callers.rate(),
+            tenant_rate: self.callers.tenant_rate(),
+            audit: Some(audit.clone()),
             webhooks: Some(host.webhooks().clone()),
         };
         observed(router(host.engine().clone(), options))

@@ -146,7 +146,7 @@ impl Named {
             TenantStatus::Suspended => "suspended",
             TenantStatus::Active => "resumed",
         };
-        change(settings, &self.id, what, |record| record.status = status).await
+        change(settings, &self.id, what, move |record| record.status = status).await
     }
 }
 
@@ -173,7 +173,8 @@ pub(super) fn print_whole(settings: &Settings, detail: &wire::TenantDetail) -> a
 impl SetQuota {
     pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
         self.check()?;
-        change(settings, &self.id, "changed", |record| self.set(&mut record.quotas)).await
+        let id = self.id.clone();
+        change(settings, &id, "changed", move |record| self.set(&mut record.quotas)).await
     }
 
     fn given(&self) -> [(Quota, Option<Limit>); 5] {
@@ -214,7 +215,7 @@ async fn change(
     settings: &Settings,
     id: &TenantId,
     what: &str,
-    change: impl FnOnce(&mut TenantRecord) + Send,
+    change: impl Fn(&mut TenantRecord) + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let visit = settings.visit()?;
     let engine: &WorkflowEngine = &visit.engine;

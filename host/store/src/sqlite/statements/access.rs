@@ -47,6 +47,16 @@ pub(in crate::sqlite) const KEYS_BEFORE: &str = "id < ?";
 
 pub(in crate::sqlite) const KEYS_NEWEST_FIRST: &str = "ORDER BY id DESC LIMIT ?";
 
+/// As `stepcell_model::access::ApiKey::state` has it.
+pub(in crate::sqlite) const COUNT_LIVE_KEYS: &str = "
+SELECT count(*) FROM api_keys
+WHERE tenant = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)";
+
+pub(in crate::sqlite) const FORGET_DEAD_KEYS: &str = "
+DELETE FROM api_keys WHERE id IN (
+    SELECT id FROM api_keys WHERE tenant = ?1 AND (revoked_at IS NOT NULL OR expires_at <= ?2) ORDER BY id
+    LIMIT max(0, (SELECT count(*) FROM api_keys WHERE tenant = ?1) - ?3))";
+
 pub(in crate::sqlite) const REVOKE_KEY: &str =
     "UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
 
@@ -76,7 +86,15 @@ pub(in crate::sqlite) const AUDIT_BEFORE: &str = "number < ?";
 
 pub(in crate::sqlite) const AUDIT_NEWEST_FIRST: &str = "ORDER BY number DESC LIMIT ?";
 
+/// Records are as old as their numbers, but for a moment: the oldest are looked at, and no index by time is kept.
+pub(in crate::sqlite) const FORGET_AUDIT: &str = "
+DELETE FROM audit WHERE number IN
+    (SELECT number FROM (SELECT number, at FROM audit ORDER BY number LIMIT ?2) WHERE at < ?1)";
+
 // Requests that may be repeated.
+
+/// Kept by triggers of `idempotency`.
+pub(in crate::sqlite) const SELECT_CLAIMS_HELD: &str = "SELECT requests, bytes FROM idempotency_held WHERE tenant = ?1";
 
 pub(in crate::sqlite) const SELECT_CLAIM: &str =
     "SELECT fingerprint, at, status, location, body FROM idempotency WHERE tenant = ?1 AND key = ?2";

@@ -10,14 +10,13 @@ pub(in crate::sqlite) const MOVE_HEAD: &str =
 pub(in crate::sqlite) const INSERT_WEBHOOK: &str = "
 INSERT INTO webhooks (id, tenant, url, types, workflow, description, is_active, stopped, secret, former_secret,
     former_until, created_at, created_by, since)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, (SELECT coalesce(max(position), 0) FROM history))
-ON CONFLICT DO NOTHING";
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, (SELECT coalesce(max(position), 0) FROM history))";
 
 pub(in crate::sqlite) const UPDATE_WEBHOOK: &str = "
-UPDATE webhooks SET url = ?3, types = ?4, workflow = ?5, description = ?6, stopped = ?8, secret = ?9,
-    former_secret = ?10, former_until = ?11, is_active = ?7, since = CASE WHEN ?7 AND NOT is_active
+UPDATE webhooks SET url = ?2, types = ?3, workflow = ?4, description = ?5, stopped = ?7, secret = ?8,
+    former_secret = ?9, former_until = ?10, is_active = ?6, since = CASE WHEN ?6 AND NOT is_active
         THEN (SELECT coalesce(max(position), 0) FROM history) ELSE since END
-WHERE id = ?1 AND tenant IS ?2";
+WHERE id = ?1";
 
 pub(in crate::sqlite) const DELETE_DELIVERIES_OF: &str =
     "DELETE FROM webhook_deliveries WHERE webhook = (SELECT key FROM webhooks WHERE id = ?1)";
@@ -37,6 +36,9 @@ pub(in crate::sqlite) const WEBHOOKS_OF_TENANT_AFTER: &str =
     "(?1 IS NULL OR id > ?1) AND tenant = ?3 ORDER BY id LIMIT ?2";
 
 pub(in crate::sqlite) const COUNT_WEBHOOKS: &str = "SELECT count(*) AS count FROM webhooks";
+
+/// Of the platform, which is no tenant, too.
+pub(in crate::sqlite) const COUNT_WEBHOOKS_OF: &str = "SELECT count(*) AS count FROM webhooks WHERE tenant IS ?1";
 
 pub(in crate::sqlite) const COUNT_WEBHOOKS_OF_TENANT: &str = "SELECT count(*) AS count FROM webhooks WHERE tenant = ?1";
 

@@ -34,7 +34,7 @@ async fn a_new_file_is_its_owners_alone_and_so_is_what_stands_beside_it() {
 
     drop(store);
     std::fs::set_permissions(folder.path().join("store.db"), Permissions::from_mode(0o640)).unwrap();
-    let _store = open(&folder);
+    let _store = open(&folder.path().join("store.db"));
     assert_eq!(mode("store.db"), 0o640, "whoever opened it to a group has decided so");
 }
 
