@@ -306,7 +306,7 @@ impl Inner {
             }
             Ok(())
         };
-        Finishing::of(self, work).await
+        Finishing::of(work).while_driving(self).await
     }
 
     /// Commits a transition and wakes whoever waits for it.

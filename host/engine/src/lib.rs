@@ -70,6 +70,7 @@ pub use self::engine::{EngineOptions, Tracing, WorkflowEngine};
 pub use self::error::EngineError;
 pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
 pub use self::execution::ExecutionEngine;
+pub use self::finishing::Finishing;
 pub use self::gateway::Gateway;
 pub use self::guard::SECRETS_LEN_MAX;
 pub use self::ids::{IdSource, RandomIds};

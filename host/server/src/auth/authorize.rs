@@ -1,12 +1,13 @@
 //! Holds each request to what the document says of its operation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::Method;
-use stepcell_engine::EngineError;
+use stepcell_engine::{EngineError, Finishing};
 use stepcell_model::name::ActionName;
 use stepcell_model::name::TenantId;
 use utoipa::openapi::path::Operation;
@@ -69,11 +70,11 @@ impl Secured for OpenApiRouter<ApiState> {
         for (path, item) in &paths.paths {
             for (method, operation) in operations(item) {
                 let wants = Wants::of(&method, operation);
-                asked
-                    .insert(method.to_string(), wants.unwrap_or_else(|| panic!("{method} {path} says whom it is for")));
+                let wants = wants.unwrap_or_else(|| panic!("{method} {path} says whom it is for"));
+                asked.insert(method.to_string(), Arc::new(wants));
             }
         }
-        let guarded = Guarded { state: state.clone(), asked };
+        let guarded = Guarded { state: state.clone(), asked: Arc::new(asked) };
         self.routes((schemas, paths, methods.route_layer(from_fn_with_state(guarded, authorize))))
     }
 }
@@ -90,14 +91,14 @@ pub(crate) fn operations(item: &utoipa::openapi::PathItem) -> Vec<(Method, &Oper
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?))).collect()
 }
 
+/// Cloned for each request.
 #[derive(Clone)]
 struct Guarded {
     state: ApiState,
-    asked: BTreeMap<String, Wants>,
+    asked: Arc<BTreeMap<String, Arc<Wants>>>,
 }
 
 /// What is seen to for an operation, as its document has it.
-#[derive(Clone)]
 struct Wants {
     requirement: Requirement,
     /// What the audit log calls it, if it changes something.
@@ -114,7 +115,7 @@ impl Wants {
 }
 
 impl Guarded {
-    fn wants(&self, method: &Method) -> Option<&Wants> {
+    fn wants(&self, method: &Method) -> Option<&Arc<Wants>> {
         // A route that is read answers HEAD, too.
         let method = if method == Method::HEAD { &Method::GET } else { method };
         self.asked.get(method.as_str())
@@ -147,15 +148,15 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
         let answer = answer(state, wants, &caller, request, next).await;
         return Ok(answer.unwrap_or_else(IntoResponse::into_response));
     };
-    let (state, wants) = (state.clone(), wants.clone());
-    // A task of its own: what is changed is recorded, whoever goes away meanwhile.
-    let work = tokio::spawn(async move {
+    let (state, wants) = (state.clone(), Arc::clone(wants));
+    // What is changed is recorded, whoever goes away meanwhile.
+    let work = Finishing::of(async move {
         let answer = asked.subject.noted_in(answer(&state, &wants, &caller, request, next)).await;
         let answer = answer.unwrap_or_else(IntoResponse::into_response);
         state.audit().record(&state, &caller, asked, &answer);
         answer
     });
-    work.await.map_err(|_| Problem::internal())
+    Ok(work.await)
 }
 
 /// Refuses callers of a tenant that is suspended, or that nobody has made: it has no quotas, and could not be suspended.
