@@ -1,10 +1,9 @@
 //! Starts over loopback by how many connections there are, with those of the engine itself beside them.
 //!
 //! Callers over HTTP and callers of the engine do the same: each starts one instance after the other and does not wait for
-//! its end, so that whatever runs takes its share of the processors in both. The clients of the API are as cheap as a client
-//! can be, in a process of their own on the same processors: the rate pays for them, the time on processors is the server's.
+//! its end, so that whatever runs takes its share of the processors in both. The clients of the API are in the same process,
+//! and as cheap as a client can be: what they cost is told as the API's.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +56,6 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
         for (over, observed) in [("engine", engine), ("API", http)] {
             let also = [
                 ("of the engine's rate", observed.rate() / engine.rate()),
-                ("of the engine's starts for the same CPU", engine.cpu_ms_each / observed.cpu_ms_each),
                 ("ms p50", observed.latency.p50_ms),
                 ("ms p99", observed.latency.p99_ms),
                 ("ms CPU each", observed.cpu_ms_each),
@@ -88,9 +86,12 @@ impl Starts {
                 observe(callers, self.length, Duration::ZERO, used).await?
             }
             Over::Http => {
-                let (address, key) = serve_starts(host.engine()).await?;
-                let clients = Clients { address, key, callers: self.callers, length: self.length };
-                tokio::task::spawn_blocking(move || child::run(&clients)).await??
+                let server = Serving::begin(host.engine()).await?;
+                let mut callers = Vec::new();
+                for _ in 0..self.callers {
+                    callers.push(Client::connect(&server).await?);
+                }
+                observe(callers, self.length, Duration::ZERO, used).await?
             }
         };
         host.close().await;
@@ -108,40 +109,21 @@ impl Caller for Starter {
     }
 }
 
-/// Serves an engine, and tells where, and a key that may start instances.
-async fn serve_starts(engine: &WorkflowEngine) -> anyhow::Result<(SocketAddr, String)> {
-    let key = key(engine).await?;
-    let guards = Guards::none().with(Arc::new(KeyGuard::new(engine.clone())));
-    let router = router(engine.clone(), ApiOptions { guards, ..ApiOptions::default() });
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(serve(listener, router, std::future::pending()));
-    Ok((address, key))
-}
-
-/// Those who start instances over HTTP, in a process that the server has started.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Clients {
-    address: SocketAddr,
+/// A server in this process.
+struct Serving {
+    address: std::net::SocketAddr,
     key: String,
-    callers: u64,
-    length: Duration,
 }
 
-impl Job for Clients {
-    const NAME: &'static str = "clients";
-    type Outcome = Observed;
-
-    fn measure(self, _: &Guests) -> anyhow::Result<Observed> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let mut callers = Vec::new();
-            for _ in 0..self.callers {
-                callers.push(Client::connect(&self).await?);
-            }
-            let server = std::os::unix::process::parent_id();
-            observe(callers, self.length, Duration::ZERO, || Used { cpu: process::cpu_of(server), commits: None }).await
-        })
+impl Serving {
+    async fn begin(engine: &WorkflowEngine) -> anyhow::Result<Self> {
+        let key = key(engine).await?;
+        let guards = Guards::none().with(Arc::new(KeyGuard::new(engine.clone())));
+        let router = router(engine.clone(), ApiOptions { guards, ..ApiOptions::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(serve(listener, router, std::future::pending()));
+        Ok(Self { address, key })
     }
 }
 
@@ -154,7 +136,7 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(server: &Clients) -> anyhow::Result<Self> {
+    async fn connect(server: &Serving) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(server.address).await?;
         stream.set_nodelay(true)?;
         let body = format!(r#"{{"definition_name":"{NAME}","input_data":{{"n":1}}}}"#);

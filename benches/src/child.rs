@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::{Clients, Starts};
+use crate::api::Starts;
 use crate::bare::Bare;
 use crate::closed::Closed;
 use crate::memory::UnderWay;
@@ -44,15 +44,8 @@ pub(crate) fn measure_if_told(guests: &Guests) -> Option<anyhow::Result<()>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [flag, name, told] = args.as_slice() else { return None };
     (flag == FLAG).then(|| {
-        let jobs = [
-            job::<Closed>(),
-            job::<Open>(),
-            job::<Bare>(),
-            job::<Recovery>(),
-            job::<UnderWay>(),
-            job::<Starts>(),
-            job::<Clients>(),
-        ];
+        let jobs =
+            [job::<Closed>(), job::<Open>(), job::<Bare>(), job::<Recovery>(), job::<UnderWay>(), job::<Starts>()];
         let (_, measure) = jobs.iter().find(|(known, _)| known == name).context("there is no such job")?;
         println!("{}", measure(guests, told)?);
         Ok(())

@@ -17,7 +17,7 @@ use Bound::{AtLeast, AtMost};
 struct Goal(&'static str, &'static str, &'static str, &'static str, Bound);
 
 /// Every goal that a benchmark can tell about.
-const GOALS: [Goal; 18] = [
+const GOALS: [Goal; 17] = [
     Goal("isolated attempts on a core, by bare wasmtime", "attempts", "attempts by bare", "", AtLeast(0.8)),
     Goal(
         "10-step instances/s, 64 at once, by Restate",
@@ -116,13 +116,6 @@ const GOALS: [Goal; 18] = [
         "api",
         "starts, API, 64 at once",
         "of the engine's rate",
-        AtLeast(0.7),
-    ),
-    Goal(
-        "starts over HTTP by the engine's own for the same CPU, clients left out, 64 at once",
-        "api",
-        "starts, API, 64 at once",
-        "of the engine's starts for the same CPU",
         AtLeast(0.7),
     ),
     Goal("start on 100,000 instances under way, s", "recovery", "recovery, all under way", "", AtMost(10.0)),

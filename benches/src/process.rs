@@ -16,13 +16,6 @@ pub(crate) fn cpu() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// Time on processors of another process, as exact as the kernel tells it: to 10 ms.
-pub(crate) fn cpu_of(process: u32) -> Duration {
-    // Those of its children that were waited for have no part in it.
-    let ticks = stat_fields(process).and_then(|fields| Some(ticks(&fields, 11)? + ticks(&fields, 12)?));
-    Duration::from_secs_f64(ticks.unwrap_or_default() / TICKS_PER_S)
-}
-
 /// The resident set of a process, in MiB.
 pub(crate) fn resident_mib(process: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"));
@@ -52,20 +45,11 @@ fn all_processes() -> HashMap<u32, (u32, f64)> {
 }
 
 fn stat(process: u32) -> Option<(u32, f64)> {
-    let fields = stat_fields(process)?;
-    let all = (11..=14).map(|field| ticks(&fields, field)).sum::<Option<f64>>();
-    Some((fields.get(1)?.parse().ok()?, all?))
-}
-
-/// What the kernel tells of a process, from its state on.
-fn stat_fields(process: u32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name stands in brackets and may hold anything.
-    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
-}
-
-fn ticks(fields: &[String], field: usize) -> Option<f64> {
-    fields.get(field)?.parse().ok()
+    let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field)?.parse::<f64>().ok();
+    Some((fields.get(1)?.parse().ok()?, ticks(11)? + ticks(12)? + ticks(13)? + ticks(14)?))
 }
 
 /// How many transactions a SQLite database has seen since its write-ahead log was opened, as the log's index counts them.

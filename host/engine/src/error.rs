@@ -15,6 +15,9 @@ use stepcell_model::time::Span;
 use stepcell_model::transition::Refusal;
 use stepcell_store::StoreError;
 
+/// How many versions a message names. Protects whoever reads it: there may be thousands.
+const VERSIONS_TOLD_MAX: usize = 20;
+
 /// Why the engine did not do what it was asked to. Nothing was changed.
 ///
 /// # Examples
@@ -45,10 +48,7 @@ pub enum EngineError {
         known: Vec<Version>,
     },
     /// The workflow has versions, and none that may be started is one of those that are wanted.
-    #[error(
-        "no active version of workflow `{name}` fits `{wanted}`; the versions there are: {}",
-        known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    )]
+    #[error("no active version of workflow `{name}` fits `{wanted}`; the versions there are: {}", told_versions(known))]
     NoVersionFits {
         /// The workflow.
         name: WorkflowName,
@@ -100,6 +100,17 @@ pub enum EngineError {
     VersionTaken {
         /// What, with its version.
         what: String,
+    },
+    /// The workflow has as many versions of its owner as it may have.
+    #[error(
+        "workflow `{name}` has {max} versions, the most there may be; remove old ones that nothing runs on with \
+         `stepcell definition unregister`, or register it under a new name"
+    )]
+    TooManyVersions {
+        /// The workflow.
+        name: WorkflowName,
+        /// How many there may be.
+        max: usize,
     },
     /// Something still needs what was to be removed.
     #[error("`{name}` {version} can not be removed: {instances} instances run or ran on it; deactivate it instead")]
@@ -211,10 +222,16 @@ pub enum EngineError {
         /// What is wrong.
         why: String,
     },
+    /// A callback is genuine, as far as that was asked for, and what it says can not be read.
+    #[error("the callback can not be read: {why}")]
+    CallbackMalformed {
+        /// What is wrong.
+        why: String,
+    },
     /// The tenant has as much as it may have.
     #[error(
-        "tenant `{tenant}` has used up its quota `{quota}`: it may have {limit}; try again in {}, or have the quota raised",
-        Span::new(*retry_after)
+        "tenant `{tenant}` has used up its quota `{quota}`: it may have {limit}; {}",
+        remedy(*quota, *retry_after)
     )]
     QuotaExceeded {
         /// Whose.
@@ -280,12 +297,19 @@ fn not_found(what: &str, name: &str, version: Option<&Version>, known: &[Version
     if known.is_empty() {
         return format!("there is no {what} `{name}`; `stepcell {} list` shows those there are", verb_of(what));
     }
-    let known = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let known = told_versions(known);
     if version.is_none() {
         let wanted = if what == "workflow" { "active version" } else { "version that fits" };
         return format!("{what} `{name}` has no {wanted}; the versions there are: {known}");
     }
     format!("there is no {what} `{name}`{asked}; the versions there are: {known}")
+}
+
+/// The newest of some versions, which are in order, and how many more there are.
+pub(crate) fn told_versions(known: &[Version]) -> String {
+    let older = known.len().saturating_sub(VERSIONS_TOLD_MAX);
+    let told = known[older..].iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if older == 0 { told } else { format!("{told}, and {older} older ones") }
 }
 
 fn verb_of(what: &str) -> &str {
@@ -310,6 +334,20 @@ fn led_to(operation: &str) -> WorkflowStatus {
         "pause" => WorkflowStatus::Paused,
         "cancel" => WorkflowStatus::Canceled,
         _ => WorkflowStatus::Running,
+    }
+}
+
+/// What to do about a quota that is used up. Time alone helps with those that fill up again.
+fn remedy(quota: Quota, retry_after: Duration) -> String {
+    match quota {
+        Quota::StartsPerSecond | Quota::CpuMsPerDay => {
+            format!("try again in {}, or have the quota raised", Span::new(retry_after))
+        }
+        Quota::OpenInstances => "cancel one or wait until one has finished, or have the quota raised".to_owned(),
+        Quota::StoredBytes => {
+            "have finished instances pruned, or the quota raised; time alone frees nothing".to_owned()
+        }
+        Quota::Components => "have the quota raised; time alone frees nothing".to_owned(),
     }
 }
 

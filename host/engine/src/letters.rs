@@ -148,7 +148,7 @@ impl Inner {
         let identity = &instance.identity;
         let owner = self.registry.owner_of(identity.definition).await?;
         let view = self.registry.view(owner.as_ref());
-        let record = view.find_startable(&start.workflow, start.version.as_ref()).await?;
+        let version = view.find_startable(&start.workflow, start.version.as_ref()).await?;
         let metadata: serde_json::Map<_, _> =
             identity.metadata.iter().map(|(key, value)| (key.to_string(), value.tree().clone())).collect();
         let request = StartRequest {
@@ -159,7 +159,7 @@ impl Inner {
             correlation_id: identity.correlation_id.clone(),
             ..StartRequest::new(start.workflow)
         };
-        self.start(start.child, Some(start.parent), record, request).await.map(drop)
+        self.start(start.child, Some(start.parent), version, request).await.map(drop)
     }
 
     /// Tells the step that a child could not be started.

@@ -3,7 +3,7 @@
 //! All of them belong to a tenant, or are shared. What a name means therefore depends on who asks: [`RegistryView`] is the
 //! registry as one tenant sees it, and the calls of [`WorkflowRegistry`] itself are those of the view without a tenant.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use semver::Version;
@@ -13,8 +13,8 @@ use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{PredicateName, StepName, TenantId, WorkflowName};
 use stepcell_model::plan::Plan;
 use stepcell_model::predicate::Predicates;
-use stepcell_model::record::DefinitionRecord;
-use stepcell_store::{DefinitionFilter, Inserted, StoreError, WorkflowStore};
+use stepcell_model::record::{DefinitionRecord, DefinitionSummary};
+use stepcell_store::{DefinitionFilter, Inserted, Owners, StoreError, WorkflowStore};
 
 use crate::clock::Clock;
 use crate::error::EngineError;
@@ -27,10 +27,12 @@ use crate::runner::StepRunner;
 mod component;
 mod host;
 mod known;
+mod plans;
 mod view;
 
 pub use self::component::{Acceptance, NewComponent, RegisteredComponent};
 use self::known::Known;
+use self::plans::{OwnedPlan, Plans};
 pub use self::view::RegistryView;
 
 /// Registers and finds definitions and components: the shared ones, unless a tenant's [view](Self::view) is asked for.
@@ -58,15 +60,9 @@ pub struct WorkflowRegistry {
     ids: Arc<dyn IdSource>,
     guard: Arc<Guard>,
     quotas: Arc<QuotaKeeper>,
-    plans: RwLock<HashMap<DefinitionId, Kept>>,
+    plans: Plans,
     known: Known,
     predicates: RwLock<Arc<Predicates>>,
-}
-
-/// A plan, and whose definition it is of.
-struct Kept {
-    plan: Arc<Plan>,
-    owner: Option<TenantId>,
 }
 
 /// A definition after its registration.
@@ -121,7 +117,7 @@ impl WorkflowRegistry {
             ids,
             guard,
             quotas,
-            plans: RwLock::default(),
+            plans: Plans::default(),
             known: Known::default(),
             predicates: RwLock::default(),
         }
@@ -209,9 +205,24 @@ impl WorkflowRegistry {
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store can not be read.
-    pub async fn list_everybodys_definitions(&self, versions: Versions) -> Result<Vec<DefinitionRecord>, EngineError> {
-        let all = self.store.list_definitions(&DefinitionFilter::default()).await?.items;
-        Ok(if versions == Versions::Active { view::latest_of_each(all) } else { all })
+    pub async fn list_everybodys_summaries(&self, versions: Versions) -> Result<Vec<DefinitionSummary>, EngineError> {
+        self.list_summaries_of(Owners::All, versions).await
+    }
+
+    async fn list_summaries_of(
+        &self,
+        owners: Owners,
+        versions: Versions,
+    ) -> Result<Vec<DefinitionSummary>, EngineError> {
+        let filter = DefinitionFilter { owners, ..DefinitionFilter::default() };
+        let mut all = self.store.list_definition_summaries(&filter).await?.items;
+        if versions == Versions::Active {
+            let known: Vec<_> = all.iter().map(DefinitionSummary::to_version).collect();
+            let latest: HashSet<_> = view::latest_of_each(&known).iter().map(|latest| latest.id).collect();
+            all.retain(|summary| latest.contains(&summary.id));
+            all.sort_by(|a, b| (&a.name, &a.tenant).cmp(&(&b.name, &b.tenant)));
+        }
+        Ok(all)
     }
 
     /// As [`RegistryView::has_definition`], of the shared ones.
@@ -228,6 +239,14 @@ impl WorkflowRegistry {
     /// As there.
     pub async fn deactivate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
         self.view(None).deactivate(name, version).await
+    }
+
+    /// As [`RegistryView::activate`], of the shared ones.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn activate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
+        self.view(None).activate(name, version).await
     }
 
     /// As [`RegistryView::unregister`], of the shared ones.
@@ -256,10 +275,19 @@ impl WorkflowRegistry {
         Arc::clone(&self.predicates.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The plan of a registered definition, compiled at the first call.
+    /// The plan of a registered definition, compiled where it is not at hand.
     pub(crate) async fn plan(&self, id: DefinitionId) -> Result<Arc<Plan>, EngineError> {
-        if let Some(kept) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(Arc::clone(&kept.plan));
+        Ok(self.owned_plan(id).await?.plan)
+    }
+
+    /// Whose a registered definition is: in its owner's view names mean what they meant when it was registered.
+    pub(crate) async fn owner_of(&self, id: DefinitionId) -> Result<Option<TenantId>, EngineError> {
+        Ok(self.owned_plan(id).await?.owner)
+    }
+
+    async fn owned_plan(&self, id: DefinitionId) -> Result<OwnedPlan, EngineError> {
+        if let Some(kept) = self.plans.find(id) {
+            return Ok(kept);
         }
         let damaged = |what: String| EngineError::Store(StoreError::Damaged { what });
         let record = self
@@ -272,24 +300,15 @@ impl WorkflowRegistry {
         let components = record.components.into_iter().collect();
         let plan = Plan::with_predicates(id, definition, &components, &self.predicates())
             .map_err(|problems| damaged(format!("definition {id} is not valid: {problems}")))?;
-        Ok(self.keep(plan.with_pure_steps(&record.pure_steps), record.tenant))
+        Ok(self.keep(plan.with_pure_steps(&record.pure_steps), record.tenant, record.document.len_bytes()))
     }
 
-    /// Whose a registered definition is: in its owner's view names mean what they meant when it was registered.
-    pub(crate) async fn owner_of(&self, id: DefinitionId) -> Result<Option<TenantId>, EngineError> {
-        self.plan(id).await?;
-        let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(plans.get(&id).and_then(|kept| kept.owner.clone()))
-    }
-
-    fn keep(&self, plan: Plan, owner: Option<TenantId>) -> Arc<Plan> {
+    fn keep(&self, plan: Plan, owner: Option<TenantId>, document_bytes: usize) -> OwnedPlan {
         for used in plan.definition.components() {
             if let ComponentRef::Host(name) = used.component {
                 self.steps.note(name);
             }
         }
-        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
-        let kept = plans.entry(plan.id).or_insert_with(|| Kept { plan: Arc::new(plan), owner });
-        Arc::clone(&kept.plan)
+        self.plans.keep(OwnedPlan { plan: Arc::new(plan), owner }, document_bytes)
     }
 }

@@ -8,7 +8,7 @@ use stepcell_model::id::InstanceId;
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
 use stepcell_model::name::{ContextKey, KEY_LEN_BYTES_MAX, TenantId, UserId, WorkflowName};
-use stepcell_model::record::{CallbackSecret, DefinitionRecord, InstanceIdentity, InstanceSummary, ParentLink};
+use stepcell_model::record::{CallbackSecret, DefinitionVersion, InstanceIdentity, InstanceSummary, ParentLink};
 use stepcell_model::schema::FieldError;
 use stepcell_model::transition::{CONTEXT_KEYS_MAX, CONTEXT_LEN_BYTES_MAX, start};
 use stepcell_store::{Inserted, StoreError};
@@ -35,6 +35,15 @@ pub struct StartRequest {
     pub correlation_id: Option<String>,
     /// Starting twice with one key, for one tenant, gives one instance.
     pub idempotency_key: Option<String>,
+}
+
+impl StartRequest {
+    /// What [`EngineError::InvalidData`] calls the data.
+    pub const DATA: &str = "the initial data";
+    /// What it calls the metadata.
+    pub const METADATA: &str = "the metadata";
+    /// What it calls the correlation id.
+    pub const CORRELATION_ID: &str = "the correlation id";
 }
 
 /// An instance after its start.
@@ -107,12 +116,12 @@ impl WorkflowEngine {
 
     async fn start_anew(&self, request: StartRequest) -> Result<InstanceSummary, EngineError> {
         let view = self.registry().view(request.tenant.as_ref());
-        let record = view.definition_to_start(&request.workflow, request.version.as_ref()).await?;
-        if !record.is_active {
-            return Err(EngineError::WorkflowInactive { name: record.name, version: record.version });
+        let version = view.version_to_start(&request.workflow, request.version.as_ref()).await?;
+        if !version.is_active {
+            return Err(EngineError::WorkflowInactive { name: version.name, version: version.version });
         }
         let id = InstanceId::from_uuid(self.inner.ids.next_id());
-        self.inner.start(id, None, record, request).await
+        self.inner.start(id, None, version, request).await
     }
 
     async fn started_before(&self, existing: InstanceId) -> Result<Started, EngineError> {
@@ -126,24 +135,24 @@ impl Inner {
         self: &Arc<Self>,
         id: InstanceId,
         parent: Option<ParentLink>,
-        record: DefinitionRecord,
+        version: DefinitionVersion,
         request: StartRequest,
     ) -> Result<InstanceSummary, EngineError> {
-        let plan = self.registry.plan(record.id).await?;
+        let plan = self.registry.plan(version.id).await?;
         if let Some(schema) = &plan.input_schema {
-            refuse_if_any("the initial data", schema.check(&request.data))?;
+            refuse_if_any(StartRequest::DATA, schema.check(&request.data))?;
         }
-        let context = values_of("the initial data", &request.data)?;
+        let context = values_of(StartRequest::DATA, &request.data)?;
         let identity = InstanceIdentity {
             id,
-            definition: record.id,
-            workflow_name: record.name,
-            workflow_version: record.version,
-            metadata: Arc::new(values_of("the metadata", &request.metadata)?),
+            definition: version.id,
+            workflow_name: version.name,
+            workflow_version: version.version,
+            metadata: Arc::new(values_of(StartRequest::METADATA, &request.metadata)?),
             input: request.data,
             tenant: request.tenant,
             created_by: request.user,
-            correlation_id: bounded("the correlation id", request.correlation_id)?,
+            correlation_id: bounded(StartRequest::CORRELATION_ID, request.correlation_id)?,
             idempotency_key: bounded("the idempotency key", request.idempotency_key)?,
             parent,
             callback_secret: CallbackSecret::from_bytes(self.ids.next_secret()),

@@ -120,9 +120,10 @@ impl WorkflowEngine {
     /// The step that waits gets it; for one that is still to come it is kept. The same delivery once more has no effect.
     ///
     /// # Errors
-    /// [`EngineError::CallbackRefused`] if the token or the signature is wrong, or the body is no JSON, and where there is
-    /// no such instance or step; [`EngineError::AlreadyCompleted`] if the instance is finished;
-    /// [`EngineError::NobodyWaits`] if the step will not be reached any more.
+    /// [`EngineError::CallbackRefused`] if the token or the signature is wrong, and where there is no such instance or step;
+    /// [`EngineError::CallbackMalformed`] if whoever has both sends what is no JSON, or too long;
+    /// [`EngineError::AlreadyCompleted`] if the instance is finished; [`EngineError::NobodyWaits`] if the step will not be
+    /// reached any more.
     pub async fn deliver_webhook(
         &self,
         id: InstanceId,
@@ -176,19 +177,19 @@ impl WorkflowEngine {
     fn checked(&self, address: &CallbackAddress, delivery: &Delivery) -> Result<Json, EngineError> {
         if delivery.body.len() > MESSAGE_LEN_BYTES_MAX {
             let why = format!("the body has {} bytes; at most {MESSAGE_LEN_BYTES_MAX}", delivery.body.len());
-            return Err(EngineError::CallbackRefused { why });
+            return Err(EngineError::CallbackMalformed { why });
         }
         if delivery.id.as_ref().is_some_and(|id| !(1..=KEY_LEN_BYTES_MAX).contains(&id.len())) {
-            return Err(refused("`webhook-id` has 1 to 256 bytes"));
+            return Err(malformed("`webhook-id` has 1 to 256 bytes"));
         }
         if let Some(secret) = &address.signing_secret {
             self.check_signature(secret, delivery)?;
         }
-        let text = String::from_utf8(delivery.body.clone()).map_err(|_| refused("the body is no UTF-8 text"))?;
+        let text = String::from_utf8(delivery.body.clone()).map_err(|_| malformed("the body is no UTF-8 text"))?;
         if text.trim().is_empty() {
             return Ok(Json::null());
         }
-        Json::parse(text).map_err(|error| EngineError::CallbackRefused { why: format!("the body is no JSON: {error}") })
+        Json::parse(text).map_err(|error| malformed(&format!("the body is no JSON: {error}")))
     }
 
     fn check_signature(&self, secret: &str, delivery: &Delivery) -> Result<(), EngineError> {
@@ -231,6 +232,10 @@ fn no_webhook(plan: &Plan, step: &StepName) -> EngineError {
     let known: Vec<_> = plan.steps().filter(|step| is_webhook(&step.kind)).map(|step| step.name.to_string()).collect();
     let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
     EngineError::CallbackRefused { why: format!("`{step}` is no webhook step of the workflow; {known}") }
+}
+
+fn malformed(why: &str) -> EngineError {
+    EngineError::CallbackMalformed { why: why.to_owned() }
 }
 
 fn refused(why: &str) -> EngineError {

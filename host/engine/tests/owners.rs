@@ -305,12 +305,12 @@ on_every_store! {
         assert_eq!(names(registry.view(Some(&acme)), Versions::Active).await, ["mail 1.0.0", "pay 1.1.0"]);
         assert_eq!(names(registry.view(Some(&acme)), Versions::All).await, ["mail 1.0.0", "pay 1.0.0", "pay 1.1.0"]);
         assert_eq!(names(registry.view(Some(&globex)), Versions::Active).await, ["mail 1.0.0", "order 1.0.0", "pay 2.0.0"]);
-        let everybodys = registry.list_everybodys_definitions(Versions::Active).await.unwrap();
+        let everybodys = registry.list_everybodys_summaries(Versions::Active).await.unwrap();
         let told: Vec<_> = everybodys
             .iter()
             .map(|record| format!("{}/{} {}", record.tenant.as_ref().map_or("", |of| of.as_str()), record.name, record.version))
             .collect();
         assert_eq!(told, ["/mail 1.0.0", "globex/order 1.0.0", "/pay 2.0.0", "acme/pay 1.1.0"]);
-        assert_eq!(registry.list_everybodys_definitions(Versions::All).await.unwrap().len(), 6);
+        assert_eq!(registry.list_everybodys_summaries(Versions::All).await.unwrap().len(), 6);
     }
 }

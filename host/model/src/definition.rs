@@ -40,6 +40,15 @@ pub const STEPS_MAX: usize = 1_000;
 /// The most edges of one definition.
 pub const EDGES_MAX: usize = 10_000;
 
+/// The most versions of one workflow of one owner. Protects whoever finds out what a name means: all of them are looked at.
+pub const VERSIONS_MAX: usize = 5_000;
+
+/// The longest version, in bytes. Protects lists of versions.
+pub const VERSION_LEN_BYTES_MAX: usize = 128;
+
+/// The longest description of a workflow, in bytes. Protects lists of definitions.
+pub const DESCRIPTION_LEN_BYTES_MAX: usize = 16 << 10;
+
 /// The most step executions that a definition may allow an instance.
 pub const ITERATIONS_MAX: u32 = 100_000;
 

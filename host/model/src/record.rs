@@ -217,6 +217,82 @@ pub struct DefinitionRecord {
     pub created_at: Timestamp,
 }
 
+/// A version of a definition without its document: what a name and a version mean is decided by these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionVersion {
+    /// The id of this version.
+    pub id: DefinitionId,
+    /// Whose it is; the platform's own, which all share, without one.
+    pub tenant: Option<TenantId>,
+    /// The workflow's name.
+    pub name: WorkflowName,
+    /// The version.
+    pub version: semver::Version,
+    /// Whether new instances may start on it.
+    pub is_active: bool,
+}
+
+/// A version of a definition as lists show it, without its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionSummary {
+    /// The id of this version.
+    pub id: DefinitionId,
+    /// Whose it is; the platform's own, which all share, without one.
+    pub tenant: Option<TenantId>,
+    /// The workflow's name.
+    pub name: WorkflowName,
+    /// The version.
+    pub version: semver::Version,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether new instances may start on it.
+    pub is_active: bool,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+impl DefinitionRecord {
+    /// It without what it says.
+    #[must_use]
+    pub fn to_version(&self) -> DefinitionVersion {
+        DefinitionVersion {
+            id: self.id,
+            tenant: self.tenant.clone(),
+            name: self.name.clone(),
+            version: self.version.clone(),
+            is_active: self.is_active,
+        }
+    }
+
+    /// It as lists show it.
+    #[must_use]
+    pub fn to_summary(&self) -> DefinitionSummary {
+        DefinitionSummary {
+            id: self.id,
+            tenant: self.tenant.clone(),
+            name: self.name.clone(),
+            version: self.version.clone(),
+            description: self.description.clone(),
+            is_active: self.is_active,
+            created_at: self.created_at,
+        }
+    }
+}
+
+impl DefinitionSummary {
+    /// It without what it is for.
+    #[must_use]
+    pub fn to_version(&self) -> DefinitionVersion {
+        DefinitionVersion {
+            id: self.id,
+            tenant: self.tenant.clone(),
+            name: self.name.clone(),
+            version: self.version.clone(),
+            is_active: self.is_active,
+        }
+    }
+}
+
 /// One registered component.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComponentRecord {

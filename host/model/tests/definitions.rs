@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::json;
-use stepcell_model::definition::{GatewayMode, Outcome, WorkflowDefinition};
+use stepcell_model::definition::{
+    DESCRIPTION_LEN_BYTES_MAX, GatewayMode, Outcome, VERSION_LEN_BYTES_MAX, WorkflowDefinition,
+};
 use stepcell_model::problem::Problems;
 
 fn read(body: &str) -> Result<WorkflowDefinition, Problems> {
@@ -138,6 +140,21 @@ fn a_condition_that_does_not_compile_is_refused_naming_its_edge() {
 
     assert_eq!(problems.len(), 1);
     assert!(problems[0].contains("edges[1].condition: edge 1 from `b` to `c`:"), "{problems:?}");
+}
+
+#[test]
+fn what_lists_show_of_a_definition_is_bounded() {
+    let of = |version: String, description: String| {
+        let definition = WorkflowDefinition::builder("w", &version).human("h", |_| {}).build().unwrap();
+        WorkflowDefinition { description: Some(description), ..definition }.validate()
+    };
+    let with_len = |len: usize| format!("1.0.0-{}", "x".repeat(len - 6));
+
+    assert!(of(with_len(VERSION_LEN_BYTES_MAX), "x".repeat(DESCRIPTION_LEN_BYTES_MAX)).is_empty());
+    let refused = of("1.0.0".to_owned(), "x".repeat(DESCRIPTION_LEN_BYTES_MAX + 1)).to_string();
+    assert_eq!(refused, "description: has 16385 bytes; at most 16384");
+    let long = WorkflowDefinition::builder("w", &with_len(VERSION_LEN_BYTES_MAX + 1)).human("h", |_| {}).build();
+    assert_eq!(long.unwrap_err().to_string(), "version: has 129 bytes; at most 128");
 }
 
 /// Case 9.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use stepcell_engine::WorkflowEngine;
 use stepcell_model::name::{ActionName, TenantId};
 use stepcell_webhooks::Webhooks;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,6 +22,7 @@ use crate::openapi;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes;
 use crate::turns::{Turn, Turns};
+use crate::untaken::Untaken;
 
 /// How many components are uploaded at once. Protects memory: each is held as a whole.
 const UPLOADS_MAX: usize = 16;
@@ -34,8 +36,12 @@ const STREAMS_MAX: usize = 20_000;
 /// How many of them may be one user's. Protects everybody else's connections.
 const STREAMS_EACH_MAX: usize = 500;
 
+/// How many instances are read as a whole at once, to be shown, drawn or explained; others wait in line. Protects memory: one
+/// of them is read with all that it did, up to 32 MiB.
+const LOOKS_MAX: usize = 16;
+
 /// When to come back where there was no room for one more.
-const TURN_RETRY: Duration = Duration::from_secs(2);
+pub(crate) const TURN_RETRY: Duration = Duration::from_secs(2);
 
 /// Where routes are unless told.
 pub const PATH_PREFIX: &str = "/api/v1";
@@ -47,7 +53,8 @@ pub struct ApiOptions {
     pub path_prefix: String,
     /// Whether there are the routes of workflows, instances and tasks.
     pub enable_api: bool,
-    /// Whether there are the routes of the platform's administrators.
+    /// Whether there is anything for the platform's administrators: their routes, and keys, secrets, webhooks and the audit log
+    /// beyond a single tenant's own administrators.
     pub enable_admin: bool,
     /// Whether there are pages for people: the documentation.
     pub enable_ui: bool,
@@ -89,6 +96,8 @@ struct Shared {
     webhooks: Webhooks,
     uploads: Turns,
     streams: Turns,
+    looks: Semaphore,
+    untaken: Untaken,
     rates: Rates,
     audit: AuditLog,
     /// What the audit log can tell of; made when somebody asks for it.
@@ -102,6 +111,8 @@ impl ApiState {
         Self(Arc::new(Shared {
             uploads: Turns::new(UPLOADS_MAX, UPLOADS_OF_TENANT_MAX),
             streams: Turns::new(STREAMS_MAX, STREAMS_EACH_MAX),
+            looks: Semaphore::new(LOOKS_MAX),
+            untaken: Untaken::new(),
             rates: Rates::new(options.rate, options.tenant_rate),
             audit: options.audit.clone().unwrap_or_else(|| AuditLog::new(engine.clone())),
             actions: OnceLock::new(),
@@ -129,6 +140,16 @@ impl ApiState {
             );
             Problem::new(ProblemCode::RateLimited, detail).retry_after(TURN_RETRY)
         })
+    }
+
+    /// Room to read one more instance as a whole, as soon as there is some.
+    pub(crate) async fn begin_look(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.0.looks.acquire().await.map_err(|_| Problem::internal())
+    }
+
+    /// What answers hold that nobody has taken yet.
+    pub(crate) fn untaken(&self) -> &Untaken {
+        &self.0.untaken
     }
 
     pub(crate) fn engine(&self) -> &WorkflowEngine {
@@ -159,6 +180,16 @@ impl ApiState {
 
     pub(crate) fn guards(&self) -> &Guards {
         &self.0.options.guards
+    }
+
+    /// Lets an administrator of the platform through, if there are any here and this is one.
+    pub(crate) fn admit_admin(&self, caller: &Caller) -> Result<(), Problem> {
+        if self.0.options.enable_admin {
+            return self.0.options.guards.admit_admin(caller);
+        }
+        let detail = "this server does nothing for administrators of the platform: `enable_admin` is false; use another one, \
+                      or credentials of the tenant";
+        Err(Problem::new(ProblemCode::AdminOnly, detail))
     }
 
     /// An answer with what was made, or was there already, and where it is.

@@ -59,7 +59,8 @@ pub trait Guard: Send + Sync + 'static {
     async fn authenticate(&self, head: &Parts) -> Result<Option<Caller>, Problem>;
 }
 
-/// Decides who may use the routes of the platform's administrators, beyond the scope that they ask for.
+/// Decides who is an administrator of the platform: who may use their routes, and do of every tenant what a tenant's
+/// administrators do of theirs (keys, secrets, webhooks, the audit log).
 pub trait AdminGuard: Send + Sync + 'static {
     /// Lets a caller through.
     ///
@@ -94,6 +95,11 @@ impl Guards {
     pub fn with_admin(mut self, guard: Arc<dyn AdminGuard>) -> Self {
         self.admin = guard;
         self
+    }
+
+    /// Lets an administrator of the platform through.
+    pub(crate) fn admit_admin(&self, caller: &Caller) -> Result<(), Problem> {
+        self.admin.admit(caller)
     }
 
     /// The caller, as the first guard that knows the request's credentials says.

@@ -18,6 +18,7 @@ mod problem;
 mod routes;
 mod serve;
 mod turns;
+mod untaken;
 pub mod wire;
 
 pub use self::api::{ApiOptions, PATH_PREFIX, openapi_document, router};

@@ -96,6 +96,15 @@ impl Problem {
         self
     }
 
+    /// The same where what is wrong was found within a field of the body: places are told from the body on.
+    #[must_use]
+    pub(crate) fn within(mut self, field: &str) -> Self {
+        for pointer in self.errors.iter_mut().filter_map(|error| error.pointer.as_mut()) {
+            pointer.insert_str(0, field);
+        }
+        self
+    }
+
     /// The server's own mistake, of which its log says more than strangers are told.
     pub(crate) fn internal() -> Self {
         Self::new(ProblemCode::Internal, "the server made a mistake; its log says more")

@@ -1,4 +1,5 @@
-//! How many may do something at once: in all, and of each kind, so that no one of them takes the room of all.
+//! How many may do something at once, or how much there may be: in all, and of each kind, so that no one of them takes the
+//! room of all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,7 @@ pub(crate) struct Turns {
 pub(crate) struct Turn {
     turns: Turns,
     who: String,
+    size: usize,
 }
 
 impl Turns {
@@ -26,13 +28,19 @@ impl Turns {
 
     /// Takes room for one more, if there is some.
     pub(crate) fn take(&self, who: &str) -> Option<Turn> {
+        self.take_room(who, 1)
+    }
+
+    /// Takes room for something of that size, if there is so much.
+    pub(crate) fn take_room(&self, who: &str, size: usize) -> Option<Turn> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.get(who).copied().unwrap_or_default();
-        if own >= self.each_max || taken.values().sum::<usize>() >= self.max {
+        let fits = |held: usize, max: usize| held.checked_add(size).is_some_and(|held| held <= max);
+        if !fits(own, self.each_max) || !fits(taken.values().sum(), self.max) {
             return None;
         }
-        taken.insert(who.to_owned(), own + 1);
-        Some(Turn { turns: self.clone(), who: who.to_owned() })
+        taken.insert(who.to_owned(), own + size);
+        Some(Turn { turns: self.clone(), who: who.to_owned(), size })
     }
 }
 
@@ -40,7 +48,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut taken = self.turns.taken.lock().unwrap_or_else(PoisonError::into_inner);
         match taken.get_mut(&self.who) {
-            Some(own) if *own > 1 => *own -= 1,
+            Some(own) if *own > self.size => *own -= self.size,
             Some(_) | None => {
                 taken.remove(&self.who);
             }
@@ -63,5 +71,19 @@ mod tests {
         drop((first, second, other));
 
         assert!(turns.taken.lock().unwrap().is_empty() && turns.take("c").is_some());
+    }
+
+    #[test]
+    fn what_is_larger_takes_more_room() {
+        let turns = Turns::new(100, 60);
+
+        let most = turns.take_room("a", 60);
+        assert!(most.is_some() && turns.take("a").is_none());
+        assert!(turns.take_room("b", 41).is_none() && turns.take_room("b", usize::MAX).is_none());
+        let rest = turns.take_room("b", 40);
+        assert!(rest.is_some());
+        drop(most);
+
+        assert!(turns.take_room("c", 60).is_some());
     }
 }

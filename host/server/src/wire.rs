@@ -12,7 +12,9 @@ mod task;
 mod usage;
 mod webhook;
 
-pub use self::access::{ApiKey, AuditRow, NewApiKey, Quotas, Secret, Stats, Tenant, TenantDetail, TenantUsed};
+pub use self::access::{
+    ApiKey, AuditRow, NewApiKey, QuotaChanges, Quotas, Secret, Stats, Tenant, TenantDetail, TenantUsed,
+};
 pub use self::component::Component;
 pub use self::definition::{Definition, DefinitionDetail};
 pub use self::event::{EventRow, event_fields, trace_fields};

@@ -41,6 +41,8 @@ macro_rules! conformance_suite {
             catalog: definitions_are_listed_in_semantic_version_order,
             catalog: a_definition_is_deactivated_and_activated_again,
             catalog: a_definition_that_instances_refer_to_is_not_deleted,
+            catalog: definitions_are_listed_without_their_documents_too,
+            catalog: a_workflow_has_no_more_versions_than_it_may,
             owners: each_owner_has_names_of_its_own,
             owners: what_is_changed_of_one_owner_stays_with_the_others,
             owners: a_tenant_sees_its_own_and_the_shared_ones_of_other_names,

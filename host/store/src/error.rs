@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepcell_model::id::{DefinitionId, InstanceId};
+use stepcell_model::name::WorkflowName;
 
 /// Why a store did not do what it was asked to. Nothing of the refused request is stored.
 ///
@@ -42,6 +43,14 @@ pub enum StoreError {
     Conflict {
         /// What is there already, such as `workflow expense@1.2.0`.
         what: String,
+    },
+    /// A workflow of one owner has as many versions as it may have.
+    #[error("workflow {name} has {max} versions, the most there may be; remove old ones before you register another")]
+    TooManyVersions {
+        /// The workflow.
+        name: WorkflowName,
+        /// How many there may be.
+        max: usize,
     },
     /// A row does not read back.
     #[error("stored data is damaged: {what}; stop writing to the database and restore it from a backup")]
@@ -130,6 +139,7 @@ impl StoreError {
                 | Self::DuplicateStart { .. }
                 | Self::UnknownDefinition { .. }
                 | Self::Conflict { .. }
+                | Self::TooManyVersions { .. }
                 | Self::ReadOnly
         )
     }

@@ -20,7 +20,10 @@ use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::letter::Letter;
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::record::{
+    ComponentRecord, DefinitionRecord, DefinitionSummary, DefinitionVersion, ExecutionRecord, InstanceSummary,
+    TaskRecord,
+};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
@@ -128,7 +131,23 @@ impl WorkflowStore for MemoryStore {
     }
 
     async fn list_definitions(&self, filter: &DefinitionFilter) -> Result<Page<DefinitionRecord>, StoreError> {
-        Ok(self.state().catalog.list_definitions(filter))
+        Ok(self.state().catalog.list_definitions(filter, Clone::clone))
+    }
+
+    async fn list_definition_summaries(
+        &self,
+        filter: &DefinitionFilter,
+    ) -> Result<Page<DefinitionSummary>, StoreError> {
+        Ok(self.state().catalog.list_definitions(filter, DefinitionRecord::to_summary))
+    }
+
+    async fn list_versions(
+        &self,
+        owners: &Owners,
+        name: Option<&WorkflowName>,
+    ) -> Result<Vec<DefinitionVersion>, StoreError> {
+        let filter = DefinitionFilter { owners: owners.clone(), name: name.cloned(), ..DefinitionFilter::default() };
+        Ok(self.state().catalog.list_definitions(&filter, DefinitionRecord::to_version).items)
     }
 
     async fn set_definition_active(

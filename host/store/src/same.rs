@@ -1,5 +1,6 @@
-//! When two registrations are the same: one rule for every back end.
+//! When two registrations are the same, and what is refused: one rule for every back end.
 
+use stepcell_model::definition::VERSIONS_MAX;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::StepName;
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
@@ -23,4 +24,8 @@ pub(crate) fn component_conflict(record: &ComponentRecord) -> StoreError {
 
 pub(crate) fn definition_conflict(record: &DefinitionRecord) -> StoreError {
     StoreError::Conflict { what: format!("workflow {}@{}", record.name, record.version) }
+}
+
+pub(crate) fn too_many_versions(record: &DefinitionRecord) -> StoreError {
+    StoreError::TooManyVersions { name: record.name.clone(), max: VERSIONS_MAX }
 }

@@ -45,7 +45,10 @@ use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::letter::Letter;
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::record::{
+    ComponentRecord, DefinitionRecord, DefinitionSummary, DefinitionVersion, ExecutionRecord, InstanceSummary,
+    TaskRecord,
+};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
@@ -263,6 +266,23 @@ impl WorkflowStore for SqliteStore {
     async fn list_definitions(&self, filter: &DefinitionFilter) -> Result<Page<DefinitionRecord>, StoreError> {
         let filter = filter.clone();
         self.readers.run(move |connection| catalog::list_definitions(connection, &filter)).await
+    }
+
+    async fn list_definition_summaries(
+        &self,
+        filter: &DefinitionFilter,
+    ) -> Result<Page<DefinitionSummary>, StoreError> {
+        let filter = filter.clone();
+        self.readers.run(move |connection| catalog::list_definition_summaries(connection, &filter)).await
+    }
+
+    async fn list_versions(
+        &self,
+        owners: &Owners,
+        name: Option<&WorkflowName>,
+    ) -> Result<Vec<DefinitionVersion>, StoreError> {
+        let filter = DefinitionFilter { owners: owners.clone(), name: name.cloned(), ..DefinitionFilter::default() };
+        self.readers.run(move |connection| catalog::list_versions(connection, &filter)).await
     }
 
     async fn set_definition_active(

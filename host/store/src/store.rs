@@ -12,7 +12,10 @@ use stepcell_model::id::{ComponentDigest, DefinitionId, InstanceId, TaskId};
 use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::letter::Letter;
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::record::{
+    ComponentRecord, DefinitionRecord, DefinitionSummary, DefinitionVersion, ExecutionRecord, InstanceSummary,
+    TaskRecord,
+};
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
 
@@ -65,7 +68,8 @@ pub trait WorkflowStore: AccessStore + FeedStore + GuardStore + UpkeepStore + We
     /// Keeps an owner's version of a definition. The same document with the same components is a no-op, whatever its id.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the owner's name and version stand for another document or other components.
+    /// [`StoreError::Conflict`] if the owner's name and version stand for another document or other components;
+    /// [`StoreError::TooManyVersions`] if the owner's name has [`VERSIONS_MAX`](stepcell_model::definition::VERSIONS_MAX).
     async fn insert_definition(&self, record: DefinitionRecord) -> Result<Inserted, StoreError>;
 
     /// The definition of that owner, name and version.
@@ -81,6 +85,17 @@ pub trait WorkflowStore: AccessStore + FeedStore + GuardStore + UpkeepStore + We
 
     /// The definitions that match, by name, then by semantic version, then by owner.
     async fn list_definitions(&self, filter: &DefinitionFilter) -> Result<Page<DefinitionRecord>, StoreError>;
+
+    /// The definitions that match without their documents, in the same order.
+    async fn list_definition_summaries(&self, filter: &DefinitionFilter)
+    -> Result<Page<DefinitionSummary>, StoreError>;
+
+    /// Every version of one workflow, or of all, in the same order, whatever it says: no document is read.
+    async fn list_versions(
+        &self,
+        owners: &Owners,
+        name: Option<&WorkflowName>,
+    ) -> Result<Vec<DefinitionVersion>, StoreError>;
 
     /// Says whether new instances may start on a definition. Returns whether there is such a definition.
     async fn set_definition_active(

@@ -1,5 +1,6 @@
 //! The whole host with real components: from a definition to rows, through cells.
 
+mod besieged;
 mod binary;
 mod contained;
 mod demo;

@@ -13,7 +13,7 @@ use stepcell_model::signature::ComponentSignature;
 use stepcell_store::{ComponentFilter, Inserted, Owners, StoreError};
 
 use super::{RegistryView, WorkflowRegistry};
-use crate::error::EngineError;
+use crate::error::{EngineError, told_versions};
 use crate::runner::ComponentRefused;
 
 /// A component that somebody wants to register.
@@ -317,6 +317,6 @@ fn unknown_component(name: &ComponentName, wanted: &VersionRequirement, known: &
     if known.is_empty() {
         return format!("component `{name}` is not registered; push it with `stepcell component push`");
     }
-    let known = known.iter().map(|record| record.version.to_string()).collect::<Vec<_>>().join(", ");
+    let known = told_versions(&known.iter().map(|record| record.version.clone()).collect::<Vec<_>>());
     format!("component `{name}` has no version {wanted}; the versions there are: {known}")
 }

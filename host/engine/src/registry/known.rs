@@ -1,78 +1,134 @@
 //! Which versions of a workflow there are, as it was a moment ago: starts ask for that, each of them.
+//!
+//! What is kept is of owners, so that the versions of a shared workflow are kept once, whoever starts it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stepcell_model::name::{TenantId, WorkflowName};
-use stepcell_model::record::DefinitionRecord;
-use stepcell_store::{DefinitionFilter, Owners, StoreError, WorkflowStore};
+use stepcell_model::record::DefinitionVersion;
+use stepcell_store::{Owners, StoreError, WorkflowStore};
 use tokio::time::Instant;
 
 /// How long what the store said is taken as it was. What another process registers or deactivates holds after that.
 const KNOWN_FOR: Duration = Duration::from_millis(100);
 
-/// How often the versions of a workflow are kept, each time as one tenant sees them. Protects memory.
-const KNOWN_LEN_MAX: usize = 1_000;
+/// How many versions are kept, of all workflows; that an owner has none of a name counts as one. Protects memory.
+const KNOWN_VERSIONS_MAX: usize = 50_000;
 
 /// What is known of each workflow's versions, and since when.
 #[derive(Default)]
 pub(super) struct Known(Mutex<State>);
 
-/// What the store said, and when.
-type Versions = (Instant, Arc<[DefinitionRecord]>);
+/// The versions that a name has of one owner, in order.
+pub(super) type Versions = Arc<[DefinitionVersion]>;
 
 #[derive(Default)]
 struct State {
-    versions: HashMap<WorkflowName, HashMap<Option<TenantId>, Versions>>,
-    /// How many are in there.
+    versions: HashMap<WorkflowName, HashMap<Option<TenantId>, Kept>>,
+    /// How much is in there, as [`KNOWN_VERSIONS_MAX`] counts.
     len: usize,
     /// How often this process changed any of them: what was asked for before that is not kept.
     changes: u64,
 }
 
+/// What the store said, and when it was asked.
+#[derive(Clone)]
+struct Kept {
+    versions: Versions,
+    asked_at: Instant,
+    /// How many changes there had been when it was asked.
+    changes: u64,
+}
+
+impl Kept {
+    fn len(&self) -> usize {
+        self.versions.len().max(1)
+    }
+}
+
 impl Known {
-    /// The versions of a workflow that a tenant sees, in order.
+    /// The versions of a workflow that a tenant sees, in order: its own, or the shared ones if it has none.
     pub(super) async fn versions(
         &self,
         store: &dyn WorkflowStore,
         tenant: Option<&TenantId>,
         name: &WorkflowName,
-    ) -> Result<Arc<[DefinitionRecord]>, StoreError> {
-        let changes = {
-            let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match state.versions.get(name).and_then(|seen| seen.get(&tenant.cloned())) {
-                Some((since, versions)) if since.elapsed() < KNOWN_FOR => return Ok(Arc::clone(versions)),
-                _ => state.changes,
+    ) -> Result<Versions, StoreError> {
+        let own = match self.find(tenant, name) {
+            Ok(versions) if !versions.is_empty() || tenant.is_none() => return Ok(versions),
+            Ok(_) => None,
+            Err(changes) => Some(load(store, tenant, name, changes).await?),
+        };
+        if let Some(own) = own.as_ref().filter(|own| !own.versions.is_empty() || tenant.is_none()) {
+            self.keep(tenant, name, own);
+            return Ok(Arc::clone(&own.versions));
+        }
+        let shared = match self.find(None, name) {
+            Ok(versions) => versions,
+            Err(changes) => {
+                let shared = load(store, None, name, changes).await?;
+                self.keep(None, name, &shared);
+                shared.versions
             }
         };
-        let asked_at = Instant::now();
-        let (owners, name_asked) = (Owners::seen_by(tenant), Some(name.clone()));
-        let filter = DefinitionFilter { owners, name: name_asked, ..DefinitionFilter::default() };
-        let versions: Arc<[_]> = store.list_definitions(&filter).await?.items.into();
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.changes == changes && !versions.is_empty() {
-            state.keep(tenant, name, (asked_at, Arc::clone(&versions)));
+        // Who has none of a name that nobody has is not kept: whoever starts may name anything.
+        if let Some(own) = own.filter(|_| !shared.is_empty()) {
+            self.keep(tenant, name, &own);
         }
-        Ok(versions)
+        Ok(shared)
     }
 
     /// Has the store asked again, whoever asks: this process has changed something, and of a shared name everybody sees it.
     pub(super) fn forget(&self, name: &WorkflowName) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let forgotten = state.versions.remove(name).map_or(0, |seen| seen.len());
+        let mut state = self.state();
+        let forgotten: usize = state.versions.remove(name).map_or(0, |seen| seen.values().map(Kept::len).sum());
         state.len -= forgotten;
         state.changes += 1;
     }
+
+    /// What is known of an owner's versions, or how many changes there were.
+    fn find(&self, owner: Option<&TenantId>, name: &WorkflowName) -> Result<Versions, u64> {
+        let state = self.state();
+        match state.versions.get(name).and_then(|seen| seen.get(&owner.cloned())) {
+            Some(kept) if kept.asked_at.elapsed() < KNOWN_FOR => Ok(Arc::clone(&kept.versions)),
+            _ => Err(state.changes),
+        }
+    }
+
+    fn keep(&self, owner: Option<&TenantId>, name: &WorkflowName, said: &Kept) {
+        let mut state = self.state();
+        let is_of_use = !said.versions.is_empty() || owner.is_some();
+        if state.changes == said.changes && is_of_use {
+            state.keep(owner, name, said.clone());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn load(
+    store: &dyn WorkflowStore,
+    owner: Option<&TenantId>,
+    name: &WorkflowName,
+    changes: u64,
+) -> Result<Kept, StoreError> {
+    let asked_at = Instant::now();
+    let versions = store.list_versions(&Owners::Only(owner.cloned()), Some(name)).await?.into();
+    Ok(Kept { versions, asked_at, changes })
 }
 
 impl State {
-    fn keep(&mut self, tenant: Option<&TenantId>, name: &WorkflowName, versions: Versions) {
-        if self.len >= KNOWN_LEN_MAX {
+    fn keep(&mut self, owner: Option<&TenantId>, name: &WorkflowName, kept: Kept) {
+        if self.len + kept.len() > KNOWN_VERSIONS_MAX {
             self.versions.clear();
             self.len = 0;
         }
-        let before = self.versions.entry(name.clone()).or_default().insert(tenant.cloned(), versions);
-        self.len += usize::from(before.is_none());
+        self.len += kept.len();
+        let before = self.versions.entry(name.clone()).or_default().insert(owner.cloned(), kept);
+        self.len -= before.map_or(0, |before| before.len());
     }
 }

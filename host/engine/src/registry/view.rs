@@ -9,7 +9,7 @@ use stepcell_model::id::DefinitionId;
 use stepcell_model::name::{TenantId, WorkflowName};
 use stepcell_model::plan::Plan;
 use stepcell_model::problem::{PathPart, Problem, Problems};
-use stepcell_model::record::DefinitionRecord;
+use stepcell_model::record::{DefinitionRecord, DefinitionSummary, DefinitionVersion};
 use stepcell_store::{Activity, DefinitionFilter, Deletion, Inserted, Owners, StoreError};
 
 use super::{RegisteredDefinition, Resolved, Versions, WorkflowRegistry};
@@ -58,7 +58,8 @@ impl<'a> RegistryView<'a> {
     ///
     /// # Errors
     /// [`EngineError::Validation`] with everything that is wrong, unknown components among it;
-    /// [`EngineError::VersionTaken`] if the version has other content. Nothing is stored then.
+    /// [`EngineError::VersionTaken`] if the version has other content; [`EngineError::TooManyVersions`] if the workflow has as
+    /// many as it may have. Nothing is stored then.
     pub async fn register_definition(
         &self,
         definition: WorkflowDefinition,
@@ -91,6 +92,7 @@ impl<'a> RegistryView<'a> {
         let what = format!("workflow `{}` {}", record.name, record.version);
         let inserted = self.registry.store.insert_definition(record.clone()).await.map_err(|error| match error {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what },
+            StoreError::TooManyVersions { name, max } => EngineError::TooManyVersions { name, max },
             other => other.into(),
         })?;
         self.registry.known.forget(&record.name);
@@ -99,7 +101,7 @@ impl<'a> RegistryView<'a> {
             let record = self.get_definition(&record.name, Some(&record.version)).await?;
             return Ok(RegisteredDefinition { record, inserted });
         }
-        self.registry.keep(plan, record.tenant.clone());
+        self.registry.keep(plan, record.tenant.clone(), record.document.len_bytes());
         Ok(RegisteredDefinition { record, inserted })
     }
 
@@ -128,25 +130,27 @@ impl<'a> RegistryView<'a> {
 
     /// The steps whose workflow is not registered; a workflow may call itself.
     async fn unknown_workflows(&self, definition: &WorkflowDefinition) -> Result<Vec<Finding>, EngineError> {
-        let mut wanted = Vec::new();
+        let (mut wanted, mut steps) = (BTreeMap::<_, Vec<_>>::new(), 0_usize);
         definition.visit_steps(&mut |visited| {
             if let StepDefinition::Workflow(child) = visited.step
                 && child.workflow != definition.name
             {
-                wanted.push((visited.path, child));
+                wanted.entry(&child.workflow).or_default().push((steps, visited.path, child.version.as_ref()));
             }
+            steps += 1;
         });
-        let mut findings = Vec::new();
-        for (mut path, child) in wanted {
-            if let Err(error) = self.find_startable(&child.workflow, child.version.as_ref()).await {
-                if let EngineError::Store(_) = error {
-                    return Err(error);
+        let mut findings = BTreeMap::new();
+        for (name, steps) in wanted {
+            // One name at a time, so that no more than its versions are at hand.
+            let known = self.versions(name).await?;
+            for (step, mut path, version) in steps {
+                if let Err(error) = pick_startable(&known, name, version) {
+                    path.push(PathPart::Key("workflow".to_owned()));
+                    findings.insert(step, Finding { path, message: format!("{error}; register it first") });
                 }
-                path.push(PathPart::Key("workflow".to_owned()));
-                findings.push(Finding { path, message: format!("{error}; register it first") });
             }
         }
-        Ok(findings)
+        Ok(findings.into_values().collect())
     }
 
     /// The active version of a workflow that a step means: the newest that fits, releases before pre-releases.
@@ -154,18 +158,8 @@ impl<'a> RegistryView<'a> {
         &self,
         name: &WorkflowName,
         version: Option<&VersionRequirement>,
-    ) -> Result<DefinitionRecord, EngineError> {
-        let known = self.versions(name).await?;
-        let fits = |record: &&DefinitionRecord| {
-            record.is_active && version.is_none_or(|version| version.matches(&record.version))
-        };
-        latest(known.iter().filter(fits)).cloned().ok_or_else(|| {
-            let (name, known) = (name.clone(), known.iter().map(|record| record.version.clone()).collect::<Vec<_>>());
-            match version.filter(|_| !known.is_empty()) {
-                Some(wanted) => EngineError::NoVersionFits { name, wanted: wanted.to_string(), known },
-                None => EngineError::WorkflowNotFound { name, version: None, known },
-            }
-        })
+    ) -> Result<DefinitionVersion, EngineError> {
+        pick_startable(&self.versions(name).await?, name, version).cloned()
     }
 
     /// The record of a workflow: of one version, or of the latest active release.
@@ -177,18 +171,23 @@ impl<'a> RegistryView<'a> {
         name: &WorkflowName,
         version: Option<&Version>,
     ) -> Result<DefinitionRecord, EngineError> {
+        if let Some(record) = self.find_own(name, version).await? {
+            return Ok(record);
+        }
         let known = self.versions(name).await?;
-        pick_or_tell(&known, name, version)
+        let picked = pick_or_tell(&known, name, version)?;
+        // Somebody may have removed it since we looked.
+        self.find_record(picked).await?.ok_or_else(|| not_found(&[], name, version))
     }
 
-    /// The record of a version of a workflow to start, as it was known here a moment ago.
-    pub(crate) async fn definition_to_start(
+    /// The version of a workflow to start, as it was known here a moment ago.
+    pub(crate) async fn version_to_start(
         &self,
         name: &WorkflowName,
         version: Option<&Version>,
-    ) -> Result<DefinitionRecord, EngineError> {
+    ) -> Result<DefinitionVersion, EngineError> {
         let known = self.registry.known.versions(&*self.registry.store, self.tenant, name).await?;
-        pick_or_tell(&known, name, version)
+        pick_or_tell(&known, name, version).cloned()
     }
 
     /// The record of one version of a workflow, or of the latest, among those meant by `versions`.
@@ -201,8 +200,15 @@ impl<'a> RegistryView<'a> {
         version: Option<&Version>,
         versions: Versions,
     ) -> Result<Option<DefinitionRecord>, EngineError> {
+        let is_meant = |record: &DefinitionRecord| versions == Versions::All || record.is_active;
+        if let Some(record) = self.find_own(name, version).await? {
+            return Ok(Some(record).filter(is_meant));
+        }
         let known = self.versions(name).await?;
-        Ok(pick(&known, version, versions).cloned())
+        match pick(&known, version, versions) {
+            Some(picked) => Ok(self.find_record(picked).await?.filter(is_meant)),
+            None => Ok(None),
+        }
     }
 
     /// The latest active version of each workflow, or every version of every one, by name.
@@ -221,10 +227,23 @@ impl<'a> RegistryView<'a> {
     /// # Errors
     /// [`EngineError::Store`] if the store can not be read.
     pub async fn list_latest_definitions(&self) -> Result<Vec<DefinitionRecord>, EngineError> {
-        Ok(latest_of_each(self.list_all_definitions(None).await?))
+        let versions = self.registry.store.list_versions(&Owners::seen_by(self.tenant), None).await?;
+        let mut records = Vec::new();
+        for latest in latest_of_each(&versions) {
+            records.extend(self.find_record(latest).await?);
+        }
+        Ok(records)
     }
 
-    /// Every version of every workflow, or of one.
+    /// The latest active version of each workflow, or every version of every one, by name, without their documents.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the store can not be read.
+    pub async fn list_summaries(&self, versions: Versions) -> Result<Vec<DefinitionSummary>, EngineError> {
+        self.registry.list_summaries_of(Owners::seen_by(self.tenant), versions).await
+    }
+
+    /// Every version of every workflow, or of one, with all their documents: [`Self::list_summaries`] is without them.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store can not be read.
@@ -232,7 +251,12 @@ impl<'a> RegistryView<'a> {
         &self,
         name: Option<&WorkflowName>,
     ) -> Result<Vec<DefinitionRecord>, EngineError> {
-        self.list(Owners::seen_by(self.tenant), name).await
+        let filter = DefinitionFilter {
+            owners: Owners::seen_by(self.tenant),
+            name: name.cloned(),
+            ..DefinitionFilter::default()
+        };
+        Ok(self.registry.store.list_definitions(&filter).await?.items)
     }
 
     /// Whether there is such a workflow, or such a version of it.
@@ -249,13 +273,29 @@ impl<'a> RegistryView<'a> {
     /// # Errors
     /// [`EngineError::WorkflowNotFound`] if there is none such.
     pub async fn deactivate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
-        let store = &self.registry.store;
-        let is_there = store.set_definition_active(self.tenant, name, version, Activity::Inactive).await?;
+        self.set_activity(name, version, Activity::Inactive).await
+    }
+
+    /// Lets a version of the owner's start instances again.
+    ///
+    /// # Errors
+    /// [`EngineError::WorkflowNotFound`] if there is none such.
+    pub async fn activate(&self, name: &WorkflowName, version: &Version) -> Result<(), EngineError> {
+        self.set_activity(name, version, Activity::Active).await
+    }
+
+    async fn set_activity(
+        &self,
+        name: &WorkflowName,
+        version: &Version,
+        activity: Activity,
+    ) -> Result<(), EngineError> {
+        let is_there = self.registry.store.set_definition_active(self.tenant, name, version, activity).await?;
         self.registry.known.forget(name);
         if is_there {
             return Ok(());
         }
-        let known = self.list(Owners::Only(self.tenant.cloned()), Some(name)).await?;
+        let known = self.registry.store.list_versions(&Owners::Only(self.tenant.cloned()), Some(name)).await?;
         pick_or_tell(&known, name, Some(version)).map(drop)
     }
 
@@ -275,51 +315,81 @@ impl<'a> RegistryView<'a> {
     }
 
     /// The versions that a name means, in order.
-    async fn versions(&self, name: &WorkflowName) -> Result<Vec<DefinitionRecord>, EngineError> {
-        self.list(Owners::seen_by(self.tenant), Some(name)).await
+    async fn versions(&self, name: &WorkflowName) -> Result<Vec<DefinitionVersion>, StoreError> {
+        self.registry.store.list_versions(&Owners::seen_by(self.tenant), Some(name)).await
     }
 
-    async fn list(&self, owners: Owners, name: Option<&WorkflowName>) -> Result<Vec<DefinitionRecord>, EngineError> {
-        let filter = DefinitionFilter { owners, name: name.cloned(), ..DefinitionFilter::default() };
-        Ok(self.registry.store.list_definitions(&filter).await?.items)
+    /// The owner's version of that name, if one is named: it is what is meant, whatever else there is.
+    async fn find_own(
+        &self,
+        name: &WorkflowName,
+        version: Option<&Version>,
+    ) -> Result<Option<DefinitionRecord>, StoreError> {
+        match version {
+            Some(version) => self.registry.store.find_definition(self.tenant, name, version).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn find_record(&self, of: &DefinitionVersion) -> Result<Option<DefinitionRecord>, StoreError> {
+        self.registry.store.find_definition(of.tenant.as_ref(), &of.name, &of.version).await
     }
 }
 
 /// Of each owner's workflow the latest active version, by name.
-pub(super) fn latest_of_each(all: Vec<DefinitionRecord>) -> Vec<DefinitionRecord> {
+pub(super) fn latest_of_each(all: &[DefinitionVersion]) -> Vec<&DefinitionVersion> {
     let mut of_each = BTreeMap::<_, Vec<_>>::new();
-    for record in all.into_iter().filter(|record| record.is_active) {
-        of_each.entry((record.name.clone(), record.tenant.clone())).or_default().push(record);
+    for version in all.iter().filter(|version| version.is_active) {
+        of_each.entry((&version.name, &version.tenant)).or_default().push(version);
     }
-    of_each.values().filter_map(|records| latest(records.iter()).cloned()).collect()
+    of_each.into_values().filter_map(|versions| latest(versions.into_iter())).collect()
 }
 
-fn pick_or_tell(
-    known: &[DefinitionRecord],
+fn pick_or_tell<'a>(
+    known: &'a [DefinitionVersion],
     name: &WorkflowName,
     version: Option<&Version>,
-) -> Result<DefinitionRecord, EngineError> {
+) -> Result<&'a DefinitionVersion, EngineError> {
     let wanted = if version.is_some() { Versions::All } else { Versions::Active };
-    pick(known, version, wanted).cloned().ok_or_else(|| EngineError::WorkflowNotFound {
-        name: name.clone(),
-        version: version.cloned(),
-        known: known.iter().map(|record| record.version.clone()).collect(),
+    pick(known, version, wanted).ok_or_else(|| not_found(known, name, version))
+}
+
+fn not_found(known: &[DefinitionVersion], name: &WorkflowName, version: Option<&Version>) -> EngineError {
+    EngineError::WorkflowNotFound { name: name.clone(), version: version.cloned(), known: versions_of(known) }
+}
+
+fn pick_startable<'a>(
+    known: &'a [DefinitionVersion],
+    name: &WorkflowName,
+    wanted: Option<&VersionRequirement>,
+) -> Result<&'a DefinitionVersion, EngineError> {
+    let fits =
+        |known: &&DefinitionVersion| known.is_active && wanted.is_none_or(|wanted| wanted.matches(&known.version));
+    latest(known.iter().filter(fits)).ok_or_else(|| match wanted.filter(|_| !known.is_empty()) {
+        Some(wanted) => {
+            EngineError::NoVersionFits { name: name.clone(), wanted: wanted.to_string(), known: versions_of(known) }
+        }
+        None => not_found(known, name, None),
     })
 }
 
+fn versions_of(known: &[DefinitionVersion]) -> Vec<Version> {
+    known.iter().map(|known| known.version.clone()).collect()
+}
+
 fn pick<'a>(
-    known: &'a [DefinitionRecord],
+    known: &'a [DefinitionVersion],
     version: Option<&Version>,
     versions: Versions,
-) -> Option<&'a DefinitionRecord> {
-    let mut wanted = known.iter().filter(|record| versions == Versions::All || record.is_active);
+) -> Option<&'a DefinitionVersion> {
+    let mut wanted = known.iter().filter(|known| versions == Versions::All || known.is_active);
     match version {
-        Some(version) => wanted.find(|record| record.version == *version),
+        Some(version) => wanted.find(|known| known.version == *version),
         None => latest(wanted),
     }
 }
 
 /// The newest of some versions: releases before pre-releases, then semantic order.
-fn latest<'a>(records: impl Iterator<Item = &'a DefinitionRecord>) -> Option<&'a DefinitionRecord> {
-    records.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
+fn latest<'a>(versions: impl Iterator<Item = &'a DefinitionVersion>) -> Option<&'a DefinitionVersion> {
+    versions.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
 }

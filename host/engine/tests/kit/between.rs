@@ -17,7 +17,10 @@ use stepcell_model::instance::WorkflowInstance;
 use stepcell_model::json::Json;
 use stepcell_model::letter::Letter;
 use stepcell_model::name::{ComponentName, SecretName, TenantId, WorkflowName};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceSummary, TaskRecord};
+use stepcell_model::record::{
+    ComponentRecord, DefinitionRecord, DefinitionSummary, DefinitionVersion, ExecutionRecord, InstanceSummary,
+    TaskRecord,
+};
 use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_model::transition::Transition;
@@ -77,6 +80,8 @@ passes_on! { WorkflowStore {
     fn find_definition(tenant: Option<&TenantId>, name: &WorkflowName, version: &semver::Version) -> Option<DefinitionRecord>;
     fn find_definition_by_id(id: DefinitionId) -> Option<DefinitionRecord>;
     fn list_definitions(filter: &DefinitionFilter) -> Page<DefinitionRecord>;
+    fn list_definition_summaries(filter: &DefinitionFilter) -> Page<DefinitionSummary>;
+    fn list_versions(owners: &Owners, name: Option<&WorkflowName>) -> Vec<DefinitionVersion>;
     fn set_definition_active(tenant: Option<&TenantId>, name: &WorkflowName, version: &semver::Version, activity: Activity) -> bool;
     fn delete_definition(tenant: Option<&TenantId>, name: &WorkflowName, version: &semver::Version) -> Deletion;
     fn load_instance(id: InstanceId) -> Option<WorkflowInstance>;

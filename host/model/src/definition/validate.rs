@@ -6,7 +6,10 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::Finding;
-use super::{EDGES_MAX, Edge, ITERATIONS_MAX, Outcome, STEPS_MAX, StepDefinition, WorkflowDefinition};
+use super::{
+    DESCRIPTION_LEN_BYTES_MAX, EDGES_MAX, Edge, ITERATIONS_MAX, Outcome, STEPS_MAX, StepDefinition,
+    VERSION_LEN_BYTES_MAX, WorkflowDefinition,
+};
 use crate::expression::Condition;
 use crate::name::StepName;
 use crate::problem::{PathPart, Problem, Problems};
@@ -89,6 +92,9 @@ impl Check<'_> {
 
     fn sizes(&mut self) {
         let definition = self.definition;
+        self.length("version", definition.version.to_string().len(), VERSION_LEN_BYTES_MAX);
+        let description = definition.description.as_ref().map_or(0, String::len);
+        self.length("description", description, DESCRIPTION_LEN_BYTES_MAX);
         if definition.steps.is_empty() {
             self.find(vec![key("steps")], "a workflow needs at least one step");
         }
@@ -98,6 +104,12 @@ impl Check<'_> {
         if !(1..=ITERATIONS_MAX).contains(&definition.limits.iterations) {
             let path = vec![key("limits"), key("iterations")];
             self.find(path, format!("must be from 1 to {ITERATIONS_MAX}"));
+        }
+    }
+
+    fn length(&mut self, field: &str, len_bytes: usize, max: usize) {
+        if len_bytes > max {
+            self.find(vec![key(field)], format!("has {len_bytes} bytes; at most {max}"));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Quantity;
 use crate::definition::document::DOCUMENT_LEN_BYTES_MAX;
-use crate::definition::{EDGES_MAX, STEPS_MAX};
+use crate::definition::{DESCRIPTION_LEN_BYTES_MAX, EDGES_MAX, STEPS_MAX, VERSION_LEN_BYTES_MAX, VERSIONS_MAX};
 use crate::expression::EXPRESSION_LEN_BYTES_MAX;
 use crate::grants::GRANTS_LEN_MAX;
 use crate::json::JSON_DEPTH_MAX;
@@ -30,6 +30,9 @@ pub struct Fixed {
 /// The limits of definitions and instances, which nobody can set.
 pub const FIXED: &[Fixed] = &[
     fixed("the text of a definition", size(DOCUMENT_LEN_BYTES_MAX), "it is refused"),
+    fixed("versions of a workflow of one owner", count(VERSIONS_MAX), "further ones are refused"),
+    fixed("a version of a definition", size(VERSION_LEN_BYTES_MAX), "it is refused"),
+    fixed("the description of a workflow", size(DESCRIPTION_LEN_BYTES_MAX), "it is refused"),
     fixed("steps of a definition", count(STEPS_MAX), "it is refused"),
     fixed("edges of a definition", count(EDGES_MAX), "it is refused"),
     fixed("the text of a condition or mapping", size(EXPRESSION_LEN_BYTES_MAX), "it is refused"),

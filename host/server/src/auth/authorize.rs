@@ -145,8 +145,8 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
         subject: Subject::default(),
     });
     let Some(asked) = asked else {
-        let answer = answer(state, wants, &caller, request, next).await;
-        return Ok(answer.unwrap_or_else(IntoResponse::into_response));
+        let answer = answer(state, wants, &caller, request, next).await?;
+        return state.untaken().hold(&caller, answer).await;
     };
     let (state, wants) = (state.clone(), Arc::clone(wants));
     // What is changed is recorded, whoever goes away meanwhile.
@@ -180,8 +180,14 @@ async fn answer(
 ) -> Result<Response, Problem> {
     match wants.requirement {
         Requirement::Public => {}
-        Requirement::Scope(scope) => caller.check_scope(scope)?,
-        Requirement::PlatformAdmin => state.guards().admin.admit(caller)?,
+        Requirement::Scope(scope) => {
+            caller.check_scope(scope)?;
+            // What administrators do of a tenant, administrators of the platform do of all.
+            if scope == Scope::Admin && caller.tenant.is_none() {
+                state.admit_admin(caller)?;
+            }
+        }
+        Requirement::PlatformAdmin => state.admit_admin(caller)?,
     }
     request.extensions_mut().insert(caller.clone());
     if wants.keeps_answers { state.answers().once(caller, request, next).await } else { Ok(next.run(request).await) }

@@ -36,6 +36,12 @@ const VERSION: &str = concat!(
 /// Digests of components.
 const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
 
+/// What `component sign` writes, in one line.
+const SIGNATURE: &str = concat!(
+    r#"^\{"digest":"sha256:[0-9a-f]{64}","key":"ed25519:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=","#,
+    r#""signature":"[A-Za-z0-9+/]{86}=="\}$"#,
+);
+
 /// What a header's value may hold of an idempotency key.
 const VISIBLE: &str = "^[!-~]+$";
 
@@ -64,6 +70,8 @@ pub(super) enum Form {
     Version,
     /// The digest of a component.
     Digest,
+    /// A component's signature.
+    Signature,
     /// A UUID.
     Uuid,
     /// A place in a list.
@@ -106,6 +114,7 @@ impl Form {
             Self::Id => pattern(object, ID, KEY_LEN_BYTES_MAX),
             Self::Version => object.pattern = Some(VERSION.to_owned()),
             Self::Digest => object.pattern = Some(DIGEST.to_owned()),
+            Self::Signature => object.pattern = Some(SIGNATURE.to_owned()),
             Self::Uuid => object.format = Some(SchemaFormat::Custom("uuid".to_owned())),
             Self::Cursor => pattern(object, CURSOR, CURSOR_LEN_BYTES_MAX),
             Self::IdempotencyKey => pattern(object, VISIBLE, KEY_LEN_BYTES_MAX),
@@ -204,6 +213,7 @@ fn find(rows: &[(&str, &str, Form)], place: &str, name: &str) -> Option<Form> {
 }
 
 const PARAMETERS: &[(&str, &str, Form)] = &[
+    ("", "Component-Signature", Form::Signature),
     ("", "Idempotency-Key", Form::IdempotencyKey),
     ("", "action", Form::Path),
     ("", "after", Form::Place),

@@ -85,6 +85,8 @@ codes! {
     DefinitionInactive = CONFLICT "definition.inactive", "The version is deactivated";
     /// Instances refer to it.
     DefinitionInUse = CONFLICT "definition.in_use", "Instances refer to the version";
+    /// The workflow has as many versions as it may have.
+    TooManyVersions = CONFLICT "definition.too_many_versions", "The workflow has as many versions as it may have";
     /// The version is registered with other content.
     VersionTaken = CONFLICT "version.taken", "The version is registered with other content";
     /// A component can do more than the version before it.

@@ -13,6 +13,9 @@ use super::{FieldProblem, Problem, ProblemCode, push_part};
 /// When to come back after the store could not be used. Most such troubles are over then, or take an operator.
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
+/// When to come back where there is no room until somebody makes some.
+const QUOTA_RETRY: Duration = Duration::from_secs(60);
+
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         use ProblemCode as Code;
@@ -46,6 +49,13 @@ impl From<EngineError> for Problem {
             EngineError::ComponentRefused { .. } => Code::ComponentRefused,
             EngineError::WantsMore { .. } => Code::ComponentWantsMore,
             EngineError::VersionTaken { .. } => Code::VersionTaken,
+            EngineError::TooManyVersions { name, max } => {
+                let detail = format!(
+                    "workflow `{name}` has {max} versions, the most there may be; remove old ones that nothing runs on, or \
+                     register it under a new name"
+                );
+                return Self::new(Code::TooManyVersions, detail);
+            }
             EngineError::InUse { .. } => Code::DefinitionInUse,
             EngineError::PositionNotFound { .. } => Code::PositionNotFound,
             EngineError::InvalidTransition { .. } => Code::WrongState,
@@ -54,6 +64,7 @@ impl From<EngineError> for Problem {
             EngineError::TaskUnauthorized { .. } => Code::TaskUnauthorized,
             EngineError::NobodyWaits { .. } | EngineError::Repeated => Code::NobodyWaits,
             EngineError::CallbackRefused { .. } => Code::CallbackRefused,
+            EngineError::CallbackMalformed { .. } => Code::RequestInvalid,
             EngineError::NoHostKey | EngineError::SecretUnreadable { .. } => Code::NotConfigured,
             EngineError::StepExecution { .. } => Code::WrongState,
             other => {
@@ -69,7 +80,9 @@ impl From<WebhookError> for Problem {
     fn from(error: WebhookError) -> Self {
         let code = match error {
             WebhookError::NotFound { .. } | WebhookError::DeliveryNotFound { .. } => ProblemCode::WebhookNotFound,
-            WebhookError::TooMany { .. } => ProblemCode::QuotaExceeded,
+            WebhookError::TooMany { .. } => {
+                return Self::new(ProblemCode::QuotaExceeded, error.to_string()).retry_after(QUOTA_RETRY);
+            }
             WebhookError::Inactive => ProblemCode::WrongState,
             WebhookError::Address { .. } => return Self::of_field("/url", &error),
             WebhookError::Description { .. } => return Self::of_field("/description", &error),

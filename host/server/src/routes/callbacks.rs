@@ -86,7 +86,8 @@ pub(crate) async fn address(
     responses(
         (status = 202, description = "The step took it, or it is kept until the step is reached.", body = CallbackAnswer),
         (status = 200, description = "It came before, and had no effect.", body = CallbackAnswer),
-        (status = 403, description = "The token or the signature is wrong, or the body is no JSON."),
+        (status = 400, description = "The body is no JSON; told to those whose token and signature are right."),
+        (status = 403, description = "The token or the signature is wrong."),
         (status = 409, description = "The instance is finished, or nobody will wait for it."),
     ),
 )]

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use stepcell_engine::{Acceptance, NewComponent};
@@ -15,6 +15,7 @@ use stepcell_model::definition::ComponentRef;
 use stepcell_model::guard::ComponentBlock;
 use stepcell_model::name::{ComponentName, UserId};
 use stepcell_model::record::ComponentRecord;
+use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
 use stepcell_store::{CatalogKey, ComponentFilter, Inserted, PageLimit};
 use utoipa::{IntoParams, ToSchema};
@@ -30,6 +31,12 @@ use crate::wire::Component;
 
 /// The largest component that is read, in bytes: as large as any that is let in.
 pub(crate) const UPLOAD_LEN_BYTES_MAX: usize = 32 << 20;
+
+/// The head with somebody's word for a component.
+const SIGNATURE: HeaderName = HeaderName::from_static("component-signature");
+
+/// The longest signature that is read, in bytes. Protects the reader of JSON from whatever fits into a head.
+const SIGNATURE_LEN_BYTES_MAX: usize = 1024;
 
 /// The name of the list in its cursors.
 const LIST: &str = "components";
@@ -135,7 +142,8 @@ pub(crate) async fn list(
 /// The same bytes a second time have no effect, and answer with 200. A version never changes.
 #[utoipa::path(
     post, path = "/components", tag = "components", operation_id = "upload_component",
-    params(UploadComponent),
+    params(UploadComponent, ("Component-Signature" = Option<String>, Header,
+        description = "Somebody's word for it, as `stepcell component sign` writes it, in one line of at most 1024 bytes.")),
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component, at most 32 MiB."),
     security(("bearer" = ["author"])),
     responses(
@@ -159,10 +167,11 @@ pub(crate) async fn upload(
     let name: ComponentName = visible::name("name", &asked.name)?;
     let version: Version = visible::name("version", &asked.version)?;
     check_wasm(&head)?;
+    let signature = read_signature(&head)?;
     let _turn = api.begin_upload(tenant.as_ref())?;
     let bytes: Arc<[u8]> = Vec::from(read_bytes(body, UPLOAD_LEN_BYTES_MAX).await?).into();
     let acceptance = if asked.accept_capabilities { Acceptance::Anything } else { Acceptance::AsBefore };
-    let new = NewComponent { name, version, bytes, tenant, signature: None, acceptance };
+    let new = NewComponent { name, version, bytes, tenant, signature, acceptance };
     let registered = api.engine().registry().register(new).await?;
     let status = match registered.inserted {
         Inserted::New => StatusCode::CREATED,
@@ -170,6 +179,23 @@ pub(crate) async fn upload(
     };
     let path = format!("/components/{}", registered.record.digest);
     Ok(api.made(status, &path, Component::from(&registered.record)))
+}
+
+/// The signature that came along, if one did.
+fn read_signature(head: &HeaderMap) -> Result<Option<ComponentSignature>, Problem> {
+    let Some(sent) = head.get(SIGNATURE) else { return Ok(None) };
+    let refused = |why: String| {
+        let detail =
+            format!("`Component-Signature` is no signature of a component: {why}; send the `.sig` file in one line");
+        Problem::new(ProblemCode::RequestInvalid, detail)
+    };
+    if sent.len() > SIGNATURE_LEN_BYTES_MAX {
+        return Err(refused(format!("it has {} bytes, and may have {SIGNATURE_LEN_BYTES_MAX}", sent.len())));
+    }
+    if head.get_all(SIGNATURE).iter().count() > 1 {
+        return Err(refused("there are several".to_owned()));
+    }
+    serde_json::from_slice(sent.as_bytes()).map(Some).map_err(|error| refused(error.to_string()))
 }
 
 fn check_wasm(head: &HeaderMap) -> Result<(), Problem> {
@@ -224,7 +250,29 @@ pub(crate) async fn revoke(
 ) -> Result<Json<ComponentDetail>, Problem> {
     let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
     note_subject(record.tenant.as_ref());
-    api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await?;
+    let revoked = api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await;
+    revoked.map_err(|error| Problem::from(error).within("/reason"))?;
+    detail(&api, &record).await.map(Json)
+}
+
+/// Let a component run again that was revoked or put in quarantine; what was held back goes on.
+///
+/// One that may run already stays as it is. For administrators of the platform, as revoking is.
+#[utoipa::path(
+    post, path = "/components/{digest}/restore", tag = "components", operation_id = "restore_component",
+    params(("digest" = String, Path, description = "`sha256:` and 64 digits, or `name@version` with `%2F` for a `/`."), Whose),
+    security(("bearer" = ["platform-admin"])),
+    responses((status = 200, description = "The component as it is then.", body = ComponentDetail)),
+)]
+pub(crate) async fn restore(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id(digest): Id<String>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<ComponentDetail>, Problem> {
+    let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
+    note_subject(record.tenant.as_ref());
+    api.engine().restore_component(&record.digest).await?;
     detail(&api, &record).await.map(Json)
 }
 

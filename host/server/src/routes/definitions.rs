@@ -144,8 +144,8 @@ pub(crate) async fn list(
 }
 
 async fn page_of(api: &ApiState, filter: &DefinitionFilter) -> Result<Page<Definition>, Problem> {
-    let page = api.engine().store().list_definitions(filter).await?;
-    Ok(Page::of(LIST, &page, filter.limit.unwrap_or(PageLimit::MAX), CatalogKey::of_definition, Definition::from))
+    let page = api.engine().store().list_definition_summaries(filter).await?;
+    Ok(Page::of(LIST, &page, filter.limit.unwrap_or(PageLimit::MAX), CatalogKey::of_summary, Definition::from))
 }
 
 /// Register a version of a definition, from YAML or JSON in the published format.
@@ -196,13 +196,8 @@ pub(crate) async fn register(
         Inserted::New => StatusCode::CREATED,
         Inserted::AlreadyThere => StatusCode::OK,
     };
-    let path = format!("/definitions/{}/versions/{}", segment(record.name.as_str()), record.version);
+    let path = format!("/definitions/{}/versions/{}", visible::segment(record.name.as_str()), record.version);
     Ok(api.made(status, &path, DefinitionDetail::from(&record)))
-}
-
-/// A name as one segment of a path.
-pub(super) fn segment(name: &str) -> String {
-    name.replace('/', "%2F")
 }
 
 /// Get a definition with its document: its latest active release, or the version that is asked for.
@@ -317,6 +312,28 @@ pub(crate) async fn deactivate(
     let owner = visible::own(&caller, record.tenant.as_ref(), "definition")?;
     api.engine().registry().view(owner).deactivate(&record.name, &record.version).await?;
     Ok(Json(Definition { is_active: false, ..Definition::from(&record) }))
+}
+
+/// Let a version that was deactivated start instances again.
+#[utoipa::path(
+    post, path = "/definitions/{name}/versions/{version}/activate", tag = "definitions",
+    operation_id = "activate_definition",
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."),
+        ("version" = String, Path, description = "The version."), Whose),
+    security(("bearer" = ["author"])),
+    responses((status = 200, description = "The definition as it is then.", body = Definition)),
+)]
+pub(crate) async fn activate(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id((name, version)): Id<(String, String)>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Definition>, Problem> {
+    let version = read_version(&name, &version)?;
+    let record = find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?;
+    let owner = visible::own(&caller, record.tenant.as_ref(), "definition")?;
+    api.engine().registry().view(owner).activate(&record.name, &record.version).await?;
+    Ok(Json(Definition { is_active: true, ..Definition::from(&record) }))
 }
 
 /// Remove a version that nothing runs or ran on.

@@ -91,6 +91,12 @@ pub(crate) struct FollowTasks {
     tenant_id: Option<String>,
     /// Begin after the event of this `id`; `0` is the beginning.
     after: Option<String>,
+    /// With `false` the stream ends, with an event `end`, once it has come to the end of what there is.
+    #[param(default = true)]
+    follow: Option<bool>,
+    /// End, with an event `end`, after this many events; those of one transition stay together, so there may be a few more.
+    #[param(value_type = Option<u64>, minimum = 1)]
+    limit: Option<NonZeroU64>,
 }
 
 /// Follow what happens: a stream of Server-Sent Events.
@@ -174,7 +180,7 @@ pub(crate) async fn follow_tasks(
         tenant: caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?,
         types: OF_TASKS.to_vec(),
     };
-    open(&api, (caller, head), filter, asked.after.as_deref(), Bounds::NONE).await
+    open(&api, (caller, head), filter, asked.after.as_deref(), Bounds::new(asked.follow, asked.limit)).await
 }
 
 fn types(words: Option<&str>) -> Result<Vec<EventType>, Problem> {

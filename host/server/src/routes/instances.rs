@@ -6,12 +6,13 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use stepcell_engine::StartRequest;
+use stepcell_engine::{EngineError, StartRequest};
 use stepcell_model::id::InstanceId;
 use stepcell_model::json::Json as Data;
 use stepcell_model::name::{ContextKey, KEY_LEN_BYTES_MAX, TenantId, UserId, WorkflowName};
 use stepcell_model::record::InstanceSummary;
 use stepcell_model::status::WorkflowStatus;
+use stepcell_model::why::Explanation;
 use stepcell_store::{Inserted, InstanceFilter};
 use utoipa::{IntoParams, ToSchema};
 
@@ -32,6 +33,9 @@ pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("ide
 
 /// The head that ties a request to a trace: W3C trace context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// How many points of the past an explanation tells. Protects whoever asks, and the answer's size.
+const PAST_SHOWN_MAX: usize = 1_000;
 
 /// What an instance is started with.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -171,7 +175,7 @@ pub(crate) async fn start(
         idempotency_key: idempotency_key(&head)?,
     };
     let wanted = request.idempotency_key.is_some().then(|| request.clone());
-    let started = api.engine().start_workflow_once(request).await?;
+    let started = api.engine().start_workflow_once(request).await.map_err(of_start)?;
     let summary = started.summary;
     let path = format!("/instances/{}", summary.identity.id);
     let mut response = api.made(StatusCode::CREATED, &path, InstanceRow::from(&summary));
@@ -180,6 +184,17 @@ pub(crate) async fn start(
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// A refusal of a start, with the places of what is wrong in the body.
+fn of_start(error: EngineError) -> Problem {
+    let field = match &error {
+        EngineError::InvalidData { what, .. } if what == StartRequest::DATA => "/input_data",
+        EngineError::InvalidData { what, .. } if what == StartRequest::METADATA => "/metadata",
+        EngineError::InvalidData { what, .. } if what == StartRequest::CORRELATION_ID => "/correlation_id",
+        _ => "",
+    };
+    Problem::from(error).within(field)
 }
 
 /// The key of a request that is safe to repeat.
@@ -277,6 +292,7 @@ pub(crate) async fn get(
     if known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag(found.seq)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag(found.seq))]).into_response());
     }
+    let _turn = api.begin_look().await?;
     let (instance, seq) = Instance::load(api.engine().store().as_ref(), found.identity.id).await?;
     Ok(([(ETAG, tag(seq))], Json(instance)).into_response())
 }
@@ -319,6 +335,7 @@ pub(crate) async fn graph(
     let id: InstanceId = visible::instance(&api, &caller, &id).await?.identity.id;
     let store = api.engine().store();
     let missing = || Problem::new(ProblemCode::InstanceNotFound, format!("there is no instance `{id}`"));
+    let _turn = api.begin_look().await?;
     let instance = store.load_instance(id).await?.ok_or_else(missing)?;
     let record = store.find_definition_by_id(instance.identity.definition).await?;
     let definition = definition_of(&record.ok_or_else(missing)?)?;
@@ -335,19 +352,30 @@ pub(super) fn drawn(format: GraphFormat, text: String) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static(format.media_type()))], text).into_response()
 }
 
+/// Why an instance is where it is.
+#[derive(Debug, Serialize)]
+pub(crate) struct Why {
+    #[serde(flatten)]
+    explanation: Explanation,
+    /// How many points the past has, of which the last ones are told.
+    past_total: usize,
+}
+
 /// Tell why an instance is where it is: what each branch waits for, and how it came to that.
 #[utoipa::path(
     get, path = "/instances/{id}/why", tag = "instances", operation_id = "explain_instance",
     params(("id" = String, Path, description = "The instance.")), security(("bearer" = ["viewer"])),
-    responses((status = 200, description = "Points in words and in fields: what holds now, and the past in order.", body = Object)),
+    responses((status = 200, description = "Points in words and in fields: what holds now, and the past in order. Of the past \
+        the last thousand points, and in `past_total` how many there are: `/instances/{id}/history` tells everything, in pages.",
+        body = Object)),
 )]
-pub(crate) async fn why(
-    State(api): State<ApiState>,
-    caller: Caller,
-    Id(id): Id<String>,
-) -> Result<Json<impl Serialize>, Problem> {
+pub(crate) async fn why(State(api): State<ApiState>, caller: Caller, Id(id): Id<String>) -> Result<Json<Why>, Problem> {
     let id = visible::instance(&api, &caller, &id).await?.identity.id;
-    Ok(Json(api.engine().explain(id).await?))
+    let _turn = api.begin_look().await?;
+    let mut explanation = api.engine().explain(id).await?;
+    let past_total = explanation.past.len();
+    explanation.past.drain(..past_total.saturating_sub(PAST_SHOWN_MAX));
+    Ok(Json(Why { explanation, past_total }))
 }
 
 #[cfg(test)]

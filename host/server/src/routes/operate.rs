@@ -159,7 +159,7 @@ pub(crate) async fn signal(
         Problem::new(ProblemCode::NobodyWaits, detail)
     };
     let name: SignalName = visible::read(&signal).ok_or_else(unknown)?;
-    api.engine().signal(id, &name, asked.payload).await?;
+    api.engine().signal(id, &name, asked.payload).await.map_err(|error| Problem::from(error).within("/payload"))?;
     now(&api, id).await
 }
 

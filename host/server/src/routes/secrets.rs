@@ -94,7 +94,8 @@ pub(crate) async fn set(
     let tenant = caller.tenant_for(read_parameter("tenant_id", whose.tenant_id.as_deref())?)?;
     let value = SecretText::new(asked.value);
     let name = visible::name("name", &name)?;
-    api.engine().set_secret(tenant, name, value).await?;
+    let set = api.engine().set_secret(tenant, name, value).await;
+    set.map_err(|error| Problem::from(error).within("/value"))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -162,7 +162,8 @@ pub(crate) async fn complete(
     JsonBody(asked): JsonBody<CompleteTask>,
 ) -> Result<Json<InstanceRow>, Problem> {
     let task = visible::task(&api, &caller, &id).await?;
-    api.engine().complete_task(task.id, caller.actor(), asked.data, asked.comment).await?;
+    let completed = api.engine().complete_task(task.id, caller.actor(), asked.data, asked.comment).await;
+    completed.map_err(|error| Problem::from(error).within("/data"))?;
     Ok(Json(InstanceRow::from(&api.engine().get_instance(task.instance).await?)))
 }
 

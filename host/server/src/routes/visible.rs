@@ -88,6 +88,13 @@ pub(super) fn name<T: FromStr<Err: Display>>(parameter: &str, text: &str) -> Res
     text.parse().map_err(|error: T::Err| Problem::parameter(parameter, error.to_string()))
 }
 
+/// An id or a name as one segment of a path. Source: RFC 3986, section 2.3.
+pub(super) fn segment(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let write = |byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    name.bytes().map(write).collect()
+}
+
 /// An id as it is told back: not longer than any id is.
 pub(super) fn told(id: &str) -> String {
     id.chars().filter(|letter| !letter.is_control()).take(TOLD_LEN_MAX).collect()

@@ -88,6 +88,9 @@ impl Connections {
 
     async fn answer_one(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response, Infallible> {
         let _counted = self.traffic.begin_request();
+        if head_len_bytes(&request) > self.limits.head_bytes_max {
+            return Ok(too_large(self.limits.head_bytes_max));
+        }
         let late = Late::default();
         let mut request = request.map(|body| Body::new(PacedBody::new(body, &self.limits, late.clone())));
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -98,6 +101,21 @@ impl Connections {
         }
         Ok(end_with(&self.stop, &self.traffic, answer))
     }
+}
+
+/// How long the head of a request is, as it is usually written: what is read at once may hold more than may be sent.
+fn head_len_bytes(request: &Request<Incoming>) -> usize {
+    let line = request.method().as_str().len() + request.uri().path().len() + " HTTP/1.1\r\n".len() + 1;
+    let query = request.uri().query().map_or(0, |query| query.len() + 1);
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    line + query + fields.sum::<usize>() + "\r\n".len()
+}
+
+fn too_large(head_bytes_max: usize) -> Response {
+    let detail = format!("the head of the request is longer than {head_bytes_max} bytes; send less in it");
+    let mut answer = Problem::new(ProblemCode::HeadTooLarge, detail).into_response();
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 fn too_slow() -> Response {

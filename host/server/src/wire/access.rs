@@ -38,6 +38,51 @@ pub struct Quotas {
     pub cpu_ms_per_day: Option<u64>,
 }
 
+/// What is to change of how much a tenant may have: what is left out stays, and null is as much as it likes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuotaChanges {
+    /// Instances that are not finished.
+    #[serde(deserialize_with = "read_change")]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub open_instances: Option<Option<u64>>,
+    /// Starts of instances in a second.
+    #[serde(deserialize_with = "read_change")]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub starts_per_second: Option<Option<u64>>,
+    /// Bytes that instances and components keep.
+    #[serde(deserialize_with = "read_change")]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub stored_bytes: Option<Option<u64>>,
+    /// Versions of components.
+    #[serde(deserialize_with = "read_change")]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub components: Option<Option<u64>>,
+    /// Time on a CPU in a day of UTC, in milliseconds.
+    #[serde(deserialize_with = "read_change")]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub cpu_ms_per_day: Option<Option<u64>>,
+}
+
+impl QuotaChanges {
+    /// The limits after the change.
+    #[must_use]
+    pub fn applied_to(self, limits: Limits) -> Limits {
+        Limits {
+            open_instances: self.open_instances.unwrap_or(limits.open_instances),
+            starts_per_second: self.starts_per_second.unwrap_or(limits.starts_per_second),
+            stored_bytes: self.stored_bytes.unwrap_or(limits.stored_bytes),
+            components: self.components.unwrap_or(limits.components),
+            cpu_ms_per_day: self.cpu_ms_per_day.unwrap_or(limits.cpu_ms_per_day),
+        }
+    }
+}
+
+/// Reads a quota that is there, be it null.
+fn read_change<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
+    read_quota(deserializer).map(Some)
+}
+
 /// The largest quota: the last whole number up to which every reader of JSON counts alike. More is no limit at all.
 const QUOTA_MAX: u64 = (1 << 53) - 1;
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
 use stepcell_model::name::{StepName, TenantId, WorkflowName};
-use stepcell_model::record::DefinitionRecord;
+use stepcell_model::record::{DefinitionRecord, DefinitionSummary};
 use stepcell_model::time::Timestamp;
 use utoipa::ToSchema;
 
@@ -58,16 +58,22 @@ pub struct DefinitionDetail {
     pub tenant_id: Option<TenantId>,
 }
 
+impl From<&DefinitionSummary> for Definition {
+    fn from(summary: &DefinitionSummary) -> Self {
+        Self {
+            name: summary.name.clone(),
+            version: summary.version.to_string(),
+            description: summary.description.clone(),
+            is_active: summary.is_active,
+            created_at: summary.created_at,
+            tenant_id: summary.tenant.clone(),
+        }
+    }
+}
+
 impl From<&DefinitionRecord> for Definition {
     fn from(record: &DefinitionRecord) -> Self {
-        Self {
-            name: record.name.clone(),
-            version: record.version.to_string(),
-            description: record.description.clone(),
-            is_active: record.is_active,
-            created_at: record.created_at,
-            tenant_id: record.tenant.clone(),
-        }
+        Self::from(&record.to_summary())
     }
 }
 

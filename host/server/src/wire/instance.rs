@@ -18,6 +18,12 @@ use super::task::InstanceTask;
 /// How often an instance that moves meanwhile is read again, before what was read last is shown.
 const LOOKS_MAX: u32 = 5;
 
+/// How many executions an instance is shown with. Protects whoever asks, and the answer's size: the history has all, in pages.
+const EXECUTIONS_SHOWN_MAX: usize = 1_000;
+
+/// How many bytes of inputs, outputs and failures they have together at most; one is shown however large it is.
+const EXECUTIONS_SHOWN_BYTES_MAX: usize = 4 << 20;
+
 /// An instance as lists show it: without its data, its history and its tasks.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct InstanceRow {
@@ -104,7 +110,8 @@ pub struct Instance {
     /// When it finished.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<Timestamp>,
-    /// One row an execution in the order of their end, gateways and groups among them; what runs or waits comes last.
+    /// One row an execution in the order of their end, gateways and groups among them; what runs or waits comes last. The
+    /// last thousand, and fewer where they are long: `/instances/{id}/history` tells everything, in pages.
     pub history: Vec<Execution>,
     /// Its human tasks.
     pub tasks: Vec<InstanceTask>,
@@ -115,6 +122,9 @@ pub struct Instance {
     pub parent_id: Option<InstanceId>,
     /// The instances that its steps started, in the order of their starts; the first thousand of them.
     pub children: Vec<ChildInstance>,
+    /// How many executions there are, of which `history` shows the last ones.
+    #[serde(default)]
+    pub history_total: u64,
 }
 
 /// One execution of a step.
@@ -244,7 +254,7 @@ impl Instance {
             let after = find().await?;
             if after.seq == summary.seq || looks == LOOKS_MAX {
                 let row = InstanceRow::from(&after);
-                let history = executions.iter().map(Execution::from).collect();
+                let history = Shown { total: executions.len() as u64, rows: last_of(&executions) };
                 let tasks = tasks.iter().map(InstanceTask::from).collect();
                 let children = children_of(store, id).await?;
                 return Ok((Self::of(row, context, history, tasks, children), after.seq));
@@ -256,7 +266,7 @@ impl Instance {
     fn of(
         row: InstanceRow,
         data: ContextData,
-        history: Vec<Execution>,
+        history: Shown,
         tasks: Vec<InstanceTask>,
         children: Vec<ChildInstance>,
     ) -> Self {
@@ -274,13 +284,38 @@ impl Instance {
             created_by: row.created_by,
             started_at: row.started_at,
             completed_at: row.completed_at,
-            history,
+            history: history.rows,
             tasks,
             correlation_id: row.correlation_id,
             parent_id: row.parent_id,
             children,
+            history_total: history.total,
         }
     }
+}
+
+/// The executions that are shown, and how many there are.
+struct Shown {
+    rows: Vec<Execution>,
+    total: u64,
+}
+
+/// The last executions, as many as are shown.
+fn last_of(executions: &[ExecutionRecord]) -> Vec<Execution> {
+    let mut len_bytes = 0;
+    let newest = executions.iter().rev().take(EXECUTIONS_SHOWN_MAX);
+    let fitting = newest.enumerate().take_while(|(index, record)| {
+        len_bytes += len_bytes_of(record);
+        *index == 0 || len_bytes <= EXECUTIONS_SHOWN_BYTES_MAX
+    });
+    let len = fitting.count();
+    executions[executions.len() - len..].iter().map(Execution::from).collect()
+}
+
+fn len_bytes_of(record: &ExecutionRecord) -> usize {
+    let details = record.failure.as_ref().and_then(|failure| failure.details.as_ref());
+    let data = [record.input.as_ref(), record.output.as_ref(), details].into_iter().flatten();
+    data.map(Json::len_bytes).sum::<usize>() + record.failure.as_ref().map_or(0, |failure| failure.message.len())
 }
 
 async fn children_of(store: &dyn WorkflowStore, id: InstanceId) -> Result<Vec<ChildInstance>, EngineError> {

@@ -1,12 +1,14 @@
 //! Who comes in, what administrators do, and what is kept of it.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use stepcell_server::{ApiOptions, RateLimit};
+use stepcell_server::{AdminGuard, ApiOptions, Caller, Guards, KeyGuard, Problem, ProblemCode, RateLimit};
+use tower::ServiceExt as _;
 
-use crate::kit::{Answer, TestApi, echo, request};
+use crate::kit::{Answer, COMPONENT, TestApi, approval, echo, request};
 
 const ADMIN: &str = "platform";
 
@@ -139,15 +141,22 @@ async fn tenants_are_kept_changed_and_listed_in_pages() {
     }
 
     let again = api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": "a" })).await;
-    let changed = json!({ "display_name": "A & sons", "quotas": { "open_instances": 5 } });
-    let changed = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &changed).await.json();
+    let change = json!({ "display_name": "A & sons", "quotas": { "open_instances": 5 } });
+    let changed = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &change).await.json();
     let first = api.get(ADMIN, "/api/v1/admin/tenants?limit=2").await.json();
     let next = format!("/api/v1/admin/tenants?limit=2&cursor={}", text(&first["next_cursor"]));
     let second = api.get(ADMIN, &next).await.json();
     let shown = api.get(ADMIN, "/api/v1/admin/tenants/a").await.json();
 
     assert_eq!(again.code(), "resource.already_exists");
-    assert_eq!((&changed["display_name"], &changed["quotas"]["components"]), (&json!("A & sons"), &json!(null)));
+    assert_eq!((&changed["display_name"], &changed["quotas"]["components"]), (&json!("A & sons"), &json!(3)));
+    let no_more = json!({ "quotas": { "components": null } });
+    let unlimited = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &no_more).await.json();
+    assert_eq!(
+        (&unlimited["quotas"]["open_instances"], &unlimited["quotas"]["components"]),
+        (&json!(5), &json!(null)),
+        "what is left out stays, and null is no limit"
+    );
     assert_eq!((first["items"][1]["id"].as_str(), second["items"][0]["id"].as_str()), (Some("b"), Some("c")));
     assert_eq!((&second["next_cursor"], &second["total"]), (&json!(null), &json!(3)));
     assert_eq!((&shown["quotas"]["open_instances"], &shown["used"]["open_instances"]), (&json!(5), &json!(0)));
@@ -155,6 +164,79 @@ async fn tenants_are_kept_changed_and_listed_in_pages() {
     assert_eq!(missing.code(), "tenant.not_found");
     let unknown = api.send_json("PATCH", ADMIN, "/api/v1/admin/tenants/a", &json!({ "quotas": { "x": 1 } })).await;
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_tenant_sees_what_it_may_have_and_what_it_has_of_that() {
+    let api = TestApi::new().await;
+    api.define(&approval()).await;
+    let tenant = json!({ "id": "acme", "quotas": { "open_instances": 5 } });
+    api.post(ADMIN, "/api/v1/admin/tenants", &tenant).await;
+    api.start("acme-operator", "approval").await;
+
+    let own = api.get("acme-viewer", "/api/v1/tenant").await.json();
+
+    assert_eq!((&own["id"], &own["quotas"]["open_instances"]), (&json!("acme"), &json!(5)));
+    assert_eq!(own["used"]["open_instances"], json!(1));
+    assert_eq!(own, api.get(ADMIN, "/api/v1/admin/tenants/acme").await.json());
+    assert_eq!(own, api.get(ADMIN, "/api/v1/tenant?tenant_id=acme").await.json());
+    let others = api.get("acme-viewer", "/api/v1/tenant?tenant_id=bolt").await;
+    assert_eq!((others.status, others.code().as_str()), (StatusCode::NOT_FOUND, "tenant.not_found"));
+    assert_eq!(api.get(ADMIN, "/api/v1/tenant").await.code(), "tenant.not_found");
+}
+
+#[tokio::test]
+async fn a_tenant_is_where_the_answer_to_its_making_says_whatever_its_id_has_in_it() {
+    let api = TestApi::new().await;
+
+    for id in ["a/b", "ä & 7 %2F", "x?y#z", "a+b;c"] {
+        let made = api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": id })).await;
+        let found = api.get(ADMIN, made.head["location"].to_str().unwrap()).await;
+
+        assert_eq!((found.status, &found.json()["id"]), (StatusCode::OK, &json!(id)), "{}", found.text);
+    }
+}
+
+#[tokio::test]
+async fn without_the_platforms_administrators_there_is_nothing_of_theirs_and_a_tenants_keep_what_they_have() {
+    let api = TestApi::with(ApiOptions { enable_admin: false, ..ApiOptions::default() }).await;
+
+    for path in ["/api/v1/keys", "/api/v1/secrets", "/api/v1/audit"] {
+        let answer = api.get(ADMIN, path).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (403, "auth.admin_only"), "{path}");
+        assert_eq!(api.get("acme-admin", path).await.status, StatusCode::OK, "{path}");
+    }
+    assert_eq!(api.get(ADMIN, "/api/v1/instances").await.status, StatusCode::OK);
+    for path in ["/api/v1/admin/tenants", "/api/v1/components/x/revoke"] {
+        assert_eq!(api.post(ADMIN, path, &json!({})).await.code(), "route.not_found", "{path}");
+    }
+}
+
+/// Takes nobody for an administrator of the platform.
+struct NoAdmins;
+
+impl AdminGuard for NoAdmins {
+    fn admit(&self, _: &Caller) -> Result<(), Problem> {
+        Err(Problem::new(ProblemCode::AdminOnly, "not today"))
+    }
+}
+
+#[tokio::test]
+async fn an_admin_guard_decides_on_everything_that_administrators_of_the_platform_do() {
+    let api = TestApi::new().await;
+    let made = api.post(ADMIN, "/api/v1/keys", &json!({ "name": "x", "user_id": "ann", "scopes": ["admin"] })).await;
+    let guards = Guards::none().with(Arc::new(KeyGuard::new(api.engine.clone()))).with_admin(Arc::new(NoAdmins));
+    let router = stepcell_server::router(api.engine.clone(), ApiOptions { guards, ..ApiOptions::default() });
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let ask = async |path: &str| {
+        let asked = request("GET", &key, path).body(axum::body::Body::empty()).unwrap();
+        router.clone().oneshot(asked).await.unwrap().status()
+    };
+
+    for path in ["/api/v1/keys", "/api/v1/secrets", "/api/v1/audit", "/api/v1/admin/tenants"] {
+        assert_eq!(ask(path).await, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(ask("/api/v1/instances").await, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -188,6 +270,22 @@ async fn a_used_up_quota_is_429_and_says_when_to_come_back() {
 
     assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "quota.exceeded"));
     assert_eq!(refused.head["retry-after"], "1");
+    assert!(refused.text.contains("cancel one or wait until one has finished"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_quota_that_no_time_frees_says_so_and_when_to_ask_again_nonetheless() {
+    let api = TestApi::new().await;
+    let tenant = json!({ "id": "acme", "quotas": { "components": 0 } });
+    api.post(ADMIN, "/api/v1/admin/tenants", &tenant).await;
+    let upload = request("POST", "acme-author", "/api/v1/components?name=acme/new&version=1.0.0");
+    let upload = upload.header("content-type", "application/wasm").body(COMPONENT.into()).unwrap();
+
+    let refused = api.send(upload).await;
+
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "quota.exceeded"));
+    assert!(refused.head.contains_key("retry-after"));
+    assert!(refused.text.contains("have the quota raised; time alone frees nothing"), "{}", refused.text);
 }
 
 #[tokio::test]

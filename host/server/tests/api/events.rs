@@ -237,6 +237,23 @@ async fn a_stream_of_tasks_tells_what_becomes_of_them_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_stream_of_tasks_ends_where_there_is_no_more_and_after_so_many() {
+    let api = TestApi::new().await;
+    api.define(&approval()).await;
+    api.start("acme-operator", "approval").await;
+    api.start("acme-operator", "approval").await;
+    let kinds = async |query: &str, count: usize| {
+        let mut client = Client::open(&api, "acme-worker", &format!("/api/v1/tasks/events?after=0&{query}")).await;
+        let told = client.take(count).await;
+        assert_eq!(client.block().await, None, "{query}");
+        told.into_iter().map(|told| told.kind).collect::<Vec<_>>()
+    };
+
+    assert_eq!(kinds("follow=false", 3).await, ["task_created", "task_created", "end"]);
+    assert_eq!(kinds("limit=1", 2).await, ["task_created", "end"]);
+}
+
+#[tokio::test]
 async fn what_can_not_be_followed_is_refused() {
     let api = TestApi::new().await;
     api.define(&echo()).await;

@@ -6,6 +6,8 @@ mod access;
 mod audit;
 #[path = "../../../engine/tests/kit/between.rs"]
 mod between;
+mod callbacks;
+mod components;
 mod definitions;
 mod document;
 mod events;
@@ -13,6 +15,7 @@ mod forms;
 mod hostile;
 mod instances;
 mod kit;
+mod long;
 mod matrix;
 mod repeating;
 mod requests;

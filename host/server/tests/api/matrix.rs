@@ -3,6 +3,8 @@
 //! For each operation there is a request that succeeds for a caller who may. Who else is refused, and how, follows from the
 //! document: nobody, a key that was revoked, each scope that does not reach as far, and another tenant's caller.
 
+mod strangers;
+
 use std::collections::BTreeMap;
 
 use axum::body::Body;
@@ -159,13 +161,14 @@ impl Ground {
     }
 
     /// Those of who comes in, and what administrators do.
-    fn access_cases(&self) -> [(&'static str, Case); 14] {
+    fn access_cases(&self) -> [(&'static str, Case); 15] {
         use Others::{NotForThem, NotThere, TheirOwn, TheirOwnList};
         let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
         let secret = json!({ "value": "another value" });
         let by_id = format!("/keys/{}", self.key);
         [
             ("get_stats", case("/stats", Sent::Nothing, TheirOwn)),
+            ("get_own_tenant", case("/tenant", Sent::Nothing, TheirOwn)),
             ("list_keys", case("/keys", Sent::Nothing, TheirOwnList)),
             ("create_key", case("/keys", Sent::Json(key), TheirOwn)),
             ("get_key", case(by_id.as_str(), Sent::Nothing, NotThere)),
@@ -212,6 +215,7 @@ impl Ground {
             ("get_definition_version", case("/definitions/flow/versions/1.0.0", nothing(), NotThere)),
             ("unregister_definition", case("/definitions/flow/versions/0.9.0", nothing(), NotThere)),
             ("deactivate_definition", case("/definitions/flow/versions/1.0.0/deactivate", nothing(), NotThere)),
+            ("activate_definition", case("/definitions/flow/versions/1.0.0/activate", nothing(), NotThere)),
             ("get_definition_graph", case("/definitions/flow/graph", nothing(), NotThere)),
             ("list_components", case("/components", nothing(), TheirOwnList)),
             ("upload_component", case("/components?name=acme/new&version=1.0.0", Sent::Component, TheirOwn)),
@@ -224,6 +228,7 @@ impl Ground {
                     NotForThem,
                 ),
             ),
+            ("restore_component", case(format!("/components/{digest}/restore?tenant_id=acme"), nothing(), NotForThem)),
             ("list_instances", case("/instances", nothing(), TheirOwnList)),
             ("start_instance", case("/instances", start, NotThere)),
             ("get_instance", case(format!("/instances/{waiting}"), nothing(), NotThere)),

@@ -20,6 +20,27 @@ async fn a_body_is_told_everything_that_is_wrong_with_it() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_within_a_field_is_told_by_its_place_in_the_body() {
+    let api = TestApi::new().await;
+    let mut strict = echo();
+    strict["input_schema"] = json!({ "type": "object", "properties": { "amount": { "type": "number" } } });
+    api.define(&strict).await;
+
+    for (field, value, pointer) in [
+        ("input_data", json!({ "amount": "much" }), "/input_data/amount"),
+        ("metadata", json!([]), "/metadata"),
+        ("correlation_id", json!(""), "/correlation_id"),
+    ] {
+        let mut body = json!({ "definition_name": "echo", "input_data": {} });
+        body[field] = value;
+        let answer = api.post("platform", "/api/v1/instances", &body).await;
+        assert_eq!(answer.json()["errors"][0]["pointer"], pointer, "{}", answer.text);
+    }
+    let secret = api.send_json("PUT", "platform", "/api/v1/secrets/TOKEN", &json!({ "value": "x" })).await;
+    assert_eq!(secret.json()["errors"][0]["pointer"], "/value", "{}", secret.text);
+}
+
+#[tokio::test]
 async fn hostile_bodies_are_refused_by_name() {
     let api = TestApi::new().await;
     api.define(&echo()).await;

@@ -47,7 +47,7 @@ async fn data_that_does_not_fit_the_form_is_422_with_a_list_and_the_task_stays_p
         api.post("acme-worker", &format!("/api/v1/tasks/{task}/complete"), &json!({ "data": { "approved": 7 } })).await;
 
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "data.invalid"));
-    assert_eq!(answer.json()["errors"][0]["pointer"], "/approved");
+    assert_eq!(answer.json()["errors"][0]["pointer"], "/data/approved");
     assert_eq!(api.get("acme-worker", &format!("/api/v1/tasks/{task}")).await.json()["status"], "pending");
 }
 

@@ -92,6 +92,20 @@ async fn a_head_that_is_too_long_is_answered_431() {
 }
 
 #[tokio::test]
+async fn a_head_may_be_as_long_as_it_may_be_and_no_longer() {
+    let server = Running::with(ServeLimits { head_bytes_max: 8 * 1024, ..wide() }).await;
+    let head = |len: usize| {
+        let rest = "GET /hello HTTP/1.1\r\nhost: here\r\nconnection: close\r\nx-long: \r\n\r\n".len();
+        format!("GET /hello HTTP/1.1\r\nhost: here\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(len - rest))
+    };
+
+    let (fits, longer) = (server.say(&head(8 * 1024)).await, server.say(&head(8 * 1024 + 1)).await);
+
+    assert!(fits.starts_with("HTTP/1.1 200"), "{fits}");
+    assert!(longer.starts_with("HTTP/1.1 431"), "{longer}");
+}
+
+#[tokio::test]
 async fn one_connection_too_many_is_answered_503_and_there_is_room_once_one_has_ended() {
     let server = Running::with(ServeLimits { connections_max: 2, ..wide() }).await;
     let (mut first, mut second) = (server.connect().await, server.connect().await);

@@ -40,6 +40,8 @@ pub(crate) enum Definition {
     Grants(grants::Grants),
     /// Let a version start nothing new; what runs on it goes on.
     Deactivate(NamedVersion),
+    /// Let a version that was deactivated start instances again.
+    Activate(NamedVersion),
     /// Remove a version that nothing runs or ran on.
     Unregister(NamedVersion),
     /// Print the JSON Schema of definitions, for editors.
@@ -166,6 +168,14 @@ impl Definition {
                 print_done(settings, &(&record).into(), "deactivated")?;
                 visit.close().await;
             }
+            Self::Activate(NamedVersion { name, version, owner }) => {
+                let visit = settings.visit()?;
+                let registry = owner.view(&visit.engine);
+                registry.activate(&name, &version).await?;
+                let record = registry.get_definition(&name, Some(&version)).await?;
+                print_done(settings, &(&record).into(), "activated")?;
+                visit.close().await;
+            }
             Self::Unregister(NamedVersion { name, version, owner }) => {
                 let visit = settings.visit()?;
                 let registry = owner.view(&visit.engine);
@@ -223,7 +233,10 @@ fn print_applied(settings: &Settings, record: &wire::Definition, inserted: Inser
         let done = if is_new { "registered" } else { "unchanged" };
         print::line(&format!("{done} {} {}", record.name, record.version))?;
         if !record.is_active {
-            print::note("This version is deactivated and starts nothing new; apply the file with a new `version:`.");
+            print::note(
+                "This version is deactivated and starts nothing new; apply the file with a new `version:`, or let this one \
+                 start instances again with `stepcell definition activate`.",
+            );
         }
     }
     print::with_field(record, "tenant_id", ("is_new", is_new.into()))
@@ -234,11 +247,11 @@ impl List {
         let visit = settings.read()?;
         let registry = visit.engine.registry();
         let versions = if self.all { Versions::All } else { Versions::Active };
-        let records = match &self.tenant {
-            Some(_) => registry.view(self.tenant.as_ref()).list_definitions(versions).await?,
-            None => registry.list_everybodys_definitions(versions).await?,
+        let found = match &self.tenant {
+            Some(_) => registry.view(self.tenant.as_ref()).list_summaries(versions).await?,
+            None => registry.list_everybodys_summaries(versions).await?,
         };
-        print_rows(settings, &records.iter().map(wire::Definition::from).collect::<Vec<_>>())
+        print_rows(settings, &found.iter().map(wire::Definition::from).collect::<Vec<_>>())
     }
 }
 

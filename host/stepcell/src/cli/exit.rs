@@ -9,7 +9,7 @@ use stepcell::lock::LockError;
 use stepcell::store::StoreError;
 use stepcell::{HostError, WorkflowStatus};
 
-use super::print::{has_colours, note};
+use super::print::{has_colours, log_line, note, notes_are_logged};
 
 /// How a verb ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,10 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
     for line in &told.details {
         note(line);
     }
+    if notes_are_logged() {
+        log_line("ERROR", &told.message, told.hint.as_deref());
+        return told.exit;
+    }
     let (red, blue, end) =
         if has_colours(&io::stderr()) { ("\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") } else { ("", "", "") };
     note(format!("{red}error:{end} {}", told.message));
@@ -179,6 +183,7 @@ fn of_engine(error: &EngineError) -> Exit {
     match error {
         EngineError::WantsMore { .. }
         | EngineError::ComponentRefused { .. }
+        | EngineError::CallbackMalformed { .. }
         | EngineError::Validation { .. }
         | EngineError::InvalidData { .. } => Exit::BadInput,
         EngineError::Store(error) => of_store(error),

@@ -10,7 +10,7 @@ use stepcell::model::time::{Span, Timestamp};
 use stepcell::store::{KeyFilter, LIST_LEN_MAX, PageLimit, Whose};
 use stepcell_server::wire::{ApiKey, NewApiKey};
 
-use super::exit::Exit;
+use super::exit::{Exit, Refused};
 use super::open::{Output, Settings};
 use super::print;
 
@@ -38,18 +38,50 @@ pub(crate) struct Create {
     /// Whose it is [default: the platform's, which reaches every tenant].
     #[arg(long, env = "STEPCELL_TENANT", hide_env_values = true)]
     tenant: Option<TenantId>,
-    /// Who comes in with it.
-    #[arg(long, env = "STEPCELL_USER", hide_env_values = true, default_value = "admin")]
-    user: UserId,
+    /// Who comes in with it [default: `admin`, with the scope `admin`; others say who].
+    #[arg(long, env = "STEPCELL_USER", hide_env_values = true)]
+    user: Option<UserId>,
     /// A group of that user, for human tasks; as often as there are several.
     #[arg(long = "group", env = "STEPCELL_GROUP", hide_env_values = true, value_name = "GROUP", value_delimiter = ',')]
     group: Vec<GroupId>,
     /// What people call it [default: the user's id].
     #[arg(long, env = "STEPCELL_NAME", hide_env_values = true)]
     name: Option<Label>,
-    /// After how long it lets nobody in any more, such as `90d` [default: never].
+    /// When it lets nobody in any more: after how long, such as `90d`, or at which moment, such as `2027-01-31T12:00:00Z`
+    /// [default: never].
     #[arg(long, env = "STEPCELL_EXPIRES", hide_env_values = true, value_name = "TIME")]
-    expires: Option<Span>,
+    expires: Option<Expiry>,
+}
+
+/// When a key ends.
+#[derive(Clone, Copy, Debug)]
+enum Expiry {
+    /// So long from now.
+    After(Span),
+    /// At this moment.
+    At(Timestamp),
+}
+
+impl std::str::FromStr for Expiry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(span) = text.parse() {
+            return Ok(Self::After(span));
+        }
+        serde_json::from_value(text.into()).map(Self::At).map_err(|_| {
+            "write a span such as `90d`, or a moment in RFC 3339 such as `2027-01-31T12:00:00Z`".to_owned()
+        })
+    }
+}
+
+impl Expiry {
+    fn moment(self) -> Timestamp {
+        match self {
+            Self::After(span) => now().after(span.length()),
+            Self::At(moment) => moment,
+        }
+    }
 }
 
 /// List API keys, newest first. Nobody is shown a key.
@@ -82,18 +114,28 @@ impl Key {
 }
 
 impl Create {
+    /// Who comes in with it. Whoever stands in histories and completes tasks is named, but for the first administrator.
+    fn user(&self) -> anyhow::Result<UserId> {
+        match &self.user {
+            Some(user) => Ok(user.clone()),
+            None if self.scope.contains(&Scope::Admin) => Ok(UserId::new("admin")?),
+            None => Err(Refused::input("say who comes in with the key, with `--user ID`").into()),
+        }
+    }
+
     async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let user = self.user()?;
         let name = match self.name {
             Some(name) => name,
-            None => Label::new(&self.user)?,
+            None => Label::new(&user)?,
         };
         let new = NewKey {
             name,
             tenant: self.tenant,
-            user: self.user,
+            user,
             groups: self.group,
             scopes: self.scope.into_iter().collect(),
-            expires_at: self.expires.map(|span| now().after(span.length())),
+            expires_at: self.expires.map(Expiry::moment),
             created_by: None,
         };
         let visit = settings.visit_or_make()?;

@@ -121,7 +121,10 @@ impl Settings {
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Text => log.with_ansi(super::print::has_colours(&std::io::stderr())).init(),
-            LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+            LogFormat::Json => {
+                super::print::log_notes();
+                log.json().flatten_event(true).with_span_list(false).init();
+            }
         }
         Ok(())
     }

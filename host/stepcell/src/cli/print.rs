@@ -4,6 +4,7 @@
 //! user or definition moves the cursor of whoever reads.
 
 use std::io::{self, IsTerminal, Write as _};
+use std::sync::OnceLock;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
@@ -70,10 +71,42 @@ pub(crate) fn with_field(value: &impl Serialize, before: &str, (name, field): (&
     Ok(value)
 }
 
+/// Whether what is said beside the result is said as the log is: an object a line.
+static AS_LOG: OnceLock<bool> = OnceLock::new();
+
+/// Says from here on whatever is said beside the result as objects, a line each.
+pub(crate) fn log_notes() {
+    let _ = AS_LOG.set(true);
+}
+
+/// Whether notes are objects.
+pub(crate) fn notes_are_logged() -> bool {
+    AS_LOG.get() == Some(&true)
+}
+
 /// Says something to whoever sits before the terminal, beside the result.
 pub(crate) fn note(text: impl std::fmt::Display) {
-    // Nobody may read it, and that is no reason to end otherwise.
-    let _ = writeln!(io::stderr(), "{text}");
+    let text = text.to_string();
+    if !notes_are_logged() {
+        // Nobody may read it, and that is no reason to end otherwise.
+        let _ = writeln!(io::stderr(), "{text}");
+        return;
+    }
+    match text.strip_prefix("warning: ") {
+        Some(text) => log_line("WARN", text, None),
+        None => log_line("INFO", &text, None),
+    }
+}
+
+/// Says something as the log is said, with what to do about it.
+pub(crate) fn log_line(level: &str, message: &str, hint: Option<&str>) {
+    let timestamp = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let mut line = serde_json::json!({ "timestamp": timestamp, "level": level, "message": message });
+    if let Some(hint) = hint {
+        line["hint"] = hint.into();
+    }
+    line["target"] = "stepcell".into();
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Whether a stream shows colours: on a terminal, and if nobody asked for none.

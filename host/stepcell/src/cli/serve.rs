@@ -93,12 +93,17 @@ impl Serve {
             note("stopped at once; what was under way is run again by the next one that drives");
             std::process::exit(Exit::BadInput as i32);
         });
+        let fault = match fault {
+            Some(fault) => Some(fault),
+            None => self.http.serve_on(&host).await.inspect(|_| listening.front().fault()),
+        };
         drop((retention, audit_retention));
         listening.stop().await;
         if let Some(telling) = telling {
             telling.stop().await;
         }
         host.close().await;
+        listening.end().await;
         match fault {
             Some(fault) => Err(anyhow::Error::from(fault).context(cannot_go_on(&database))),
             None => Ok(Exit::Done),

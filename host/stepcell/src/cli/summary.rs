@@ -75,6 +75,14 @@ fn text(instance: &Instance) -> String {
         let headings = ["STEP", "TYPE", "STATUS", "ATTEMPTS", "TOOK", "OUTPUT OR ERROR"];
         let rows = instance.history.iter().map(|record| row(instance, record));
         let _ = write!(text, "\n{}", print::table(headings, rows));
+        let left_out = instance.history_total.saturating_sub(instance.history.len() as u64);
+        if left_out > 0 {
+            let id = instance.id;
+            let _ = writeln!(
+                text,
+                "\n{left_out} executions before these are left out; see `stepcell instance history {id}`"
+            );
+        }
     }
     text
 }

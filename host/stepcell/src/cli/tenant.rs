@@ -25,7 +25,7 @@ const DAYS_MAX: i64 = 3_650;
 pub(crate) enum Tenant {
     Add(record::Add),
     List(record::List),
-    Show(record::Named),
+    Show(record::Show),
     /// Let nobody in with a tenant's keys, and start nothing of it; what runs goes on.
     Suspend(record::Named),
     /// Let a suspended tenant go on.
@@ -54,7 +54,7 @@ impl Tenant {
         match self {
             Self::Add(verb) => verb.perform(settings).await?,
             Self::List(verb) => verb.perform(settings).await?,
-            Self::Show(named) => named.show(settings).await?,
+            Self::Show(verb) => verb.perform(settings).await?,
             Self::Suspend(named) => named.becomes(settings, TenantStatus::Suspended).await?,
             Self::Resume(named) => named.becomes(settings, TenantStatus::Active).await?,
             Self::Quota(verb) => verb.perform(settings).await?,

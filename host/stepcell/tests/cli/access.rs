@@ -71,6 +71,18 @@ fn a_key_of_a_tenant_that_is_not_there_is_not_made() {
 }
 
 #[test]
+fn a_key_is_somebodys_and_ends_after_a_time_or_at_a_moment() {
+    let desk = Desk::new();
+
+    desk.run(&["key", "create", "--scope", "viewer"]).exits(1).tells("`--user ID`");
+    let first = desk.json(&["key", "create", "--scope", "admin", "--expires", "2099-01-31T12:00:00Z"]);
+    desk.run(&["key", "create", "--scope", "admin", "--expires", "2001-01-31T12:00:00Z"]).exits(1);
+    desk.run(&["key", "create", "--scope", "admin", "--expires", "soon"]).exits(1).tells("a moment in RFC 3339");
+
+    assert_eq!((&first["user_id"], &first["expires_at"]), (&json!("admin"), &json!("2099-01-31T12:00:00.000Z")));
+}
+
+#[test]
 fn a_server_without_any_key_says_how_the_first_is_made() {
     let desk = Desk::new();
     let (serving, lines) = desk.serve_from_the_first_line();

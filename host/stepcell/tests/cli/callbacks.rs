@@ -96,7 +96,7 @@ fn what_is_no_webhook_step_has_no_address_and_a_finished_instance_takes_no_callb
     desk.run(&["webhook", "address", "--instance", &instance, "--step", "look"]).exits(3).tells("no webhook step");
     desk.run(&deliver(&instance, "no step", &[])).exits(1);
     desk.run(&deliver(&instance, "receipt", &["--data", "{"])).exits(1).tells("this is not JSON");
-    desk.run(&deliver(&instance, "receipt", &["--id", ""])).exits(3).tells("1 to 256 bytes");
+    desk.run(&deliver(&instance, "receipt", &["--id", ""])).exits(1).tells("1 to 256 bytes");
     desk.run(&["instance", "cancel", &instance, "--reason", "x"]).exits(0);
     desk.run(&deliver(&instance, "receipt", &[])).exits(3).tells("is already canceled");
     desk.run(&deliver("0198c0de-0000-7000-8000-000000000000", "receipt", &[])).exits(3).tells("instance list");

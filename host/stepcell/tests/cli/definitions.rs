@@ -98,6 +98,10 @@ fn a_deactivated_version_starts_nothing_new_and_an_unused_one_can_be_removed() {
     desk.run(&[&["start", "approval", "--version", "1.0.0"][..], &data].concat()).exits(3).tells("is deactivated");
     assert_eq!(desk.json(&["definition", "list"])["total"], 0);
     assert_eq!(desk.json(&["definition", "list", "--all"])["items"][0]["is_active"], false);
+    let activated = desk.json(&["definition", "activate", "approval", "--version", "1.0.0"]);
+    assert_eq!(activated["is_active"], true);
+    assert_eq!(desk.json(&["definition", "list"])["total"], 1);
+    desk.run(&["definition", "activate", "approval", "--version", "9.0.0"]).exits(3).tells("there is no workflow");
     desk.run(&["definition", "unregister", "approval", "--version", "1.0.0"]).exits(0);
     assert_eq!(desk.json(&["definition", "list", "--all"])["total"], 0);
 }

@@ -8,7 +8,7 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-const INSTANCE: [&str; 18] = [
+const INSTANCE: [&str; 19] = [
     "id",
     "workflow_name",
     "workflow_version",
@@ -27,6 +27,7 @@ const INSTANCE: [&str; 18] = [
     "correlation_id",
     "parent_id",
     "children",
+    "history_total",
 ];
 const EXECUTION: [&str; 12] = [
     "step",

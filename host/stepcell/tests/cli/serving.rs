@@ -32,6 +32,64 @@ fn a_server_says_that_it_is_alive_and_ready_until_it_is_stopped() {
 }
 
 #[test]
+fn a_server_that_is_told_to_stop_says_that_it_is_not_ready_and_answers_until_the_delay_is_over() {
+    let desk = Desk::new();
+    let (mut serving, address) = desk.serve_http(&["--drain-delay", "1h"]);
+
+    serving.tell(Signal::TERM);
+    assert!(serving.line().starts_with("stopping"));
+    let ready = ask(&address, "/readyz");
+    let answered = ask(&address, "/api/v1/openapi.json");
+
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with(r#"{"status":"draining"}"#), "{ready}");
+    assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
+    let (exit, said) = serving.stop_by(Signal::TERM);
+    assert_eq!(exit, Some(1), "{said}");
+    assert!(said.contains("stopped at once"), "{said}");
+}
+
+#[test]
+fn the_port_is_closed_once_the_delay_is_over() {
+    let desk = Desk::new();
+    let (serving, address) = desk.serve_http(&["--drain-delay", "10ms"]);
+
+    assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
+    assert!(TcpStream::connect(&address).is_err());
+}
+
+#[test]
+fn whoever_watches_is_told_that_a_server_drains_while_its_port_is_closed() {
+    let desk = Desk::new();
+    let key = desk.run(&["key", "create", "--scope", "admin"]).exits(0).stdout;
+    let flags =
+        ["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--drain-timeout", "1h", "--body-grace", "1h"];
+    let (mut serving, address) = desk.serve_http_as(&[&["serve"], &flags[..]].concat());
+    let watched = serving.metrics.take().unwrap();
+    // A request whose body does not end holds the server. That it waits for the body, it says itself.
+    let mut held = TcpStream::connect(&address).unwrap();
+    write!(
+        held,
+        "POST /api/v1/instances HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         expect: 100-continue\r\ncontent-length: 2\r\n\r\n",
+        key.trim()
+    )
+    .unwrap();
+    let mut going_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    held.read_exact(&mut going_on).unwrap();
+
+    serving.tell(Signal::TERM);
+    while TcpStream::connect(&address).is_ok() {}
+    let ready = ask(&watched, "/readyz");
+
+    assert!(ready.ends_with(r#"{"status":"draining"}"#), "{ready}");
+    write!(held, "{{}}").unwrap();
+    let mut answer = String::new();
+    held.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
 fn a_file_may_say_where_to_listen() {
     let desk = Desk::new();
     desk.write("stepcell.toml", "[serve]\nlisten = \"127.0.0.1:0\"\n");
@@ -189,11 +247,39 @@ fn each_request_is_a_line_of_the_log_with_its_id_and_nothing_that_was_sent() {
 
     assert!(answer.contains("x-request-id: mine-1\r\n"), "{answer}");
     assert!(answer.ends_with(r#""request_id":"mine-1"}"#), "{answer}");
-    let line = said.lines().find(|line| line.starts_with('{')).unwrap();
-    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = lines.iter().find(|line| line.get("request_id").is_some()).unwrap();
     assert_eq!(line["request_id"], "mine-1");
     assert_eq!(line["method"], "GET");
     assert_eq!(line["route"], "/api/v1/instances");
     assert_eq!(line["status"], 401);
     assert!(!said.contains("hidden"), "{said}");
+    assert!(lines.iter().any(|line| line["message"].as_str().is_some_and(|told| told.starts_with("stopping"))));
+}
+
+#[test]
+fn an_error_is_an_object_of_the_log_where_the_log_is_made_of_those() {
+    let desk = Desk::new();
+
+    let said = desk.run(&["instance", "list", "--log-format", "json"]).exits(4);
+
+    let line: serde_json::Value = serde_json::from_str(said.stderr.trim()).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["message"], "there is no database `stepcell.db`");
+    assert!(line["hint"].as_str().unwrap().contains("--db FILE"), "{line}");
+}
+
+#[test]
+fn a_server_says_where_its_documentation_is_and_a_client_finds_it_without_a_prefix() {
+    let desk = Desk::new();
+    let key = desk.run(&["key", "create", "--scope", "admin"]).exits(0).stdout;
+    desk.write("key", &key);
+    let mut serving = desk.serve_unread(&["--listen", "127.0.0.1:0", "--path-prefix", "/"]);
+    let address = serving.line().strip_prefix("listening on http://").unwrap().to_owned();
+
+    assert_eq!(serving.line(), format!("documentation on http://{address}/docs/"));
+    assert!(serving.line().starts_with("driving "));
+    assert!(ask(&address, "/docs/").starts_with("HTTP/1.1 200"));
+    let url = format!("http://{address}/.");
+    desk.run(&["instance", "list", "--server", &url, "--key-file", "key"]).exits(0);
 }

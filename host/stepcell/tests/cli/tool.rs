@@ -192,11 +192,11 @@ impl Desk {
 
     fn serve_at(&self, scheme: &str, arguments: &[&str]) -> (Serving, String) {
         let mut serving = self.spawn_serve(arguments);
-        let first = serving.line();
+        let first = message_of(serving.line());
         let address =
             first.strip_prefix(&format!("listening on {scheme}")).unwrap_or_else(|| panic!("{first}")).to_owned();
         loop {
-            let line = serving.line();
+            let line = message_of(serving.line());
             if let Some(address) = line.strip_prefix("metrics on http://") {
                 serving.metrics = address.strip_suffix("/metrics").map(str::to_owned);
             }
@@ -204,6 +204,11 @@ impl Desk {
                 return (serving, address);
             }
         }
+    }
+
+    /// Starts `serve` with these flags, and leaves all its lines to be read.
+    pub(crate) fn serve_unread(&self, flags: &[&str]) -> Serving {
+        self.spawn_serve(&[&["serve"], flags].concat())
     }
 
     /// Starts `serve` with these flags, and comes back once it has warned and drives.
@@ -249,6 +254,12 @@ impl Desk {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Serving { child, stderr, metrics: None }
     }
+}
+
+/// What a line says, where it is an object of the log too.
+fn message_of(line: String) -> String {
+    let told = serde_json::from_str::<Value>(&line).ok();
+    told.and_then(|told| Some(told["message"].as_str()?.to_owned())).unwrap_or(line)
 }
 
 /// An `events --follow` that runs; killed when dropped.
@@ -324,6 +335,11 @@ impl Serving {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits for its end. Returns its exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// Sends it a signal and waits for its end. Returns its exit code, and what it said meanwhile.

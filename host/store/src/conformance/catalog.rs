@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use serde_json::json;
 use stepcell_model::component::ComponentExports;
+use stepcell_model::definition::VERSIONS_MAX;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::json::Json;
 use stepcell_model::name::ComponentName;
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 use uuid::Uuid;
 
-use super::fixture::{at, component, definition, register, start, start_as, version, workflow};
-use crate::{Activity, ComponentFilter, DefinitionFilter, Deletion, Inserted, Owners, StoreError, WorkflowStore};
+use super::fixture::{at, component, definition, register, start, start_as, tenant, version, workflow};
+use crate::{
+    Activity, CatalogKey, ComponentFilter, DefinitionFilter, Deletion, Inserted, Owners, PageLimit, StoreError,
+    WorkflowStore,
+};
 
 type Outcome = Result<(), StoreError>;
 
@@ -184,5 +188,59 @@ pub async fn a_definition_that_instances_refer_to_is_not_deleted(store: Arc<dyn 
     let start_on_it = store.commit(start_as(3, |identity| identity.definition = unused.id)).await;
     assert!(matches!(start_on_it, Err(StoreError::UnknownDefinition { .. })));
     assert_eq!(store.insert_definition(unused).await?, Inserted::New);
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn definitions_are_listed_without_their_documents_too(store: Arc<dyn WorkflowStore>) -> Outcome {
+    for (name, text) in [("b", "10.0.0"), ("b", "2.0.0"), ("a", "3.0.0"), ("b", "2.0.0-rc.1")] {
+        store.insert_definition(definition(name, text)).await?;
+    }
+    store.set_definition_active(None, &workflow("b"), &version("2.0.0"), Activity::Inactive).await?;
+
+    let inactive = DefinitionFilter { activity: Some(Activity::Inactive), ..DefinitionFilter::default() };
+    let of_b = DefinitionFilter { name: Some(workflow("b")), ..DefinitionFilter::default() };
+    let short = DefinitionFilter { limit: Some(PageLimit::clamped(2)), ..DefinitionFilter::default() };
+    let rest = DefinitionFilter { after: Some(CatalogKey::of_definition(&definition("b", "2.0.0"))), ..short.clone() };
+    for filter in [DefinitionFilter::default(), inactive, of_b, short, rest] {
+        let whole = store.list_definitions(&filter).await?;
+        let shown = store.list_definition_summaries(&filter).await?;
+        assert_eq!(shown.items, whole.items.iter().map(DefinitionRecord::to_summary).collect::<Vec<_>>(), "{filter:?}");
+        assert_eq!(shown.total, whole.total, "{filter:?}");
+    }
+    Ok(())
+}
+
+#[expect(missing_docs, reason = "the name is the promise")]
+pub async fn a_workflow_has_no_more_versions_than_it_may(store: Arc<dyn WorkflowStore>) -> Outcome {
+    let of = |number: usize| {
+        let id = DefinitionId::from_uuid(Uuid::from_u128(number as u128));
+        DefinitionRecord { id, ..definition("many", &format!("{number}.0.0")) }
+    };
+    let mut inserted = tokio::task::JoinSet::new();
+    for number in 0..VERSIONS_MAX {
+        let store = Arc::clone(&store);
+        inserted.spawn(async move { store.insert_definition(of(number)).await });
+    }
+    for outcome in inserted.join_all().await {
+        assert_eq!(outcome?, Inserted::New);
+    }
+
+    let refused = store.insert_definition(of(VERSIONS_MAX)).await;
+
+    let Err(StoreError::TooManyVersions { name, max }) = refused else { panic!("one more came to {refused:?}") };
+    assert_eq!((name, max), (workflow("many"), VERSIONS_MAX));
+    assert_eq!(store.list_versions(&Owners::All, None).await?.len(), VERSIONS_MAX);
+    assert_eq!(store.insert_definition(of(7)).await?, Inserted::AlreadyThere);
+    let others = [
+        DefinitionRecord { tenant: Some(tenant("acme")), ..of(VERSIONS_MAX) },
+        DefinitionRecord { id: DefinitionId::from_uuid(Uuid::from_u128(1 << 64)), ..definition("other", "1.0.0") },
+    ];
+    for other in others {
+        assert_eq!(store.insert_definition(other).await?, Inserted::New);
+    }
+    store.delete_definition(None, &workflow("many"), &version("0.0.0")).await?;
+    let again = DefinitionRecord { id: DefinitionId::from_uuid(Uuid::from_u128(1 << 65)), ..of(VERSIONS_MAX) };
+    assert_eq!(store.insert_definition(again).await?, Inserted::New);
     Ok(())
 }

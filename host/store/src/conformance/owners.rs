@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord};
+use stepcell_model::record::{ComponentRecord, DefinitionRecord, DefinitionVersion};
 use uuid::Uuid;
 
 use super::fixture::{component, definition, start_as, tenant, version, workflow};
@@ -48,6 +48,10 @@ fn told<N: std::fmt::Display>(key: &CatalogKey<N>) -> String {
 
 fn definitions_of(items: &[DefinitionRecord]) -> Vec<String> {
     items.iter().map(|record| told(&CatalogKey::of_definition(record))).collect()
+}
+
+fn told_version(found: &DefinitionVersion) -> String {
+    told(&CatalogKey { name: found.name.clone(), version: found.version.clone(), tenant: found.tenant.clone() })
 }
 
 fn components_of(items: &[ComponentRecord]) -> Vec<String> {
@@ -105,6 +109,9 @@ pub async fn what_is_changed_of_one_owner_stays_with_the_others(store: Arc<dyn W
     assert_eq!(definitions_of(&store.list_definitions(&active).await?.items), ["/pay@1.0.0", "globex/pay@1.0.0"]);
     let inactive = DefinitionFilter { activity: Some(Activity::Inactive), ..DefinitionFilter::default() };
     assert_eq!(definitions_of(&store.list_definitions(&inactive).await?.items), ["acme/pay@1.0.0"]);
+    let versions = store.list_versions(&Owners::Only(Some(acme.clone())), Some(&name)).await?;
+    let expected = DefinitionRecord { is_active: false, ..definition_of("acme", "pay", "1.0.0") };
+    assert_eq!(versions, [expected.to_version()]);
 
     assert_eq!(store.delete_definition(Some(&acme), &name, &one).await?, Deletion::Deleted);
     assert_eq!(store.delete_definition(Some(&acme), &name, &one).await?, Deletion::NotThere);
@@ -138,9 +145,14 @@ pub async fn a_tenant_sees_its_own_and_the_shared_ones_of_other_names(store: Arc
         assert_eq!(definitions_of(&store.list_definitions(&definitions).await?.items), expected, "{owners:?}");
         assert_eq!(components_of(&store.list_components(&components).await?.items), expected, "{owners:?}");
 
+        let versions = store.list_versions(&owners, None).await?;
+        assert_eq!(versions.iter().map(told_version).collect::<Vec<_>>(), expected, "{owners:?}");
+
         let of_pay: Vec<_> = expected.iter().copied().filter(|told| told.contains("/pay@")).collect();
         let named = DefinitionFilter { name: Some(workflow("pay")), ..definitions };
         assert_eq!(definitions_of(&store.list_definitions(&named).await?.items), of_pay, "{owners:?}");
+        let versions = store.list_versions(&owners, Some(&workflow("pay"))).await?;
+        assert_eq!(versions.iter().map(told_version).collect::<Vec<_>>(), of_pay, "{owners:?}");
         let named = ComponentFilter { name: Some(component("pay", "1.0.0", b"").name), ..components };
         assert_eq!(components_of(&store.list_components(&named).await?.items), of_pay, "{owners:?}");
     }

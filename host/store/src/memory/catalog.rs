@@ -1,9 +1,10 @@
 //! Components and definitions in memory: what instances are started from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use semver::Version;
+use stepcell_model::definition::VERSIONS_MAX;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
 use stepcell_model::record::{ComponentRecord, DefinitionRecord};
@@ -11,7 +12,7 @@ use stepcell_model::record::{ComponentRecord, DefinitionRecord};
 use crate::access::StoreStats;
 use crate::error::StoreError;
 use crate::query::{Activity, CatalogKey, ComponentFilter, DefinitionFilter, Inserted, Owners, Page, PageLimit};
-use crate::same::{component_conflict, definition_conflict, is_same_definition};
+use crate::same::{component_conflict, definition_conflict, is_same_definition, too_many_versions};
 
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
@@ -21,6 +22,8 @@ pub(super) struct Catalog {
     by_digest: HashMap<ComponentDigest, Vec<CatalogKey<ComponentName>>>,
     definitions: BTreeMap<CatalogKey<WorkflowName>, DefinitionRecord>,
     definition_keys: HashMap<DefinitionId, CatalogKey<WorkflowName>>,
+    /// How many versions each owner's workflow has.
+    versions: HashMap<(Option<TenantId>, WorkflowName), usize>,
 }
 
 impl Catalog {
@@ -68,13 +71,14 @@ impl Catalog {
     }
 
     pub(super) fn list_components(&self, filter: &ComponentFilter) -> Page<ComponentRecord> {
+        let own = names_of(&self.components, &filter.owners);
         let is_wanted = |key: &CatalogKey<ComponentName>| filter.name.as_ref().is_none_or(|name| key.name == *name);
         let is_meant = |record: &ComponentRecord| filter.digest.is_none_or(|digest| record.digest == digest);
         let matching = self
             .components
             .iter()
-            .filter(|(key, record)| is_wanted(key) && is_meant(record) && is_of(&self.components, key, &filter.owners));
-        page(matching, filter.after.as_ref(), filter.limit)
+            .filter(|(key, record)| is_wanted(key) && is_meant(record) && is_of(key, &filter.owners, &own));
+        page(matching, filter.after.as_ref(), filter.limit, Clone::clone)
     }
 
     pub(super) fn component_bytes(&self, digest: &ComponentDigest) -> Option<Arc<[u8]>> {
@@ -103,6 +107,11 @@ impl Catalog {
                 Err(definition_conflict(&record))
             };
         }
+        let of_name = self.versions.entry((record.tenant.clone(), record.name.clone())).or_default();
+        if *of_name >= VERSIONS_MAX {
+            return Err(too_many_versions(&record));
+        }
+        *of_name += 1;
         self.definition_keys.insert(record.id, key.clone());
         self.definitions.insert(key, record);
         Ok(Inserted::New)
@@ -121,15 +130,20 @@ impl Catalog {
         self.definitions.get(self.definition_keys.get(&id)?)
     }
 
-    pub(super) fn list_definitions(&self, filter: &DefinitionFilter) -> Page<DefinitionRecord> {
+    /// The definitions that match: of each what `row` takes of it.
+    pub(super) fn list_definitions<T>(
+        &self,
+        filter: &DefinitionFilter,
+        row: impl Fn(&DefinitionRecord) -> T,
+    ) -> Page<T> {
+        let own = names_of(&self.definitions, &filter.owners);
         let is_wanted = |key: &CatalogKey<WorkflowName>, record: &DefinitionRecord| {
             filter.name.as_ref().is_none_or(|name| key.name == *name)
                 && filter.activity.is_none_or(|activity| record.is_active == activity.is_active())
         };
         let matching = self.definitions.iter();
-        let matching =
-            matching.filter(|(key, record)| is_wanted(key, record) && is_of(&self.definitions, key, &filter.owners));
-        page(matching, filter.after.as_ref(), filter.limit)
+        let matching = matching.filter(|(key, record)| is_wanted(key, record) && is_of(key, &filter.owners, &own));
+        page(matching, filter.after.as_ref(), filter.limit, row)
     }
 
     pub(super) fn set_definition_active(
@@ -149,6 +163,13 @@ impl Catalog {
     pub(super) fn delete_definition(&mut self, id: DefinitionId) {
         if let Some(key) = self.definition_keys.remove(&id) {
             self.definitions.remove(&key);
+            let of_name = (key.tenant, key.name);
+            if let Some(count) = self.versions.get_mut(&of_name) {
+                *count -= 1;
+                if *count == 0 {
+                    self.versions.remove(&of_name);
+                }
+            }
         }
     }
 }
@@ -157,29 +178,36 @@ fn key_of<N: Clone>(tenant: Option<&TenantId>, name: &N, version: &Version) -> C
     CatalogKey { name: name.clone(), version: version.clone(), tenant: tenant.cloned() }
 }
 
+/// The names that hide the shared ones from a tenant: its own.
+fn names_of<'a, N: Ord, T>(all: &'a BTreeMap<CatalogKey<N>, T>, owners: &Owners) -> BTreeSet<&'a N> {
+    let Owners::SeenBy(tenant) = owners else { return BTreeSet::new() };
+    all.keys().filter(|key| key.tenant.as_ref() == Some(tenant)).map(|key| &key.name).collect()
+}
+
 /// Whether what stands under a key is one of those of `owners`.
-fn is_of<N: Ord, T>(all: &BTreeMap<CatalogKey<N>, T>, key: &CatalogKey<N>, owners: &Owners) -> bool {
+fn is_of<N: Ord>(key: &CatalogKey<N>, owners: &Owners, own: &BTreeSet<&N>) -> bool {
     match owners {
         Owners::All => true,
         Owners::Only(tenant) => key.tenant == *tenant,
         Owners::SeenBy(tenant) => match &key.tenant {
             Some(owner) => owner == tenant,
-            None => !all.keys().any(|other| other.name == key.name && other.tenant.as_ref() == Some(tenant)),
+            None => !own.contains(&key.name),
         },
     }
 }
 
-fn page<'a, N: Ord + 'a, T: Clone + 'a>(
-    matching: impl Iterator<Item = (&'a CatalogKey<N>, &'a T)>,
+fn page<'a, N: Ord + 'a, R: 'a, T>(
+    matching: impl Iterator<Item = (&'a CatalogKey<N>, &'a R)>,
     after: Option<&CatalogKey<N>>,
     limit: Option<PageLimit>,
+    row: impl Fn(&R) -> T,
 ) -> Page<T> {
     let rows_max = limit.map_or(usize::MAX, |limit| limit.rows() as usize);
     let (mut items, mut total) = (Vec::new(), 0);
     for (key, record) in matching {
         total += 1;
         if items.len() < rows_max && after.is_none_or(|after| key > after) {
-            items.push(record.clone());
+            items.push(row(record));
         }
     }
     Page { items, total }

@@ -4,7 +4,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord};
+use stepcell_model::record::{ComponentRecord, DefinitionRecord, DefinitionSummary};
 
 use super::{Activity, PageLimit};
 
@@ -44,6 +44,12 @@ impl CatalogKey<WorkflowName> {
     #[must_use]
     pub fn of_definition(record: &DefinitionRecord) -> Self {
         Self { name: record.name.clone(), version: record.version.clone(), tenant: record.tenant.clone() }
+    }
+
+    /// The place of a definition that is shown without its document.
+    #[must_use]
+    pub fn of_summary(summary: &DefinitionSummary) -> Self {
+        Self { name: summary.name.clone(), version: summary.version.clone(), tenant: summary.tenant.clone() }
     }
 }
 

@@ -5,10 +5,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use stepcell_model::definition::VERSIONS_MAX;
 use stepcell_model::id::{ComponentDigest, DefinitionId};
 use stepcell_model::json::Json;
 use stepcell_model::name::{ComponentName, TenantId, WorkflowName};
-use stepcell_model::record::{ComponentRecord, DefinitionRecord};
+use stepcell_model::record::{ComponentRecord, DefinitionRecord, DefinitionSummary, DefinitionVersion};
 
 use super::instances::where_;
 use super::lists::{Conditions, text};
@@ -19,7 +20,7 @@ use crate::error::StoreError;
 use crate::query::{
     Activity, CatalogKey, ComponentFilter, DefinitionFilter, Deletion, Inserted, Owners, Page, PageLimit,
 };
-use crate::same::{component_conflict, definition_conflict, is_same_definition};
+use crate::same::{component_conflict, definition_conflict, is_same_definition, too_many_versions};
 
 pub(super) fn insert_component(
     connection: &Connection,
@@ -113,6 +114,11 @@ pub(super) fn insert_definition(connection: &Connection, record: &DefinitionReco
         Some(_) => return Err(definition_conflict(record)),
         None => {}
     }
+    let of_name = params![owner_of(record.tenant.as_ref()), record.name.as_str()];
+    let versions: i64 = connection.query_row(statements::COUNT_VERSIONS, of_name, |row| row.get(0))?;
+    if versions.unsigned_abs() >= VERSIONS_MAX as u64 {
+        return Err(too_many_versions(record));
+    }
     let row = params![
         record.id.as_uuid().as_bytes(),
         record.name.as_str(),
@@ -150,6 +156,29 @@ pub(super) fn list_definitions(
     connection: &Connection,
     filter: &DefinitionFilter,
 ) -> Result<Page<DefinitionRecord>, StoreError> {
+    let read = (rows::definition as Read<_>, CatalogKey::of_definition as Place<_, _>);
+    DEFINITIONS.page(connection, &wanted_definitions(filter), filter.after.as_ref(), filter.limit, read)
+}
+
+pub(super) fn list_definition_summaries(
+    connection: &Connection,
+    filter: &DefinitionFilter,
+) -> Result<Page<DefinitionSummary>, StoreError> {
+    let read = (rows::definition_summary as Read<_>, CatalogKey::of_summary as Place<_, _>);
+    SUMMARIES.page(connection, &wanted_definitions(filter), filter.after.as_ref(), filter.limit, read)
+}
+
+pub(super) fn list_versions(
+    connection: &Connection,
+    filter: &DefinitionFilter,
+) -> Result<Vec<DefinitionVersion>, StoreError> {
+    let wanted = wanted_definitions(filter);
+    let mut items = wanted.list(connection, statements::SELECT_VERSIONS, rows::definition_version)?;
+    items.sort_by(|a, b| (&a.name, &a.version, &a.tenant).cmp(&(&b.name, &b.version, &b.tenant)));
+    Ok(items)
+}
+
+fn wanted_definitions(filter: &DefinitionFilter) -> Conditions {
     let mut wanted = Conditions::default();
     wanted.and(statements::DEFINITIONS_OF_NAME, text(filter.name.as_ref()));
     wanted.and(statements::DEFINITIONS_OF_ACTIVITY, filter.activity.map(|activity| activity.is_active().into()));
@@ -161,8 +190,7 @@ pub(super) fn list_definitions(
             wanted.and(statements::DEFINITIONS_NOT_HIDDEN, text(Some(tenant)));
         }
     }
-    let read = (rows::definition as Read<_>, CatalogKey::of_definition as Place<_, _>);
-    DEFINITIONS.page(connection, &wanted, filter.after.as_ref(), filter.limit, read)
+    wanted
 }
 
 pub(super) fn set_definition_active(
@@ -219,6 +247,8 @@ const DEFINITIONS: Listing = Listing {
     rows: statements::SELECT_DEFINITIONS,
     rows_by_key: statements::DEFINITIONS_BY_KEY,
 };
+
+const SUMMARIES: Listing = Listing { rows: statements::SELECT_DEFINITION_SUMMARIES, ..DEFINITIONS };
 
 impl Listing {
     fn page<T, N: Ord + FromStr<Err: Display>>(

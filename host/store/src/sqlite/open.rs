@@ -1,5 +1,7 @@
 //! Opens connections, each for one purpose, and tells our databases from other files.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,9 @@ use crate::error::StoreError;
 /// Marks a file as ours, at a fixed place in its header ("Step" in ASCII).
 pub(super) const APPLICATION_ID: i32 = 0x5374_6570;
 
+/// The rights of a new file: those of its owner. It holds what tenants entrust to their workflows.
+const FILE_MODE: u32 = 0o600;
+
 /// The size of a page of a new file. Eight KiB hold several executions and cost less per transition than four.
 const PAGE_SIZE_BYTES: u32 = 8 * 1024;
 
@@ -25,6 +30,7 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 /// Opens the connection that writes; makes or migrates the database.
 pub(super) fn for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    make_private(path);
     let mut connection = open(path, flags, options.vfs(), options.busy_timeout)?;
     if first_look(&connection, path)? == Kind::Empty {
         connection.pragma_update(None, "page_size", PAGE_SIZE_BYTES)?;
@@ -36,6 +42,13 @@ pub(super) fn for_writing(path: &Path, options: &SqliteOptions) -> Result<Connec
     migrate::run(&mut connection)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
+}
+
+/// Makes a file that is not there yet so that only its owner may read it: SQLite would let everybody, and gives its log and
+/// its index the same rights. What stands in the way is told when SQLite opens it.
+fn make_private(path: &Path) {
+    let made = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path);
+    drop(made);
 }
 
 /// Opens the connection that moves the write-ahead log into the database.

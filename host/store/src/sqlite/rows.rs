@@ -20,8 +20,8 @@ use stepcell_model::json::Json;
 use stepcell_model::letter::Letter;
 use stepcell_model::name::{ContextKey, TenantId};
 use stepcell_model::record::{
-    CallbackSecret, ComponentRecord, DefinitionRecord, ExecutionRecord, InstanceIdentity, InstanceSummary, KeptMessage,
-    ParentLink, TaskRecord,
+    CallbackSecret, ComponentRecord, DefinitionRecord, DefinitionSummary, DefinitionVersion, ExecutionRecord,
+    InstanceIdentity, InstanceSummary, KeptMessage, ParentLink, TaskRecord,
 };
 use stepcell_model::time::Timestamp;
 use uuid::Uuid;
@@ -284,5 +284,27 @@ pub(super) fn definition(row: &Columns<'_>) -> Result<DefinitionRecord, StoreErr
         pure_steps: row.document("pure_steps")?,
         is_active: row.value("is_active")?,
         created_at: row.time("created_at")?,
+    })
+}
+
+pub(super) fn definition_summary(row: &Columns<'_>) -> Result<DefinitionSummary, StoreError> {
+    Ok(DefinitionSummary {
+        id: DefinitionId::from_uuid(row.uuid("id")?),
+        tenant: owner(row)?,
+        name: row.word("name")?,
+        version: row.word("version")?,
+        description: row.value("description")?,
+        is_active: row.value("is_active")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+pub(super) fn definition_version(row: &Columns<'_>) -> Result<DefinitionVersion, StoreError> {
+    Ok(DefinitionVersion {
+        id: DefinitionId::from_uuid(row.uuid("id")?),
+        tenant: owner(row)?,
+        name: row.word("name")?,
+        version: row.word("version")?,
+        is_active: row.value("is_active")?,
     })
 }

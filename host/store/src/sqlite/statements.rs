@@ -254,6 +254,13 @@ pub(super) const SELECT_DEFINITIONS: &str = "
 SELECT d.id, d.owner, d.name, d.version, d.description, d.document, d.components, d.is_active, d.created_at, d.pure_steps
 FROM definitions d";
 
+pub(super) const SELECT_DEFINITION_SUMMARIES: &str = "
+SELECT d.id, d.owner, d.name, d.version, d.description, d.is_active, d.created_at FROM definitions d";
+
+pub(super) const SELECT_VERSIONS: &str = "SELECT d.id, d.owner, d.name, d.version, d.is_active FROM definitions d";
+
+pub(super) const COUNT_VERSIONS: &str = "SELECT count(*) FROM definitions WHERE owner = ?1 AND name = ?2";
+
 pub(super) const SELECT_DEFINITION_KEYS: &str = "SELECT d.key, d.owner, d.name, d.version FROM definitions d";
 
 pub(super) const DEFINITION_BY_VERSION: &str = "d.owner = ?1 AND d.name = ?2 AND d.version = ?3";

@@ -14,10 +14,14 @@ use super::{TokenError, TokenKeys};
 use crate::problem::{Problem, ProblemCode};
 
 /// How long fetched keys are taken as they are.
-const KEPT_FOR: Duration = Duration::from_secs(600);
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(600);
+
+/// How long fetched keys are taken at most where the issuer can not be reached: a key that it took back must not count for
+/// as long as somebody keeps the issuer from saying so.
+pub(super) const TRUSTED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often keys are fetched at most, whatever tokens come: one with an unknown key asks for that.
-const FETCH_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const FETCH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long one fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,8 +83,8 @@ impl KeySet {
         if let Some(fetched) = self.fetch().await {
             return Ok(fits(&fetched));
         }
-        // Keys that grew old while the issuer can not be reached still count.
-        match self.known() {
+        // Keys that grew old while the issuer can not be reached still count for a while.
+        match self.trusted() {
             Some(known) => Ok(fits(&known)),
             None => Err(Problem::new(
                 ProblemCode::NotConfigured,
@@ -94,6 +98,11 @@ impl KeySet {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The keys at hand, unless nobody has confirmed them for too long.
+    fn trusted(&self) -> Option<Known> {
+        self.known().filter(|known| matches!(self.source, Source::Given) || known.since.elapsed() < TRUSTED_FOR)
+    }
+
     fn is_fresh(&self, known: &Known) -> bool {
         matches!(self.source, Source::Given) || known.since.elapsed() < KEPT_FOR
     }
@@ -103,7 +112,7 @@ impl KeySet {
         let asked_at = Instant::now();
         let mut tried_at = self.fetching.lock().await;
         if tried_at.is_some_and(|at| at > asked_at || at.elapsed() < FETCH_INTERVAL) {
-            return self.known();
+            return self.trusted();
         }
         *tried_at = Some(Instant::now());
         match self.fetch_now().await {

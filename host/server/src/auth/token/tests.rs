@@ -1,7 +1,7 @@
 //! Tokens that hold, and every way in which one does not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::get;
@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 
+use super::keys::{FETCH_INTERVAL, KEPT_FOR, TRUSTED_FOR};
 use super::*;
 
 /// An Ed25519 key as PKCS #8, which stands before its 32 bytes.
@@ -136,36 +137,135 @@ async fn other_credentials_are_for_other_guards() {
     }
 }
 
-/// An issuer on this machine with one key; counts how often it was asked for its keys.
-async fn issuer() -> (String, Arc<AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (counted, keys) = (Arc::clone(&asked), key_set(&[("one", 1)]));
-    let discovery = json!({ "jwks_uri": format!("{url}/keys") }).to_string();
-    let routes = Router::new().route("/.well-known/openid-configuration", get(move || async move { discovery })).route(
-        "/keys",
-        get(move || async move {
+/// An issuer on this machine; counts how often it was asked for its keys.
+struct Issuer {
+    url: String,
+    asked: Arc<AtomicUsize>,
+    /// What it answers; nothing that can be used if that is empty.
+    keys: Arc<Mutex<String>>,
+}
+
+impl Issuer {
+    async fn new() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, keys) = (Arc::<AtomicUsize>::default(), Arc::new(Mutex::new(key_set(&[("one", 1)]))));
+        let (counted, told) = (Arc::clone(&asked), Arc::clone(&keys));
+        let discovery = json!({ "jwks_uri": format!("{url}/keys") }).to_string();
+        let answer = move || async move {
             counted.fetch_add(1, Ordering::SeqCst);
-            keys
-        }),
-    );
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    (url, asked)
+            told.lock().unwrap().clone()
+        };
+        let routes = Router::new()
+            .route("/.well-known/openid-configuration", get(move || async move { discovery }))
+            .route("/keys", get(answer));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { url, asked, keys }
+    }
+
+    fn guard(&self) -> TokenGuard {
+        TokenGuard::new(TokenSettings::of_issuer(&self.url, "stepcell")).unwrap()
+    }
+
+    fn tell(&self, keys: &[(&str, u8)]) {
+        *self.keys.lock().unwrap() = key_set(keys);
+    }
+
+    fn fall_silent(&self) {
+        self.keys.lock().unwrap().clear();
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn token(&self, id: &str, seed: u8) -> String {
+        signed(&with(&json!({"iss": self.url})), Some(id), seed)
+    }
+}
+
+/// Lets time pass for the guard alone: connections go on in real time.
+async fn later(wait: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(wait).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]
 async fn the_issuers_keys_are_fetched_once_whatever_tokens_come() {
-    let (url, asked) = issuer().await;
-    let guard = TokenGuard::new(TokenSettings::of_issuer(&url, "stepcell")).unwrap();
-    let token = |id: &str, seed| signed(&with(&json!({"iss": url})), Some(id), seed);
+    let issuer = Issuer::new().await;
+    let guard = issuer.guard();
 
     for _ in 0..3 {
-        assert!(ask(&guard, &token("one", 1)).await.unwrap().is_some());
-        assert_eq!(ask(&guard, &token("rotated", 2)).await.unwrap_err().code(), ProblemCode::TokenRefused);
+        assert!(ask(&guard, &issuer.token("one", 1)).await.unwrap().is_some());
+        assert_eq!(ask(&guard, &issuer.token("unheard-of", 2)).await.unwrap_err().code(), ProblemCode::TokenRefused);
     }
 
-    assert_eq!(asked.load(Ordering::SeqCst), 1, "a key that is not known asks for no more than one look a minute");
+    assert_eq!(issuer.asked(), 1, "a key that is not known asks for no more than one look a minute");
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_known_has_the_issuer_asked_once_a_minute_however_many_come() {
+    let issuer = Issuer::new().await;
+    let guard = issuer.guard();
+    ask(&guard, &issuer.token("one", 1)).await.unwrap();
+
+    for minute in 1..=3 {
+        later(FETCH_INTERVAL).await;
+        let tokens: Vec<_> = (0..20).map(|number| issuer.token(&format!("forged-{number}"), 9)).collect();
+        let all = futures::future::join_all(tokens.iter().map(|token| ask(&guard, token))).await;
+        assert!(all.iter().all(Result::is_err));
+        assert_eq!(issuer.asked(), 1 + minute);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_were_rotated_at_the_issuer_are_taken_once_it_may_be_asked_again() {
+    let issuer = Issuer::new().await;
+    let guard = issuer.guard();
+    let (old, new) = (issuer.token("one", 1), issuer.token("two", 2));
+    assert!(ask(&guard, &old).await.is_ok());
+
+    issuer.tell(&[("two", 2)]);
+    assert!(ask(&guard, &new).await.is_err(), "it was asked a moment ago");
+    later(FETCH_INTERVAL).await;
+
+    assert!(ask(&guard, &new).await.is_ok());
+    assert!(ask(&guard, &old).await.is_err(), "what the issuer took back does not count");
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_took_back_counts_no_longer_than_keys_are_kept() {
+    let issuer = Issuer::new().await;
+    let guard = issuer.guard();
+    let old = issuer.token("one", 1);
+    assert!(ask(&guard, &old).await.is_ok());
+
+    issuer.tell(&[("two", 2)]);
+    later(KEPT_FOR).await;
+
+    assert!(ask(&guard, &old).await.is_err());
+}
+
+#[tokio::test]
+async fn keys_of_an_issuer_that_fell_silent_count_for_a_day_and_not_for_ever() {
+    let issuer = Issuer::new().await;
+    let guard = issuer.guard();
+    let token = issuer.token("one", 1);
+    assert!(ask(&guard, &token).await.is_ok());
+
+    issuer.fall_silent();
+    later(TRUSTED_FOR - FETCH_INTERVAL).await;
+    assert!(ask(&guard, &token).await.is_ok(), "an issuer that is away for a while keeps nobody out");
+    later(FETCH_INTERVAL).await;
+    for _ in 0..2 {
+        let refused = ask(&guard, &token).await.unwrap_err();
+        assert_eq!(refused.status(), http::StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    issuer.tell(&[("one", 1)]);
+    later(FETCH_INTERVAL).await;
+    assert!(ask(&guard, &token).await.is_ok());
 }
 
 #[tokio::test]

@@ -10,13 +10,14 @@ use stepcell_model::name::{Label, TenantId};
 use stepcell_store::{Inserted, TenantFilter};
 use utoipa::{IntoParams, ToSchema};
 
+use super::super::definitions::Whose;
 use super::super::visible;
 use crate::api::ApiState;
-use crate::auth::note_subject;
+use crate::auth::{Caller, note_subject};
 use crate::extract::{AsObject, Id, JsonBody, Query, read_parameter};
 use crate::page::{Page, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
-use crate::wire::{Quotas, Tenant, TenantDetail};
+use crate::wire::{QuotaChanges, Quotas, Tenant, TenantDetail};
 
 /// The name of the list in its cursors.
 const LIST: &str = "tenants";
@@ -64,9 +65,9 @@ pub(crate) struct ChangeTenant {
     /// `active`, or `suspended`: nobody comes in then, and nothing of it is started; what runs goes on.
     #[schema(value_type = Option<String>)]
     status: Option<TenantStatus>,
-    /// How much it may have, in place of all that it has had.
-    #[schema(value_type = Option<Quotas>)]
-    quotas: Option<AsObject<Quotas>>,
+    /// How much it may have: a quota that is left out stays, and null is as much as it likes.
+    #[schema(value_type = Option<QuotaChanges>)]
+    quotas: Option<AsObject<QuotaChanges>>,
 }
 
 /// List the tenants by id.
@@ -113,7 +114,33 @@ pub(crate) async fn create(
         let detail = format!("there is a tenant `{}` already; change that one, or choose another id", record.id);
         return Err(Problem::new(ProblemCode::AlreadyExists, detail));
     }
-    Ok(api.made(StatusCode::CREATED, &format!("/admin/tenants/{}", record.id), Tenant::from(&record)))
+    Ok(api.made(
+        StatusCode::CREATED,
+        &format!("/admin/tenants/{}", visible::segment(record.id.as_str())),
+        Tenant::from(&record),
+    ))
+}
+
+/// Get the caller's tenant, with what it may have and what it has of that.
+#[utoipa::path(
+    get, path = "/tenant", tag = "usage", operation_id = "get_own_tenant",
+    params(Whose), security(("bearer" = ["viewer"])),
+    responses(
+        (status = 200, description = "The tenant.", body = TenantDetail),
+        (status = 404, description = "There is no such tenant, or the caller is of the platform and names none."),
+    ),
+)]
+pub(crate) async fn get_own(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Query(whose): Query<Whose>,
+) -> Result<Json<TenantDetail>, Problem> {
+    let tenant = caller.tenant_for(read_parameter("tenant_id", whose.tenant_id.as_deref())?)?;
+    let tenant = tenant.ok_or_else(|| {
+        let detail = "these credentials are of no tenant; name one with `tenant_id`";
+        Problem::new(ProblemCode::TenantNotFound, detail)
+    })?;
+    detail(&api, &tenant).await
 }
 
 /// Get a tenant, with what it may have and what it has.
@@ -123,7 +150,11 @@ pub(crate) async fn create(
     responses((status = 200, description = "The tenant.", body = TenantDetail)),
 )]
 pub(crate) async fn get(State(api): State<ApiState>, Id(id): Id<String>) -> Result<Json<TenantDetail>, Problem> {
-    let record = api.engine().get_tenant(&read(&id)?).await?;
+    detail(&api, &read(&id)?).await
+}
+
+async fn detail(api: &ApiState, id: &TenantId) -> Result<Json<TenantDetail>, Problem> {
+    let record = api.engine().get_tenant(id).await?;
     let today = api.engine().now().unix_ms().div_euclid(MS_PER_DAY);
     let used = api.engine().store().load_tenant_use(&record.id, today).await?;
     Ok(Json(TenantDetail { tenant: Tenant::from(&record), used: used.into() }))
@@ -143,10 +174,10 @@ pub(crate) async fn update(
 ) -> Result<Json<Tenant>, Problem> {
     let id = read(&id)?;
     note_subject(Some(&id));
-    let quotas = asked.quotas.map(|AsObject(quotas)| quotas.into());
+    let quotas = asked.quotas.map(|AsObject(quotas)| quotas);
     let change = move |record: &mut TenantRecord| {
         record.status = asked.status.unwrap_or(record.status);
-        record.quotas = quotas.unwrap_or(record.quotas);
+        record.quotas = quotas.as_ref().map_or(record.quotas, |quotas| quotas.applied_to(record.quotas));
         if let Some(name) = &asked.display_name {
             record.display_name = name.clone();
         }

@@ -98,9 +98,6 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// It does not.
-    pub(super) const NONE: Self = Self { follow: true, left: None };
-
     /// As a client asked for.
     pub(super) fn new(follow: Option<bool>, limit: Option<NonZeroU64>) -> Self {
         Self { follow: follow.unwrap_or(true), left: limit.map(NonZeroU64::get) }

@@ -28,7 +28,7 @@ pub(crate) struct Revoke {
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
     /// The component, as `sha256:…`.
-    digest: ComponentDigest,
+    pub(super) digest: ComponentDigest,
 }
 
 impl Revoke {
@@ -56,16 +56,24 @@ impl Restore {
         let restored = visit.engine.restore_component(&self.digest).await;
         visit.close().await;
         if !restored? {
-            let why = format!(
-                "{} is neither revoked nor in quarantine; `stepcell component blocked` shows those that are",
-                self.digest
-            );
-            return Err(Refused::state(why).into());
+            return Err(not_blocked(&self.digest).into());
         }
-        match settings.output {
-            Output::Json => print::json(&json!({ "digest": self.digest, "restored": true })),
-            Output::Table => print::line(&format!("{} may run again", self.digest)),
-        }
+        print_restored(settings, &self.digest)
+    }
+}
+
+/// Says that a component may run already.
+pub(super) fn not_blocked(digest: &ComponentDigest) -> Refused {
+    Refused::state(format!(
+        "{digest} is neither revoked nor in quarantine; `stepcell component blocked` shows those that are"
+    ))
+}
+
+/// Says that a component may run again.
+pub(super) fn print_restored(settings: &Settings, digest: &ComponentDigest) -> anyhow::Result<()> {
+    match settings.output {
+        Output::Json => print::json(&json!({ "digest": digest, "restored": true })),
+        Output::Table => print::line(&format!("{digest} may run again")),
     }
 }
 

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use stepcell::model::component::Export;
 use stepcell::model::definition::ComponentRef;
 use stepcell::model::name::{TenantId, UserId};
+use stepcell::model::signature::ComponentSignature;
 use stepcell::model::time::Timestamp;
 use stepcell::store::Inserted;
 use stepcell::{Access, Host};
 use stepcell_server::wire;
 
-use super::block::{Revoke, print_revoked};
+use super::block::{Restore, Revoke, not_blocked, print_restored, print_revoked};
+use super::sign::signature_in;
 use super::{Component, Inspect, List, Push, bytes_of, in_words, print_pushed, print_rows, purity_of};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::open::{Output, Settings};
@@ -45,8 +47,9 @@ impl Component {
             Self::List(verb) => verb.perform_on(settings, server).await?,
             Self::Inspect(verb) => verb.perform_on(settings, server).await?,
             Self::Revoke(verb) => verb.perform_on(settings, server).await?,
-            Self::Restore(_) | Self::Blocked => {
-                let why = "what may not run is listed and let run again where the database is, with `--db FILE`";
+            Self::Restore(verb) => verb.perform_on(settings, server).await?,
+            Self::Blocked => {
+                let why = "what may not run is listed where the database is, with `--db FILE`; `component inspect` tells it of one";
                 return Err(Refused::input(why).into());
             }
             // These work on files alone.
@@ -62,13 +65,15 @@ pub(crate) async fn upload(
     file: ComponentFile,
     tenant: Option<&TenantId>,
     accept_capabilities: Option<bool>,
+    signature: Option<&ComponentSignature>,
 ) -> anyhow::Result<(wire::Component, Inserted)> {
     let _waiting = Waiting::on(format!("uploading {} {}", file.name, file.version));
     let ask = Ask::post(&["components"])
         .query("name", Some(&file.name))
         .query("version", Some(&file.version))
         .query("accept_capabilities", accept_capabilities)
-        .query("tenant_id", tenant);
+        .query("tenant_id", tenant)
+        .head("component-signature", signature.map(serde_json::to_string).transpose()?);
     let answer = server.send(ask.body("application/wasm", file.bytes.to_vec()).repeatable()).await?;
     let inserted = if answer.status == StatusCode::CREATED { Inserted::New } else { Inserted::AlreadyThere };
     Ok((answer.json()?, inserted))
@@ -76,10 +81,7 @@ pub(crate) async fn upload(
 
 impl Push {
     async fn perform_on(self, settings: &Settings, server: &Server) -> anyhow::Result<()> {
-        if self.signature.is_some() {
-            let why = "a signature can not be sent to a server; push it where the database is, with `--db FILE`";
-            return Err(Refused::input(why).into());
-        }
+        let signature = self.signature.as_deref().map(signature_in).transpose()?;
         let what = format!("can not push `{}`", self.file.display());
         let bytes = bytes_of(&self.file)?;
         let host = Host::in_memory().access(Access::Read).concurrency(1).open().await?;
@@ -88,7 +90,8 @@ impl Push {
         let (name, version) = identity.with_context(|| what.clone())?;
         let file = ComponentFile { name, version, bytes: bytes.into() };
         let accept = self.accept_capabilities.then_some(true);
-        let (record, inserted) = upload(server, file, self.tenant.as_ref(), accept).await.context(what)?;
+        let (record, inserted) =
+            upload(server, file, self.tenant.as_ref(), accept, signature.as_ref()).await.context(what)?;
         print_pushed(settings, &record, inserted)
     }
 }
@@ -159,5 +162,19 @@ impl Revoke {
         server.send(Ask::post(&path).json(&json!({ "reason": reason })).repeatable()).await?;
         let inserted = if before.blocked.is_none() { Inserted::New } else { Inserted::AlreadyThere };
         print_revoked(settings, &digest, inserted)
+    }
+}
+
+impl Restore {
+    async fn perform_on(self, settings: &Settings, server: &Server) -> anyhow::Result<()> {
+        let text = self.digest.to_string();
+        let before: Detail = server.get(&["components", &text]).await?;
+        if before.blocked.is_none() {
+            return Err(not_blocked(&self.digest).into());
+        }
+        let path = ["components", text.as_str(), "restore"];
+        // What may run already stays so.
+        server.send(Ask::post(&path).repeatable()).await?;
+        print_restored(settings, &self.digest)
     }
 }

@@ -34,13 +34,10 @@ impl Definition {
                 return Err(Refused::input(why).into());
             }
             Self::Graph(verb) => return verb.perform_on(settings, server).await,
-            Self::Deactivate(NamedVersion { name, version, owner }) => {
-                let version = version.to_string();
-                let path = ["definitions", name.as_str(), "versions", version.as_str(), "deactivate"];
-                // A version that is deactivated already stays so.
-                let ask = Ask::post(&path).query("tenant_id", owner.tenant).repeatable();
-                print_done(settings, &server.ask(ask).await?, "deactivated")?;
+            Self::Deactivate(version) => {
+                print_done(settings, &version.set(server, "deactivate").await?, "deactivated")?;
             }
+            Self::Activate(version) => print_done(settings, &version.set(server, "activate").await?, "activated")?,
             Self::Unregister(NamedVersion { name, version, owner }) => {
                 let version = version.to_string();
                 let path = ["definitions", name.as_str(), "versions", version.as_str()];
@@ -53,6 +50,16 @@ impl Definition {
             Self::Validate(_) | Self::Schema => return self.perform_here(settings).await,
         }
         Ok(Exit::Done)
+    }
+}
+
+impl NamedVersion {
+    /// Lets a version start instances, or nothing new. One that is so already stays so.
+    async fn set(self, server: &Server, to: &str) -> anyhow::Result<wire::Definition> {
+        let Self { name, version, owner } = self;
+        let version = version.to_string();
+        let path = ["definitions", name.as_str(), "versions", version.as_str(), to];
+        server.ask(Ask::post(&path).query("tenant_id", owner.tenant).repeatable()).await
     }
 }
 
@@ -85,7 +92,7 @@ async fn register(
 ) -> anyhow::Result<(wire::Definition, Inserted)> {
     let (components, definition) = file.pack(host)?;
     for component in components {
-        upload(server, component, owner.tenant.as_ref(), None).await?;
+        upload(server, component, owner.tenant.as_ref(), None, None).await?;
     }
     let body = serde_json::to_value(&definition)?;
     // The same definition once more has no effect.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Create, Key, List, Revoke, now, print_created, print_revoked, print_rows};
+use super::{Create, Expiry, Key, List, Revoke, print_created, print_revoked, print_rows};
 use crate::cli::exit::Exit;
 use crate::cli::open::Settings;
 use crate::cli::remote::{Ask, Server};
@@ -28,13 +28,14 @@ impl Key {
 
 impl Create {
     async fn perform_on(self, settings: &Settings, server: &Server) -> anyhow::Result<()> {
+        let user = self.user()?;
         let scopes: Vec<_> = self.scope.iter().map(ToString::to_string).collect();
         let body = json!({
-            "name": self.name.as_ref().map_or_else(|| self.user.to_string(), ToString::to_string),
-            "user_id": self.user,
+            "name": self.name.as_ref().map_or_else(|| user.to_string(), ToString::to_string),
+            "user_id": user,
             "groups": self.group,
             "scopes": scopes,
-            "expires_at": self.expires.map(|span| now().after(span.length())),
+            "expires_at": self.expires.map(Expiry::moment),
             "tenant_id": self.tenant,
         });
         print_created(settings, &server.ask(Ask::post(&["keys"]).json(&body).once(None)?).await?)

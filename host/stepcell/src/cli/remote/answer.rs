@@ -68,7 +68,7 @@ impl Answer {
             Ok(problem) => Err(refusal(self.status, &problem).into()),
             Err(_) => {
                 let why = format!("{base} answers {} and not as a stepcell server does", self.status);
-                let hint = "look at the address, and at the prefix of its paths; without one `/api/v1` is added";
+                let hint = "look at the address, and at the prefix of its paths; without one `/api/v1` is added, and `/.` stands for none";
                 Err(Refused::unusable(why).hint(hint).into())
             }
         }

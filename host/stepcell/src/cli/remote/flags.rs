@@ -17,8 +17,8 @@ use crate::cli::input::text_of_file;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "A server instead of a database")]
 pub(crate) struct ServerFlags {
-    /// The server to ask, such as `https://workflows.example.com`, with the prefix of its paths if that is not `/api/v1`
-    /// [env: STEPCELL_SERVER].
+    /// The server to ask, such as `https://workflows.example.com`, with the prefix of its paths if that is not `/api/v1`,
+    /// and with `/.` if there is none [env: STEPCELL_SERVER].
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// The API key. Others on this machine can see arguments, and can not see STEPCELL_KEY or what is in `--key-file`
@@ -144,7 +144,8 @@ fn address(text: &str) -> anyhow::Result<Url> {
         return Err(refused("it ends in a query or a fragment").into());
     }
     let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(if path.is_empty() { PATH_PREFIX } else { &path });
+    let has_no_prefix = text.ends_with("/.");
+    url.set_path(if path.is_empty() && !has_no_prefix { PATH_PREFIX } else { &path });
     Ok(url)
 }
 
@@ -158,6 +159,7 @@ mod tests {
             ("http://localhost:8080", "http://localhost:8080/api/v1"),
             ("https://example.com/", "https://example.com/api/v1"),
             ("https://example.com/workflows/v1/", "https://example.com/workflows/v1"),
+            ("https://example.com/.", "https://example.com/"),
         ] {
             assert_eq!(address(text).unwrap().as_str(), base);
         }

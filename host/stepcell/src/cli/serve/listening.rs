@@ -24,8 +24,15 @@ pub(super) struct Listening {
     tls: Option<Tls>,
     tokens: Option<Arc<TokenGuard>>,
     metrics: Option<Metrics>,
+    answering: Servers,
+    watched: Servers,
     /// What was done over HTTP, once there is something to do.
     audit: Option<AuditLog>,
+}
+
+/// Servers that stop together.
+#[derive(Default)]
+struct Servers {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<std::io::Result<Drained>>>,
 }
@@ -33,12 +40,12 @@ pub(super) struct Listening {
 impl Listening {
     /// Binds what was asked for, so that a port that is taken is told before anything else is done.
     pub(super) async fn begin(settings: &HttpSettings) -> anyhow::Result<Self> {
-        let (stop, _) = watch::channel(false);
         let tls = settings.tls()?;
         settings.warn();
         let tokens = settings.callers.tokens()?;
         let (front, traffic) = (Front::default(), Arc::default());
-        let mut listening = Self { front, traffic, tls, tokens, metrics: None, audit: None, stop, tasks: Vec::new() };
+        let (answering, watched) = (Servers::default(), Servers::default());
+        let mut listening = Self { front, traffic, tls, tokens, metrics: None, answering, watched, audit: None };
         if let Some(address) = settings.listen {
             settings.take_descriptors();
             let listener = bind(address).await?;
@@ -49,8 +56,11 @@ impl Listening {
             if let Some(tls) = &listening.tls {
                 server = server.tls(tls.clone());
             }
-            listening.spawn(server, listener);
+            listening.answering.spawn(server, listener);
             note(format!("listening on {scheme}://{address}"));
+            if let Some(path) = settings.docs_path() {
+                note(format!("documentation on {scheme}://{address}{path}"));
+            }
         }
         if let Some(address) = settings.metrics_listen {
             let listener = bind(address).await?;
@@ -58,7 +68,7 @@ impl Listening {
             let metrics = Metrics::record(Arc::clone(&listening.traffic))?;
             let router = listening.front.health_router().merge(metrics.router());
             let limits = ServeLimits { connections_max: WATCHERS_MAX, ..settings.limits() };
-            listening.spawn(Server::new(router).limits(limits), listener);
+            listening.watched.spawn(Server::new(router).limits(limits), listener);
             listening.metrics = Some(metrics);
             note(format!("metrics on http://{address}/metrics"));
         }
@@ -88,6 +98,22 @@ impl Listening {
         }
     }
 
+    /// Accepts nothing new, and comes back once requests under way have ended, or the time for that is over, and what was
+    /// answered is in the audit log. Those who watch are still answered.
+    pub(super) async fn stop(&mut self) {
+        self.answering.stop().await;
+        if let Some(audit) = &self.audit {
+            audit.flush().await;
+        }
+    }
+
+    /// Lets go of those who watch, too.
+    pub(super) async fn end(mut self) {
+        self.watched.stop().await;
+    }
+}
+
+impl Servers {
     fn spawn(&mut self, server: Server, listener: TcpListener) {
         let mut stopped = self.stop.subscribe();
         let until = async move {
@@ -97,20 +123,15 @@ impl Listening {
         self.tasks.push(tokio::spawn(server.serve(listener, until)));
     }
 
-    /// Accepts nothing new, and comes back once requests under way have ended, or the time for that is over, and what was answered
-    /// is in the audit log.
-    pub(super) async fn stop(self) {
+    async fn stop(&mut self) {
         self.stop.send_replace(true);
-        for task in self.tasks {
+        for task in self.tasks.drain(..) {
             match task.await {
                 Ok(Ok(Drained::Whole)) => {}
                 Ok(Ok(Drained::Cut(left))) => note(format!("{left} connections did not end in time and were closed")),
                 Ok(Err(error)) => tracing::error!(%error, "the server ended in disorder"),
                 Err(error) => tracing::error!(%error, "the server ended in disorder"),
             }
-        }
-        if let Some(audit) = self.audit {
-            audit.flush().await;
         }
     }
 }

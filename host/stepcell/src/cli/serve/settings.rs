@@ -9,6 +9,7 @@ use clap::{ArgAction, Args};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stepcell::Host;
 use stepcell::model::time::Span;
+use stepcell::store::StoreError;
 use stepcell_server::{ApiOptions, AuditLog, ServeLimits, Tls, TokenGuard, observed, router};
 
 use super::super::exit::Refused;
@@ -36,7 +37,8 @@ pub(crate) struct HttpSettings {
     #[arg(long, env = "STEPCELL_ENABLE_API", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
         num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
     enable_api: bool,
-    /// Whether there are the routes of the platform's administrators.
+    /// Whether there is anything for the platform's administrators: their routes, and every tenant's keys, secrets, webhooks
+    /// and audit log.
     #[arg(long, env = "STEPCELL_ENABLE_ADMIN", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
         num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
     enable_admin: bool,
@@ -74,7 +76,11 @@ pub(crate) struct HttpSettings {
     /// How long a client may take nothing of what it is sent.
     #[arg(long, env = "STEPCELL_WRITE_TIMEOUT", hide_env_values = true, value_name = "TIME", default_value = "30s")]
     write_timeout: Span,
-    /// How long requests under way may take to end once the process stops.
+    /// How long everything is still answered once the process is told to stop, with `/readyz` at 503: as long as whoever sends
+    /// requests here takes to see that. Then the port is closed.
+    #[arg(long, env = "STEPCELL_DRAIN_DELAY", hide_env_values = true, value_name = "TIME", default_value = "0s")]
+    drain_delay: Span,
+    /// How long requests under way may take to end once the port is closed.
     #[arg(long, env = "STEPCELL_DRAIN_TIMEOUT", hide_env_values = true, value_name = "TIME", default_value = "30s")]
     drain_timeout: Span,
     #[command(flatten)]
@@ -119,6 +125,15 @@ impl HttpSettings {
         }
     }
 
+    /// Goes on answering for a while after the process was told to stop, unless nothing is listened to, or the store stops.
+    pub(super) async fn serve_on(&self, host: &Host) -> Option<StoreError> {
+        self.listen?;
+        tokio::select! {
+            () = tokio::time::sleep(self.drain_delay.length()) => None,
+            fault = host.engine().faulted() => Some(fault),
+        }
+    }
+
     /// Everything that is answered once the database is open.
     pub(super) fn router(&self, host: &Host, tokens: Option<&Arc<TokenGuard>>, audit: &AuditLog) -> Router {
         let options = ApiOptions {
@@ -133,6 +148,12 @@ impl HttpSettings {
             webhooks: Some(host.webhooks().clone()),
         };
         observed(router(host.engine().clone(), options))
+    }
+
+    /// Where the documentation is, if it is shown.
+    pub(super) fn docs_path(&self) -> Option<String> {
+        let is_shown = self.enable_ui && (self.enable_api || self.enable_admin);
+        is_shown.then(|| format!("{}/docs/", self.path_prefix.0))
     }
 
     /// The certificate to show, if there is to be one.

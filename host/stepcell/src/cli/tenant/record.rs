@@ -1,5 +1,7 @@
 //! The records of tenants.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use stepcell::engine::WorkflowEngine;
 use stepcell::model::access::{Quota, Quotas, TenantRecord, TenantStatus};
@@ -31,6 +33,13 @@ pub(crate) struct List {
 }
 
 /// Show a tenant: what it may have, and what it has.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Its id; through a server, that of the key's tenant without one.
+    pub(super) id: Option<TenantId>,
+}
+
+/// One tenant.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
     /// Its id.
@@ -117,15 +126,21 @@ pub(super) fn print_rows(settings: &Settings, items: &[wire::Tenant]) -> anyhow:
     print::text(&print::table(["TENANT", "NAME", "STATUS", "QUOTAS", "CREATED"], items.iter().map(row)))
 }
 
-impl Named {
-    pub(super) async fn show(self, settings: &Settings) -> anyhow::Result<()> {
+impl Show {
+    pub(super) async fn perform(self, settings: &Settings) -> anyhow::Result<()> {
+        let Some(id) = self.id else {
+            let why = "say which tenant; `stepcell tenant list` shows those there are";
+            return Err(Refused::input(why).into());
+        };
         let visit = settings.read()?;
-        let record = visit.engine.get_tenant(&self.id).await?;
+        let record = visit.engine.get_tenant(&id).await?;
         let day = now().unix_ms().div_euclid(86_400_000);
-        let used = visit.engine.store().load_tenant_use(&self.id, day).await?;
+        let used = visit.engine.store().load_tenant_use(&id, day).await?;
         print_whole(settings, &wire::TenantDetail { tenant: (&record).into(), used: used.into() })
     }
+}
 
+impl Named {
     pub(super) async fn becomes(self, settings: &Settings, status: TenantStatus) -> anyhow::Result<()> {
         let what = match status {
             TenantStatus::Suspended => "suspended",
@@ -180,8 +195,14 @@ impl SetQuota {
         Err(Refused::input("there is no quota to set; name one, such as `--open-instances 100`").into())
     }
 
+    /// What was given, by name; null is as much as it likes.
+    pub(super) fn named(&self) -> BTreeMap<String, Option<u64>> {
+        let given = self.given().into_iter();
+        given.filter_map(|(quota, limit)| limit.map(|Limit(limit)| (quota.to_string(), limit))).collect()
+    }
+
     /// Sets what was given, and leaves the rest.
-    pub(super) fn set(&self, quotas: &mut Quotas) {
+    fn set(&self, quotas: &mut Quotas) {
         for (quota, limit) in self.given() {
             if let Some(Limit(limit)) = limit {
                 quotas.set(quota, limit);

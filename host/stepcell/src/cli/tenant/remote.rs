@@ -1,11 +1,11 @@
 //! `tenant` on a server.
 
 use serde_json::{Value, json};
-use stepcell::model::access::{Quotas, TenantStatus};
+use stepcell::model::access::TenantStatus;
 use stepcell::model::name::TenantId;
 use stepcell_server::wire;
 
-use super::record::{Add, List, Named, SetQuota, print_rows, print_whole, told};
+use super::record::{Add, List, Named, Show, print_rows, print_whole, told};
 use super::{Tenant, Usage, print_usage};
 use crate::cli::exit::Exit;
 use crate::cli::open::Settings;
@@ -23,8 +23,9 @@ impl Tenant {
                 let ask = Ask::get(&["admin", "tenants"]).query("status", status);
                 print_rows(settings, &server.all(ask).await?.items)?;
             }
-            Self::Show(Named { id }) => {
-                print_whole(settings, &server.get(&["admin", "tenants", id.as_str()]).await?)?;
+            Self::Show(Show { id }) => {
+                // Callers of a tenant have no other, and those of the platform name one.
+                print_whole(settings, &server.ask(Ask::get(&["tenant"]).query("tenant_id", id)).await?)?;
             }
             Self::Suspend(Named { id }) => {
                 let status = json!({ "status": TenantStatus::Suspended });
@@ -34,7 +35,11 @@ impl Tenant {
                 let status = json!({ "status": TenantStatus::Active });
                 told(settings, "resumed", &change(server, &id, &status).await?)?;
             }
-            Self::Quota(verb) => set_quota(settings, server, &verb).await?,
+            Self::Quota(verb) => {
+                verb.check()?;
+                let quotas = json!({ "quotas": verb.named() });
+                told(settings, "changed", &change(server, &verb.id, &quotas).await?)?;
+            }
             Self::Usage(Usage { tenant, days }) => {
                 let ask = Ask::get(&["usage"]).query("days", Some(days)).query("tenant_id", tenant);
                 print_usage(settings, &server.all::<wire::Usage>(ask).await?.items)?;
@@ -46,14 +51,4 @@ impl Tenant {
 
 async fn change(server: &Server, id: &TenantId, body: &Value) -> anyhow::Result<wire::Tenant> {
     server.ask(Ask::patch(&["admin", "tenants", id.as_str()]).json(body)).await
-}
-
-/// A server sets all quotas at once: those that are not named are sent as they are.
-async fn set_quota(settings: &Settings, server: &Server, verb: &SetQuota) -> anyhow::Result<()> {
-    verb.check()?;
-    let found: wire::TenantDetail = server.get(&["admin", "tenants", verb.id.as_str()]).await?;
-    let mut quotas = Quotas::from(found.tenant.quotas);
-    verb.set(&mut quotas);
-    let body = json!({ "quotas": wire::Quotas::from(quotas) });
-    told(settings, "changed", &change(server, &verb.id, &body).await?)
 }

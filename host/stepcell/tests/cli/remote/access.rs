@@ -22,6 +22,10 @@ fn a_tenant_is_added_limited_and_suspended() {
     office.run(&["tenant", "resume", "acme"]).exits(0);
     office.run_as("acme-viewer", &["task", "list"]).exits(0);
     office.run_as("acme-admin", &["tenant", "list"]).exits(1).tells("administrators of the platform");
+    assert_eq!(office.run_as("acme-viewer", &["tenant", "show", "--output", "json"]).exits(0).json()["id"], "acme");
+    office.run_as("acme-viewer", &["tenant", "show", "globex"]).exits(3).tells("there is no tenant `globex`");
+    office.run(&["tenant", "show"]).exits(3).tells("of no tenant");
+    office.desk.run(&["tenant", "show"]).exits(1).tells("say which tenant");
     office.run(&["tenant", "show", "nobody"]).exits(3).tells("there is no tenant `nobody`");
 }
 

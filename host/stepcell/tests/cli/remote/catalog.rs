@@ -82,17 +82,24 @@ fn what_a_server_shows_of_definitions_and_components_is_what_its_database_shows(
 }
 
 #[test]
-fn a_version_is_deactivated_and_removed() {
+fn a_version_is_deactivated_activated_and_removed() {
     let office = with_files();
     office.run(&["definition", "apply", "approval.yaml"]).exits(0);
     let version = ["approval", "--version", "1.0.0"];
 
     let deactivated = office.json(&[&["definition", "deactivate"], &version[..]].concat());
     office.run(&["start", "approval"]).exits(3).tells("no active version");
+    let activated = office.json(&[&["definition", "activate"], &version[..]].concat());
+    office.run(&["start", "approval", "--data", r#"{"amount": 1}"#, "--tenant", "acme"]).exits(0);
+    office.run(&[&["definition", "unregister"], &version[..]].concat()).exits(3).tells("deactivate it instead");
+    office.desk.write("next.yaml", &APPROVAL.replace("1.0.0", "2.0.0"));
+    office.run(&["definition", "apply", "next.yaml"]).exits(0);
+    let version = ["approval", "--version", "2.0.0"];
     let removed = office.json(&[&["definition", "unregister"], &version[..]].concat());
 
-    assert_eq!((&deactivated["is_active"], &removed["name"]), (&json!(false), &json!("approval")));
-    office.run(&["definition", "show", "approval"]).exits(3).tells("approval");
+    assert_eq!((&deactivated["is_active"], &activated["is_active"]), (&json!(false), &json!(true)));
+    assert_eq!(removed["version"], "2.0.0");
+    office.run(&["definition", "show", "approval", "--version", "2.0.0"]).exits(3).tells("approval");
     office.run(&[&["definition", "unregister"], &version[..]].concat()).exits(3);
     office.run_as("acme-viewer", &["definition", "apply", "approval.yaml"]).exits(1).tells("the scope `author`");
 }
@@ -113,6 +120,41 @@ fn a_component_is_revoked_and_its_first_reason_stays() {
     );
     assert_eq!(block, office.desk.json(&["component", "inspect", &digest])["block"]);
     office.run(&["component", "list", "acme/none"]).exits(3).tells("there is no component `acme/none`");
+}
+
+#[test]
+fn a_component_is_pushed_with_its_signature_where_the_policy_wants_one() {
+    let office = with_files();
+    let public = office.desk.run(&["component", "keygen", "--out", "ours.key"]).exits(0).stdout;
+    office.desk.run(&["component", "sign", "good.wasm", "--key", "ours.key", "--out", "ours.sig"]).exits(0);
+    let policy = format!(
+        "schema: stepcell-policy/v1\ndefault: {{ signatures: required, trusted_keys: ['{}'] }}\n",
+        public.trim()
+    );
+    office.desk.write("policy.yaml", &policy);
+    office.desk.run(&["policy", "apply", "policy.yaml"]).exits(0);
+
+    office.run(&PUSH).exits(1).tells("the component is not signed");
+    let pushed = office.json(&[&PUSH[..], &["--signature", "ours.sig"]].concat());
+
+    assert_eq!(pushed["is_new"], true);
+    let inspected = office.desk.json(&["component", "inspect", "acme/good@1.0.0"]);
+    assert_eq!(inspected["signatures"][0]["key"], public.trim());
+}
+
+#[test]
+fn a_component_that_was_revoked_is_let_run_again() {
+    let office = with_files();
+    let digest = office.json(&PUSH)["digest"].as_str().unwrap().to_owned();
+    office.run(&["component", "restore", &digest]).exits(3).tells("neither revoked nor in quarantine");
+    office.run(&["component", "revoke", &digest, "--reason", "it lies"]).exits(0);
+    office.run_as("acme-admin", &["component", "restore", &digest]).exits(1).tells("administrators of the platform");
+
+    let restored = office.json(&["component", "restore", &digest]);
+
+    assert_eq!(restored, json!({ "digest": digest, "restored": true }));
+    assert_eq!(office.json(&["component", "inspect", &digest])["block"], json!(null));
+    assert_eq!(office.desk.json(&["component", "blocked"])["total"], 0);
 }
 
 #[test]

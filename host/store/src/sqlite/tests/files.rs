@@ -1,5 +1,7 @@
 //! Files: ours, other people's, damaged ones, and those of other versions.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::super::migrate::KNOWN;
@@ -21,6 +23,19 @@ fn a_file_that_is_no_database_is_refused_and_left_untouched() {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was put beside it");
     }
+}
+
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone_and_so_is_what_stands_beside_it() {
+    let (store, folder) = registered().await;
+    let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+
+    assert_eq!(["store.db", "store.db-wal", "store.db-shm"].map(mode), [0o600; 3]);
+
+    drop(store);
+    std::fs::set_permissions(folder.path().join("store.db"), Permissions::from_mode(0o640)).unwrap();
+    let _store = open(&folder.path().join("store.db"));
+    assert_eq!(mode("store.db"), 0o640, "whoever opened it to a group has decided so");
 }
 
 #[test]

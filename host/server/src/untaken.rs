@@ -1,0 +1,82 @@
+//! Answers that clients have not taken yet: what they hold together is bounded, and what those of one tenant do.
+//!
+//! An answer is made as a whole and then waits for its client. So a stranger who asks for long ones on many connections, and
+//! reads none of them, would hold as much memory as they like. Short answers are not counted: connections are.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, to_bytes};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+
+use crate::auth::Caller;
+use crate::problem::{Problem, ProblemCode};
+use crate::turns::{Turn, Turns};
+
+/// What answers may hold together that nobody has taken yet, in bytes.
+const UNTAKEN_BYTES_MAX: usize = 1 << 30;
+
+/// What those of one tenant may hold, in bytes. Keeps room for everybody else; a page of the longest instances fits.
+const UNTAKEN_BYTES_OF_TENANT_MAX: usize = 256 << 20;
+
+/// An answer that is not longer is not counted.
+const SHORT_LEN_BYTES: u64 = 64 << 10;
+
+/// How much of an answer is handed to its connection at once, in bytes: what is handed over counts no more.
+const PIECE_LEN_BYTES: usize = 64 << 10;
+
+/// Counts what answers hold.
+pub(crate) struct Untaken(Turns);
+
+impl Untaken {
+    pub(crate) fn new() -> Self {
+        Self(Turns::new(UNTAKEN_BYTES_MAX, UNTAKEN_BYTES_OF_TENANT_MAX))
+    }
+
+    /// The same answer, which holds room until it was taken.
+    ///
+    /// # Errors
+    /// A [`Problem`] if there is none.
+    pub(crate) async fn hold(&self, caller: &Caller, answer: Response) -> Result<Response, Problem> {
+        let len = answer.body().size_hint().exact().filter(|len| *len > SHORT_LEN_BYTES);
+        let Some(len) = len.map(|len| usize::try_from(len).unwrap_or(usize::MAX)) else { return Ok(answer) };
+        let tenant = caller.tenant.as_ref().map_or("", |tenant| tenant.as_str());
+        let turn = self.0.take_room(tenant, len).ok_or_else(|| {
+            let detail =
+                "too many long answers wait for whoever asked for them; take those first, or ask for less at once";
+            Problem::new(ProblemCode::Unavailable, detail).retry_after(crate::api::TURN_RETRY)
+        })?;
+        let (head, body) = answer.into_parts();
+        let left = to_bytes(body, len).await.map_err(|_| Problem::internal())?;
+        Ok(Response::from_parts(head, Body::new(Held { left, _turn: turn })))
+    }
+}
+
+/// An answer that is handed on piece by piece.
+struct Held {
+    left: Bytes,
+    _turn: Turn,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let len = self.left.len().min(PIECE_LEN_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.left.split_to(len)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left.len() as u64)
+    }
+}
