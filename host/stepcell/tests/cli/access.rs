@@ -77,7 +77,7 @@ fn a_key_is_somebodys_and_ends_after_a_time_or_at_a_moment() {
     desk.run(&["key", "create", "--scope", "viewer"]).exits(1).tells("`--user ID`");
     let first = desk.json(&["key", "create", "--scope", "admin", "--expires", "2099-01-31T12:00:00Z"]);
     desk.run(&["key", "create", "--scope", "admin", "--expires", "2001-01-31T12:00:00Z"]).exits(1);
-    desk.run(&["key", "create", "--scope", "admin", "--expires", "soon"]).exits(1).tells("a moment in RFC 3339");
+    desk.run(&["key", "create", "--scope", "admin", "--expires", "soon"]).exits(1).tells("written in RFC 3339");
 
     assert_eq!((&first["user_id"], &first["expires_at"]), (&json!("admin"), &json!("2099-01-31T12:00:00.000Z")));
 }
