@@ -11,7 +11,12 @@ use crate::cli::print::{self, plain};
 /// Prints why an instance is where it is.
 pub(super) async fn print(settings: &Settings, id: InstanceId) -> anyhow::Result<()> {
     let visit = settings.read()?;
-    print_told(settings, &serde_json::to_value(visit.engine.explain(id).await?)?)
+    let explanation = visit.engine.explain(id).await?;
+    let past_total = explanation.past.len();
+    let mut told = serde_json::to_value(explanation)?;
+    // A server tells the last of them alone.
+    told["past_total"] = past_total.into();
+    print_told(settings, &told)
 }
 
 /// Prints an explanation.
