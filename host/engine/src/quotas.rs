@@ -1,4 +1,4 @@
-//! How much of the host tenants may have: asked wherever an instance starts or a component is registered.
+//! How much of the host tenants may have: asked wherever an instance starts, and a component or a definition is registered.
 //!
 //! What a tenant may have comes from its record, which is kept at hand as long as the store's revision of access stays what
 //! it was. What it has is counted by the store, at most once a second, and kept up in memory in between: starts and ends
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use stepcell_model::access::{Quota, TenantRecord};
+use stepcell_model::access::{Quota, Quotas, TenantRecord};
 use stepcell_model::name::TenantId;
 use stepcell_model::time::Timestamp;
 use stepcell_store::{StoreError, WorkflowStore};
@@ -52,7 +52,7 @@ struct State {
     accounts: HashMap<TenantId, Arc<Account>>,
 }
 
-/// Lets one registration of a component in, until it is dropped.
+/// Lets one registration in, until it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     _turn: Option<OwnedMutexGuard<()>>,
@@ -83,6 +83,18 @@ impl QuotaKeeper {
         account.take(tenant, &record.quotas, data_bytes, now).map(Some)
     }
 
+    /// Lets one definition of a tenant be registered. Others of the tenant wait until the answer is dropped.
+    ///
+    /// # Errors
+    /// [`EngineError::TenantSuspended`], [`EngineError::QuotaExceeded`].
+    pub(crate) async fn admit_definition(
+        &self,
+        tenant: Option<&TenantId>,
+        bytes: u64,
+    ) -> Result<Admission, EngineError> {
+        self.admit(tenant, bytes, |_| None).await
+    }
+
     /// Lets one component of a tenant be registered. Others of the tenant wait until the answer is dropped.
     ///
     /// # Errors
@@ -92,10 +104,20 @@ impl QuotaKeeper {
         tenant: Option<&TenantId>,
         bytes: u64,
     ) -> Result<Admission, EngineError> {
+        self.admit(tenant, bytes, |quotas| quotas.components).await
+    }
+
+    /// Lets something be registered of which there may be so many bytes, and so many components.
+    async fn admit(
+        &self,
+        tenant: Option<&TenantId>,
+        bytes: u64,
+        components_max: impl FnOnce(&Quotas) -> Option<u64>,
+    ) -> Result<Admission, EngineError> {
         let Some(tenant) = tenant else { return Ok(Admission::default()) };
         let (account, Some(record)) = self.account(tenant).await? else { return Ok(Admission::default()) };
         refuse_suspended(&record)?;
-        let (components, stored_bytes) = (record.quotas.components, record.quotas.stored_bytes);
+        let (components, stored_bytes) = (components_max(&record.quotas), record.quotas.stored_bytes);
         if components.is_none() && stored_bytes.is_none() {
             return Ok(Admission::default());
         }

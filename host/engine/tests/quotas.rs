@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use stepcell_engine::{Acceptance, EngineError, NewComponent, NewKey, StartRequest};
 use stepcell_model::access::{KeyState, Quota, Quotas, Scope, Scopes, TenantRecord, TenantStatus};
+use stepcell_model::definition::WorkflowDefinition;
 use stepcell_model::id::InstanceId;
 use stepcell_model::name::{ComponentName, Label, TenantId, UserId, WorkflowName};
 use stepcell_model::status::WorkflowStatus;
@@ -156,6 +157,40 @@ on_every_store! {
         assert_eq!(registry.view(Some(&tenant("acme"))).list_components(None).await.unwrap().len(), 2);
     }
 
+    async fn definitions_count_as_what_a_tenant_keeps(host: TestHost) {
+        let registry = host.engine.registry();
+        let acme = tenant("acme");
+        let of_len = |version: &str, len: usize| {
+            let definition = WorkflowDefinition::builder("own", version).human("h", |_| {}).build().unwrap();
+            WorkflowDefinition { description: Some("x".repeat(len)), ..definition }
+        };
+        let bytes = async || host.store().load_tenant_use(&acme, 0).await.unwrap().stored_bytes;
+        limits_acme(&host, Quotas { stored_bytes: Some(3_000), components: Some(0), ..Quotas::default() }).await;
+
+        let too_large = told(registry.view(Some(&acme)).register_definition(of_len("1.0.0", 3_000)).await);
+        let stored_then = bytes().await;
+        let first = registry.view(Some(&acme)).register_definition(of_len("1.0.0", 1_000)).await.unwrap();
+        let kept = bytes().await;
+        let racing = ["1.1.0", "1.2.0", "1.3.0", "1.4.0"].map(|version| {
+            let (engine, acme, definition) = (host.engine.clone(), acme.clone(), of_len(version, 1_000));
+            tokio::spawn(async move { engine.registry().view(Some(&acme)).register_definition(definition).await })
+        });
+        let mut registered = 0;
+        for outcome in racing {
+            match outcome.await.unwrap() {
+                Ok(_) => registered += 1,
+                Err(error) => assert_eq!(told::<()>(Err(error)).0, Quota::StoredBytes),
+            }
+        }
+
+        assert_eq!((too_large.0, too_large.1, stored_then), (Quota::StoredBytes, 3_000, 0));
+        assert_eq!(kept, first.record.document.len_bytes() as u64);
+        assert_eq!(registered, 1, "a second one of a thousand bytes and more fits, and no third");
+        let again = registry.view(Some(&acme)).register_definition(of_len("1.0.0", 1_000)).await.unwrap();
+        assert_eq!(again.inserted, Inserted::AlreadyThere);
+        host.register(of_len("1.0.0", 3_000)).await;
+    }
+
     async fn who_has_used_its_day_starts_again_on_the_next(host: TestHost) {
         host.step("a", |_| Answer::Costs(5_000)).await;
         host.register_yaml("w", ONE_STEP).await;
@@ -186,8 +221,12 @@ on_every_store! {
         host.engine.change_tenant(&tenant("acme"), |record| record.status = TenantStatus::Suspended).await.unwrap();
         let started = start(&host, of("acme")).await.unwrap_err();
         let pushed = host.engine.registry().register(component("1.0.0", "x")).await.unwrap_err();
+        let definition = WorkflowDefinition::builder("own", "1.0.0").human("h", |_| {}).build().unwrap();
+        let defined =
+            host.engine.registry().view(Some(&tenant("acme"))).register_definition(definition).await.unwrap_err();
         gate.notify_one();
 
+        assert!(matches!(defined, EngineError::TenantSuspended { .. }), "{defined}");
         assert!(matches!(&started, EngineError::TenantSuspended { tenant } if tenant.as_str() == "acme"), "{started}");
         assert!(matches!(pushed, EngineError::TenantSuspended { .. }), "{pushed}");
         assert_eq!(host.settled(running).await.status, WorkflowStatus::Completed);

@@ -9,7 +9,7 @@ pub const PROBLEMS_MAX: usize = 100;
 const MESSAGE_LEN_CHARS_MAX: usize = 2_000;
 
 /// The longest path of a problem, in characters.
-const PATH_LEN_CHARS_MAX: usize = 300;
+pub const PATH_LEN_CHARS_MAX: usize = 300;
 
 /// A place in a text that a person can go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ impl fmt::Display for Position {
 pub struct Problem {
     /// What is meant, such as `steps.validate.component` or `edges[1].target`; empty for the document as a whole.
     pub path: String,
+    /// The same part by part, as far as the parts fit within [`PATH_LEN_CHARS_MAX`]; none where it is named in words.
+    pub parts: Vec<PathPart>,
     /// What is wrong with it and what would be right, in one line.
     pub message: String,
     /// Where it stands, if the document came as text.
@@ -41,7 +43,12 @@ impl Problem {
     /// Makes a problem of the document as a whole, at no place in particular.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { path: String::new(), message: one_line(&message.into(), MESSAGE_LEN_CHARS_MAX), span: None }
+        Self {
+            path: String::new(),
+            parts: Vec::new(),
+            message: one_line(&message.into(), MESSAGE_LEN_CHARS_MAX),
+            span: None,
+        }
     }
 
     /// Makes a problem of what is named in words of its own, such as `edges[1].target`.
@@ -60,6 +67,9 @@ impl Problem {
     #[must_use]
     pub fn with_path(mut self, path: &[PathPart]) -> Self {
         self.path = one_line(&display_path(path), PATH_LEN_CHARS_MAX);
+        // A path that is cut leads to what holds the thing that is wrong.
+        let fit = (0..=path.len()).rev().find(|len| len_of(&path[..*len]) <= PATH_LEN_CHARS_MAX);
+        self.parts = path[..fit.unwrap_or(0)].to_vec();
         self
     }
 
@@ -171,6 +181,11 @@ impl From<usize> for PathPart {
     }
 }
 
+/// How many bytes the parts of a path have; an index counts as one.
+fn len_of(path: &[PathPart]) -> usize {
+    path.iter().map(|part| if let PathPart::Key(key) = part { key.len() } else { 1 }).sum()
+}
+
 /// Writes a path as people do: `edges[1].target`.
 #[must_use]
 pub fn display_path(path: &[PathPart]) -> String {
@@ -277,6 +292,9 @@ mod tests {
         let shown = problem.to_string();
 
         assert!(shown.starts_with("a  [2Jxxx") && shown.len() < 3_000 && !shown.contains(char::is_control));
+        assert_eq!(problem.parts, [], "nothing that holds it has a name that fits");
+        let within = Problem::at(&["steps".into(), hostile.as_str().into(), 1.into()], "wrong");
+        assert_eq!(within.parts, ["steps".into()]);
     }
 
     #[test]

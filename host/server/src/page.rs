@@ -37,13 +37,30 @@ impl<T> Page<T> {
     pub(crate) fn of<'a, R, P: Serialize>(
         list: &str,
         found: &'a stepcell_store::Page<R>,
-        limit: PageLimit,
+        limit: PageLen,
         place: impl Fn(&'a R) -> P,
         row: impl Fn(&'a R) -> T,
     ) -> Self {
-        let is_full = found.items.len() == limit.rows() as usize;
-        let next_cursor = found.items.last().filter(|_| is_full).map(|last| write_cursor(list, &place(last)));
-        Self { items: found.items.iter().map(row).collect(), total: found.total, next_cursor }
+        let len = found.items.len().min(limit.rows() as usize);
+        let rows = &found.items[..len];
+        let next_cursor = rows.last().filter(|_| len < found.items.len()).map(|last| write_cursor(list, &place(last)));
+        Self { items: rows.iter().map(row).collect(), total: found.total, next_cursor }
+    }
+}
+
+/// How many rows a page has at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageLen(u32);
+
+impl PageLen {
+    /// The number of rows.
+    pub(crate) const fn rows(self) -> u32 {
+        self.0
+    }
+
+    /// How many rows to ask the store for: one more than fit, so that it is known whether a page follows.
+    pub(crate) const fn asked(self) -> PageLimit {
+        PageLimit::clamped(self.0 + 1)
     }
 }
 
@@ -61,10 +78,10 @@ pub struct PageQuery {
 }
 
 /// Reads how many rows were asked for.
-pub(crate) fn read_limit(limit: Option<u32>) -> Result<PageLimit, Problem> {
+pub(crate) fn read_limit(limit: Option<u32>) -> Result<PageLen, Problem> {
     match limit {
-        None => Ok(PageLimit::clamped(PAGE_LEN_DEFAULT)),
-        Some(rows) if (1..=PAGE_LEN_MAX).contains(&rows) => Ok(PageLimit::clamped(rows)),
+        None => Ok(PageLen(PAGE_LEN_DEFAULT)),
+        Some(rows) if (1..=PAGE_LEN_MAX).contains(&rows) => Ok(PageLen(rows)),
         Some(rows) => Err(Problem::parameter("limit", format!("{rows} is not 1 to {PAGE_LEN_MAX}"))),
     }
 }
@@ -105,6 +122,20 @@ mod tests {
             let refused = read_cursor::<(u64, String)>("instances", Some(forged)).unwrap_err();
             assert_eq!(refused.code(), ProblemCode::CursorInvalid, "{forged}");
         }
+    }
+
+    #[test]
+    fn a_page_leads_on_only_where_rows_follow() {
+        let page = |found: Vec<u64>| {
+            let found = stepcell_store::Page { items: found, total: 9 };
+            let page = Page::of("numbers", &found, read_limit(Some(3)).unwrap(), |last| *last, |row| *row);
+            (page.items, page.total, page.next_cursor)
+        };
+
+        assert_eq!(read_limit(Some(3)).unwrap().asked().rows(), 4);
+        assert_eq!(page(vec![1, 2]), (vec![1, 2], 9, None));
+        assert_eq!(page(vec![1, 2, 3]), (vec![1, 2, 3], 9, None));
+        assert_eq!(page(vec![1, 2, 3, 4]), (vec![1, 2, 3], 9, Some(write_cursor("numbers", &3_u64))));
     }
 
     #[test]

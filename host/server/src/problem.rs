@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
+use stepcell_model::problem::PathPart;
 use utoipa::ToSchema;
 
 pub use self::codes::ProblemCode;
@@ -153,10 +154,17 @@ impl FieldProblem {
     }
 }
 
-/// Adds one part of a path to a JSON pointer. Source: RFC 6901.
-pub(crate) fn push_part(pointer: &mut String, part: &str) {
-    pointer.push('/');
-    pointer.push_str(&part.replace('~', "~0").replace('/', "~1"));
+/// A path as a JSON pointer. Source: RFC 6901.
+pub(crate) fn pointer_of(path: &[PathPart]) -> String {
+    let mut pointer = String::new();
+    for part in path {
+        pointer.push('/');
+        match part {
+            PathPart::Key(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            PathPart::Index(index) => pointer.push_str(&index.to_string()),
+        }
+    }
+    pointer
 }
 
 impl std::fmt::Display for Problem {

@@ -38,7 +38,7 @@ pub(super) struct Account {
     state: Mutex<State>,
     /// Held by whoever asks the store, so that nobody asks it twice at once.
     asking: tokio::sync::Mutex<()>,
-    /// Held by whoever registers a component of the tenant.
+    /// Held by whoever registers a component or a definition of the tenant.
     pub(super) registering: Arc<tokio::sync::Mutex<()>>,
 }
 

@@ -59,16 +59,36 @@ impl<'a> RegistryView<'a> {
     /// # Errors
     /// [`EngineError::Validation`] with everything that is wrong, unknown components among it;
     /// [`EngineError::VersionTaken`] if the version has other content; [`EngineError::TooManyVersions`] if the workflow has as
-    /// many as it may have. Nothing is stored then.
+    /// many as it may have; [`EngineError::QuotaExceeded`] and [`EngineError::TenantSuspended`] if its tenant may have no more.
+    /// Nothing is stored then.
     pub async fn register_definition(
         &self,
         definition: WorkflowDefinition,
     ) -> Result<RegisteredDefinition, EngineError> {
-        let (resolved, findings) = self.resolve(&definition).await?;
-        if !findings.is_empty() {
+        self.register_or_find(definition).await?.map_err(|findings| {
             let problems = findings.into_iter().map(|finding| Problem::at(&finding.path, finding.message)).collect();
-            return Err(EngineError::Validation { problems: Problems::new(problems) });
-        }
+            EngineError::Validation { problems: Problems::new(problems) }
+        })
+    }
+
+    /// As [`Self::register_definition`], and tells what is wrong with the definition as findings, whose places in a text its
+    /// caller may know.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn register_or_find(
+        &self,
+        definition: WorkflowDefinition,
+    ) -> Result<Result<RegisteredDefinition, Vec<Finding>>, EngineError> {
+        let (resolved, findings) = self.resolve(&definition).await?;
+        if findings.is_empty() { self.register_resolved(definition, resolved).await.map(Ok) } else { Ok(Err(findings)) }
+    }
+
+    async fn register_resolved(
+        &self,
+        definition: WorkflowDefinition,
+        resolved: Resolved,
+    ) -> Result<RegisteredDefinition, EngineError> {
         let document = definition.to_json();
         let known = self.registry.store.find_definition(self.tenant, &definition.name, &definition.version).await?;
         if let Some(known) = known.as_ref().filter(|known| known.document == document) {
@@ -89,12 +109,14 @@ impl<'a> RegistryView<'a> {
         let plan = Plan::with_predicates(record.id, definition, &resolved.digests, &self.registry.predicates())
             .map_err(|problems| EngineError::Validation { problems })?
             .with_pure_steps(&resolved.pure_steps);
+        let admitted = self.registry.quotas.admit_definition(self.tenant, record.document.len_bytes() as u64).await?;
         let what = format!("workflow `{}` {}", record.name, record.version);
         let inserted = self.registry.store.insert_definition(record.clone()).await.map_err(|error| match error {
             StoreError::Conflict { .. } => EngineError::VersionTaken { what },
             StoreError::TooManyVersions { name, max } => EngineError::TooManyVersions { name, max },
             other => other.into(),
         })?;
+        drop(admitted);
         self.registry.known.forget(&record.name);
         if inserted == Inserted::AlreadyThere {
             // Somebody registered the same between our look and our insert: theirs is what the store has.

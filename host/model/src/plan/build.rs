@@ -117,7 +117,7 @@ impl Names {
 }
 
 fn part_of(name: &StepName, part: &str) -> Result<StepName, Problems> {
-    name.part(part).map_err(|error| Problem::of(format!("steps.{name}"), error.to_string()).into())
+    name.part(part).map_err(|error| Problem::at(&["steps".into(), name.as_str().into()], error.to_string()).into())
 }
 
 impl Build<'_> {
@@ -270,7 +270,8 @@ fn plan_child(written: &StepName, child: &WorkflowStep) -> Result<PlannedWorkflo
 
 fn plan_edge(index: usize, edge: &Edge, target: StepIndex, predicates: &Predicates) -> Result<PlannedEdge, Problems> {
     let expression = edge.condition.as_deref().map(Condition::compile).transpose();
-    let expression = expression.map_err(|error| Problem::of(format!("edges[{index}].condition"), error.to_string()))?;
+    let expression = expression
+        .map_err(|error| Problem::at(&["edges".into(), index.into(), "condition".into()], error.to_string()))?;
     let predicate = edge.predicate.as_ref().and_then(|name| predicates.find(name)).cloned();
     Ok(PlannedEdge {
         index: u32::try_from(index).expect("a definition has at most EDGES_MAX edges"),
@@ -283,7 +284,8 @@ fn plan_edge(index: usize, edge: &Edge, target: StepIndex, predicates: &Predicat
 
 fn compile_input(step: &StepName, input: Option<&str>) -> Result<Option<Mapping>, Problems> {
     let compiled = input.map(Mapping::compile).transpose();
-    compiled.map_err(|error| Problem::of(format!("steps.{step}.input"), error.to_string()).into())
+    compiled
+        .map_err(|error| Problem::at(&["steps".into(), step.as_str().into(), "input".into()], error.to_string()).into())
 }
 
 pub(super) fn compile_schema(path: &str, schema: Option<&Json>) -> Result<Option<DataSchema>, Problems> {

@@ -13,10 +13,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use stepcell_model::definition::read::read_all;
-use stepcell_model::problem::PathPart;
 
 use super::strict;
-use crate::problem::{FieldProblem, Problem, ProblemCode, push_part};
+use crate::problem::{FieldProblem, Problem, ProblemCode, pointer_of};
 
 /// The longest body of a request that is no upload, in bytes. Protects memory: what is read is held as a whole.
 pub(crate) const BODY_LEN_BYTES_MAX: usize = 2 << 20;
@@ -164,7 +163,7 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
             read_all::<AsObject<T>>(value, &[], &mut findings);
         }
         let errors: Vec<_> =
-            findings.into_iter().map(|found| FieldProblem::at(pointer(&found.path), found.message)).collect();
+            findings.into_iter().map(|found| FieldProblem::at(pointer_of(&found.path), found.message)).collect();
         let told = match errors.as_slice() {
             [] => first.to_string(),
             errors => errors.iter().map(told).collect::<Vec<_>>().join("; "),
@@ -179,15 +178,4 @@ fn told(error: &FieldProblem) -> String {
         Some(pointer) if !pointer.is_empty() => format!("{pointer}: {}", error.detail),
         _ => error.detail.clone(),
     }
-}
-
-fn pointer(path: &[PathPart]) -> String {
-    let mut pointer = String::new();
-    for part in path {
-        match part {
-            PathPart::Key(key) => push_part(&mut pointer, key),
-            PathPart::Index(index) => push_part(&mut pointer, &index.to_string()),
-        }
-    }
-    pointer
 }

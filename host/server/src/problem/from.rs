@@ -8,7 +8,7 @@ use stepcell_model::schema::FieldError;
 use stepcell_store::StoreError;
 use stepcell_webhooks::WebhookError;
 
-use super::{FieldProblem, Problem, ProblemCode, push_part};
+use super::{FieldProblem, Problem, ProblemCode, pointer_of};
 
 /// When to come back after the store could not be used. Most such troubles are over then, or take an operator.
 const STORE_RETRY: Duration = Duration::from_secs(2);
@@ -114,7 +114,7 @@ impl Problem {
     /// Everything that is wrong with a definition.
     pub(crate) fn of_definition(problems: &Problems) -> Self {
         let errors = problems.as_slice().iter().map(|problem| FieldProblem {
-            pointer: Some(pointer_of(&problem.path)),
+            pointer: Some(pointer_of(&problem.parts)),
             line: problem.span.map(|position| position.line),
             column: problem.span.map(|position| position.column),
             detail: problem.message.clone(),
@@ -138,23 +138,19 @@ impl Problem {
     }
 }
 
-/// A path as people write it, `edges[1].target`, as a JSON pointer.
-fn pointer_of(path: &str) -> String {
-    let mut pointer = String::new();
-    for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
-        push_part(&mut pointer, part.trim_end_matches(']'));
-    }
-    pointer
-}
-
 #[cfg(test)]
 mod tests {
+    use stepcell_model::problem::Problem as DefinitionProblem;
+
     use super::*;
 
     #[test]
-    fn a_path_is_a_pointer_too() {
-        for (path, pointer) in [("", ""), ("name", "/name"), ("edges[1].target", "/edges/1/target"), ("a/b", "/a~1b")] {
-            assert_eq!(pointer_of(path), pointer);
-        }
+    fn a_problem_is_pointed_at_whatever_the_keys_on_the_way_are() {
+        let path = ["edges".into(), 1.into(), "a.b[2]".into(), "c/d~e".into(), "".into()];
+        let problems = Problems::from(DefinitionProblem::at(&path, "is wrong"));
+
+        let told = Problem::of_definition(&problems).body().errors;
+
+        assert_eq!(told[0].pointer.as_deref(), Some("/edges/1/a.b[2]/c~1d~0e/"));
     }
 }

@@ -57,6 +57,7 @@ pub(crate) async fn list(
     Query(asked): Query<ListAudit>,
 ) -> Result<Json<Page<AuditRow>>, Problem> {
     let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let limit = read_limit(asked.limit)?;
     let action = read_parameter("action", asked.action.as_deref())?;
     check_known(&api, action.as_ref())?;
     let filter = AuditFilter {
@@ -66,10 +67,10 @@ pub(crate) async fn list(
         since: asked.since,
         until: asked.until,
         after: read_cursor(LIST, asked.cursor.as_deref())?,
-        limit: read_limit(asked.limit)?,
+        limit: limit.asked(),
     };
     let page = api.engine().store().list_audit(&filter).await?;
-    Ok(Json(Page::of(LIST, &page, filter.limit, |last| &last.number, AuditRow::from)))
+    Ok(Json(Page::of(LIST, &page, limit, |last| &last.number, AuditRow::from)))
 }
 
 /// Refuses what is no action: a list of nothing would look as if nobody had done it.

@@ -17,7 +17,7 @@ use stepcell_model::name::{ComponentName, UserId};
 use stepcell_model::record::ComponentRecord;
 use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
-use stepcell_store::{CatalogKey, ComponentFilter, Inserted, PageLimit};
+use stepcell_store::{CatalogKey, ComponentFilter, Inserted};
 use utoipa::{IntoParams, ToSchema};
 
 use super::definitions::Whose;
@@ -126,15 +126,16 @@ pub(crate) async fn list(
     caller: Caller,
     Query(asked): Query<ListComponents>,
 ) -> Result<Json<Page<Component>>, Problem> {
+    let limit = read_limit(asked.limit)?;
     let filter = ComponentFilter {
         owners: visible::owners(&caller, asked.tenant_id.as_deref())?,
         name: read_parameter("name", asked.name.as_deref())?,
         digest: None,
         after: read_cursor(LIST, asked.cursor.as_deref())?,
-        limit: Some(read_limit(asked.limit)?),
+        limit: Some(limit.asked()),
     };
     let page = api.engine().store().list_components(&filter).await?;
-    Ok(Json(Page::of(LIST, &page, filter.limit.unwrap_or(PageLimit::MAX), CatalogKey::of_component, Component::from)))
+    Ok(Json(Page::of(LIST, &page, limit, CatalogKey::of_component, Component::from)))
 }
 
 /// Upload a component: it is checked against the contract, compiled, and registered.

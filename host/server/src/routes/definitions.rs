@@ -11,7 +11,7 @@ use stepcell_model::definition::{LocatedDefinition, WorkflowDefinition};
 use stepcell_model::mermaid::GraphState;
 use stepcell_model::name::WorkflowName;
 use stepcell_model::record::DefinitionRecord;
-use stepcell_store::{Activity, CatalogKey, DefinitionFilter, Inserted, Owners, PageLimit};
+use stepcell_store::{Activity, CatalogKey, DefinitionFilter, Inserted, Owners};
 use utoipa::{IntoParams, ToSchema};
 
 use super::instances::drawn;
@@ -19,7 +19,7 @@ use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
 use crate::extract::{Id, Query, TextBody, read_parameter};
-use crate::page::{Page, read_cursor, read_limit};
+use crate::page::{Page, PageLen, read_cursor, read_limit};
 use crate::problem::{Problem, ProblemCode};
 use crate::wire::{Definition, DefinitionDetail};
 
@@ -133,19 +133,20 @@ pub(crate) async fn list(
     caller: Caller,
     Query(asked): Query<ListDefinitions>,
 ) -> Result<Json<Page<Definition>>, Problem> {
+    let limit = read_limit(asked.limit)?;
     let filter = DefinitionFilter {
         owners: visible::owners(&caller, asked.tenant_id.as_deref())?,
         name: read_parameter("name", asked.name.as_deref())?,
         activity: asked.active.map(|active| if active { Activity::Active } else { Activity::Inactive }),
         after: read_cursor(LIST, asked.cursor.as_deref())?,
-        limit: Some(read_limit(asked.limit)?),
+        limit: Some(limit.asked()),
     };
-    page_of(&api, &filter).await.map(Json)
+    page_of(&api, &filter, limit).await.map(Json)
 }
 
-async fn page_of(api: &ApiState, filter: &DefinitionFilter) -> Result<Page<Definition>, Problem> {
+async fn page_of(api: &ApiState, filter: &DefinitionFilter, limit: PageLen) -> Result<Page<Definition>, Problem> {
     let page = api.engine().store().list_definition_summaries(filter).await?;
-    Ok(Page::of(LIST, &page, filter.limit.unwrap_or(PageLimit::MAX), CatalogKey::of_summary, Definition::from))
+    Ok(Page::of(LIST, &page, limit, CatalogKey::of_summary, Definition::from))
 }
 
 /// Register a version of a definition, from YAML or JSON in the published format.
@@ -168,7 +169,7 @@ async fn page_of(api: &ApiState, filter: &DefinitionFilter) -> Result<Page<Defin
             headers(("Location" = String, description = "Where it is."))),
         (status = 200, description = "The same was registered before.", body = DefinitionDetail),
         (status = 404, description = "There is no such tenant."),
-        (status = 409, description = "The version is registered with other content."),
+        (status = 409, description = "The version is registered with other content, or the workflow has as many as it may have."),
         (status = 422, description = "It is not valid; `errors` names everything that is wrong, by pointer, line and column."),
     ),
 )]
@@ -186,11 +187,8 @@ pub(crate) async fn register(
     }
     let located = LocatedDefinition::parse(&body.text).map_err(|problems| Problem::of_definition(&problems))?;
     let registry = api.engine().registry().view(tenant.as_ref());
-    let (_, findings) = registry.resolve(&located.definition).await?;
-    if !findings.is_empty() {
-        return Err(Problem::of_definition(&located.locate(findings)));
-    }
-    let registered = registry.register_definition(located.definition).await?;
+    let registered = registry.register_or_find(located.definition.clone()).await?;
+    let registered = registered.map_err(|findings| Problem::of_definition(&located.locate(findings)))?;
     let record = registered.record;
     let status = match registered.inserted {
         Inserted::New => StatusCode::CREATED,
@@ -256,14 +254,15 @@ pub(crate) async fn versions(
     Query(asked): Query<ListVersions>,
 ) -> Result<Json<Page<Definition>>, Problem> {
     let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let limit = read_limit(asked.limit)?;
     let filter = DefinitionFilter {
         owners: Owners::seen_by(tenant.as_ref()),
         name: Some(visible::read(&name).ok_or_else(|| missing(&name))?),
         activity: None,
         after: read_cursor(LIST, asked.cursor.as_deref())?,
-        limit: Some(read_limit(asked.limit)?),
+        limit: Some(limit.asked()),
     };
-    let page = page_of(&api, &filter).await?;
+    let page = page_of(&api, &filter, limit).await?;
     if page.total == 0 { Err(missing(&name)) } else { Ok(Json(page)) }
 }
 

@@ -130,7 +130,7 @@ pub(crate) async fn list(
         created_by: read_parameter("user_id", asked.user_id.as_deref())?,
         correlation_id: asked.correlation_id,
         parent: read_parameter("parent_id", asked.parent_id.as_deref())?,
-        limit,
+        limit: limit.asked(),
         after: read_cursor(LIST, asked.cursor.as_deref())?,
         offset: 0,
     };
@@ -293,7 +293,7 @@ pub(crate) async fn get(
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag(found.seq))]).into_response());
     }
     let _turn = api.begin_look().await?;
-    let (instance, seq) = Instance::load(api.engine().store().as_ref(), found.identity.id).await?;
+    let (instance, seq) = Instance::load_found(api.engine().store().as_ref(), found).await?;
     Ok(([(ETAG, tag(seq))], Json(instance)).into_response())
 }
 

@@ -75,14 +75,15 @@ pub(crate) async fn list(
     Query(asked): Query<ListKeys>,
 ) -> Result<Json<Page<ApiKey>>, Problem> {
     let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
+    let limit = read_limit(asked.limit)?;
     let filter = KeyFilter {
         whose: tenant.map_or(Whose::Anybody, Whose::Of),
         after: read_cursor(LIST, asked.cursor.as_deref())?,
-        limit: read_limit(asked.limit)?,
+        limit: limit.asked(),
     };
     let page = api.engine().store().list_keys(&filter).await?;
     let now = api.engine().now();
-    Ok(Json(Page::of(LIST, &page, filter.limit, |last| &last.id, |key| ApiKey::at(key, now))))
+    Ok(Json(Page::of(LIST, &page, limit, |last| &last.id, |key| ApiKey::at(key, now))))
 }
 
 /// Make an API key. The key is in this answer and nowhere else.

@@ -68,10 +68,11 @@ pub(crate) async fn list(
     let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
     let after: Option<(Option<TenantId>, SecretName)> = read_cursor(LIST, asked.cursor.as_deref())?;
     let whose = tenant.map_or(Whose::Anybody, Whose::Of);
-    let filter = SecretFilter { whose, after, limit: read_limit(asked.limit)? };
+    let limit = read_limit(asked.limit)?;
+    let filter = SecretFilter { whose, after, limit: limit.asked() };
     let page = api.engine().list_secrets(&filter).await?;
     let place = |last: &SecretRecord| (last.tenant.clone(), last.name.clone());
-    Ok(Json(Page::of(LIST, &page, filter.limit, place, Secret::from)))
+    Ok(Json(Page::of(LIST, &page, limit, place, Secret::from)))
 }
 
 /// Keep a secret in place of the value that it has.

@@ -103,7 +103,7 @@ pub(crate) async fn list(
         status,
         overdue_at: asked.overdue.then(|| api.engine().now()),
         tenant: caller.tenant_for(tenant)?,
-        limit: read_limit(asked.limit)?,
+        limit: limit.asked(),
         after: read_cursor(LIST, asked.cursor.as_deref())?,
         offset: 0,
     };

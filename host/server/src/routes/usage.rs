@@ -66,7 +66,7 @@ pub(crate) async fn show(
     let limit = read_limit(asked.limit)?;
     let today = api.engine().now().unix_ms().div_euclid(MS_PER_DAY);
     let whose = tenant.map_or(Whose::Anybody, Whose::Of);
-    let filter = UsageFilter { whose, since_day: today - days + 1, after, limit };
+    let filter = UsageFilter { whose, since_day: today - days + 1, after, limit: limit.asked() };
     let page = api.engine().list_usage(&filter).await?;
     let mut sums = BTreeMap::<Option<TenantId>, Sum>::new();
     for used in page.items {

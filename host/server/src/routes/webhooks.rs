@@ -105,7 +105,7 @@ pub(crate) async fn list(
     let after = read_cursor::<WebhookId>(LIST, asked.cursor.as_deref())?;
     let tenant = caller.tenant_for(read_parameter("tenant_id", asked.tenant_id.as_deref())?)?;
     let limit = read_limit(asked.limit)?;
-    let page = api.webhooks().list(&WebhookFilter { tenant, after, limit }).await?;
+    let page = api.webhooks().list(&WebhookFilter { tenant, after, limit: limit.asked() }).await?;
     Ok(Json(Page::of(LIST, &page, limit, |last| &last.id, Webhook::from)))
 }
 

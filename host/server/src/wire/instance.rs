@@ -242,8 +242,21 @@ impl Instance {
     /// # Errors
     /// [`EngineError::InstanceNotFound`]; [`EngineError::Store`] if the store can not be read.
     pub async fn load(store: &dyn WorkflowStore, id: InstanceId) -> Result<(Self, u64), EngineError> {
+        let found = store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id })?;
+        Self::load_found(store, found).await
+    }
+
+    /// As [`Self::load`], of an instance that was just found.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn load_found(
+        store: &dyn WorkflowStore,
+        found: InstanceSummary,
+    ) -> Result<(Self, u64), EngineError> {
+        let id = found.identity.id;
         let find = || async { store.find_instance(id).await?.ok_or(EngineError::InstanceNotFound { id }) };
-        let mut summary = find().await?;
+        let mut summary = found;
         let mut looks = 0;
         loop {
             looks += 1;

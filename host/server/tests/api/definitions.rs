@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kit::{COMPONENT, TestApi, echo, request};
 
@@ -45,6 +45,47 @@ async fn a_wrong_definition_is_told_every_problem_by_pointer_line_and_column() {
         places.contains(&("/initial_step", Some(4))) && places.contains(&("/terminal_steps/0", Some(5))),
         "{errors}"
     );
+}
+
+#[tokio::test]
+async fn a_problem_is_pointed_at_whatever_its_name_is() {
+    let api = TestApi::new().await;
+    let mut definition = echo();
+    definition["steps"]["a/b~c.d[0]"] = json!({ "type": "human" });
+    definition["steps"]["say"]["component"] = json!("acme/none@1");
+
+    let named = api.post("platform", "/api/v1/definitions", &definition).await;
+    definition["steps"].as_object_mut().unwrap().shift_remove("a/b~c.d[0]");
+    let unknown = api.post("platform", "/api/v1/definitions", &definition).await;
+
+    let pointers = |body: Value| -> Vec<String> {
+        body["errors"].as_array().unwrap().iter().map(|told| told["pointer"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(pointers(named.json()), ["/steps/a~1b~0c.d[0]"]);
+    assert_eq!(pointers(unknown.json()), ["/steps/say/component"]);
+}
+
+#[tokio::test]
+async fn the_last_page_of_a_list_leads_no_further() {
+    let api = TestApi::new().await;
+    for version in ["1.0.0", "2.0.0", "3.0.0", "4.0.0"] {
+        let mut definition = echo();
+        definition["version"] = json!(version);
+        api.define(&definition).await;
+    }
+    for _ in 0..4 {
+        api.start("acme-operator", "echo").await;
+    }
+
+    for path in ["definitions", "definitions/echo/versions", "instances"] {
+        let page = async |query: &str| api.get("platform", &format!("/api/v1/{path}?limit=2{query}")).await.json();
+        let first = page("").await;
+        let last = page(&format!("&cursor={}", first["next_cursor"].as_str().unwrap())).await;
+        for page in [&first, &last] {
+            assert_eq!((page["items"].as_array().unwrap().len(), &page["total"]), (2, &json!(4)), "{path}");
+        }
+        assert_eq!(last["next_cursor"], json!(null), "{path}");
+    }
 }
 
 #[tokio::test]

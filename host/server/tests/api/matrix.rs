@@ -3,6 +3,7 @@
 //! For each operation there is a request that succeeds for a caller who may. Who else is refused, and how, follows from the
 //! document: nobody, a key that was revoked, each scope that does not reach as far, and another tenant's caller.
 
+mod documented;
 mod strangers;
 
 use std::collections::BTreeMap;
@@ -84,7 +85,10 @@ fn workflow() -> Value {
 
 impl Ground {
     async fn new() -> Self {
-        let api = TestApi::new().await;
+        Self::on(TestApi::new().await).await
+    }
+
+    async fn on(api: TestApi) -> Self {
         let upload = request("POST", "acme-author", "/api/v1/components?name=acme/echo&version=1.0.0");
         let upload = upload.header("content-type", "application/wasm").body(Body::from(COMPONENT)).unwrap();
         let digest = api.send(upload).await.json()["digest"].as_str().unwrap().to_owned();
@@ -187,7 +191,11 @@ impl Ground {
     }
 
     async fn callback(&self) -> String {
-        let path = format!("/api/v1/instances/{}/callbacks/hook", self.waiting);
+        self.callback_of(&self.waiting).await
+    }
+
+    async fn callback_of(&self, instance: &str) -> String {
+        let path = format!("/api/v1/instances/{instance}/callbacks/hook");
         self.api.get("acme-operator", &path).await.json()["path"].as_str().unwrap().to_owned()
     }
 

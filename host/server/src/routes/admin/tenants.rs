@@ -80,13 +80,14 @@ pub(crate) async fn list(
     State(api): State<ApiState>,
     Query(asked): Query<ListTenants>,
 ) -> Result<Json<Page<Tenant>>, Problem> {
+    let limit = read_limit(asked.limit)?;
     let filter = TenantFilter {
         status: read_parameter("status", asked.status.as_deref())?,
         after: read_cursor(LIST, asked.cursor.as_deref())?,
-        limit: read_limit(asked.limit)?,
+        limit: limit.asked(),
     };
     let page = api.engine().store().list_tenants(&filter).await?;
-    Ok(Json(Page::of(LIST, &page, filter.limit, |last| &last.id, Tenant::from)))
+    Ok(Json(Page::of(LIST, &page, limit, |last| &last.id, Tenant::from)))
 }
 
 /// Keep a new tenant.

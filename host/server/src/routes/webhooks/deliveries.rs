@@ -69,7 +69,8 @@ pub(crate) async fn list(
     let before = read_cursor::<u64>(LIST, asked.cursor.as_deref())?;
     let (limit, status) = (read_limit(asked.limit)?, read_parameter("status", asked.status.as_deref())?);
     let webhook = find(&api, &caller, &id).await?.id;
-    let page = api.webhooks().list_deliveries(&DeliveryFilter { webhook, status, before, limit }).await?;
+    let page =
+        api.webhooks().list_deliveries(&DeliveryFilter { webhook, status, before, limit: limit.asked() }).await?;
     Ok(Json(Page::of(LIST, &page, limit, |(key, _)| key, |(_, delivery)| DeliveryRow::from(delivery))))
 }
 
