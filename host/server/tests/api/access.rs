@@ -183,6 +183,8 @@ async fn a_tenant_sees_what_it_may_have_and_what_it_has_of_that() {
     let others = api.get("acme-viewer", "/api/v1/tenant?tenant_id=bolt").await;
     assert_eq!((others.status, others.code().as_str()), (StatusCode::NOT_FOUND, "tenant.not_found"));
     assert_eq!(api.get(ADMIN, "/api/v1/tenant").await.code(), "tenant.not_found");
+    let anybodys = api.get("platform-viewer", "/api/v1/tenant?tenant_id=acme").await;
+    assert_eq!(anybodys.code(), "auth.admin_only", "of all tenants administrators of the platform are told");
 }
 
 #[tokio::test]
