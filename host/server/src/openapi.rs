@@ -29,6 +29,9 @@ const DOCUMENT: &str = "/openapi.json";
 /// Where the page is, below the prefix.
 const PAGE: &str = "/docs";
 
+/// The parameter that names whose things a request is about.
+const TENANT: &str = "tenant_id";
+
 /// The media type of components.
 const WASM: &str = "application/wasm";
 
@@ -127,6 +130,7 @@ fn complete_operation(method: &Method, operation: &mut Operation) {
     };
     let takes = |place: &ParameterIn| parameters.iter().any(|parameter| is_in(parameter, place));
     let (in_path, in_query) = (takes(&ParameterIn::Path), takes(&ParameterIn::Query));
+    let names_tenant = parameters.iter().any(|parameter| matches!(parameter, RefOr::T(one) if one.name == TENANT));
     let is_kept = keeps_answers(method, operation);
     let mut codes = vec![(503, "The store can not be used, or the server is stopping.")];
     if requirement != Some(Requirement::Public) {
@@ -138,11 +142,15 @@ fn complete_operation(method: &Method, operation: &mut Operation) {
         codes.push((409, "The same request is being worked on."));
         codes.push((422, "The idempotency key was used for another request."));
     }
-    if in_path {
+    // A callback says of nothing whether it is there.
+    if in_path && requirement != Some(Requirement::Public) {
         codes.push((404, "What the path names is not there, or not the caller's."));
     }
-    if in_query || operation.request_body.is_some() {
-        codes.push((400, "The query or the body is not as it has to be."));
+    if names_tenant {
+        codes.push((404, "There is no such tenant, or it is not the caller's."));
+    }
+    if in_query || is_kept || operation.request_body.is_some() {
+        codes.push((400, "The query, the idempotency key or the body is not as it has to be."));
     }
     if operation.request_body.is_some() {
         codes.push((408, "The body did not arrive in time."));

@@ -33,6 +33,7 @@ mod serve;
 mod settle;
 mod shown;
 mod start;
+mod stats;
 mod stops;
 mod summary;
 mod task;
@@ -93,6 +94,7 @@ enum Verb {
     Key(key::Key),
     #[command(subcommand)]
     Audit(audit::Audit),
+    Stats(stats::Stats),
     #[command(subcommand)]
     Config(config::Config),
     Events(events::Events),
@@ -194,6 +196,7 @@ impl Verb {
             | Self::Tenant(_)
             | Self::Key(_)
             | Self::Audit(_)
+            | Self::Stats(_)
             | Self::Events(_) => return None,
         })
     }
@@ -216,6 +219,7 @@ impl Verb {
             Self::Tenant(verb) => verb.perform(settings).await,
             Self::Key(verb) => verb.perform(settings).await,
             Self::Audit(verb) => verb.perform(settings).await,
+            Self::Stats(verb) => verb.perform(settings).await,
             Self::Config(verb) => verb.perform(settings),
             Self::Events(verb) => verb.perform(settings).await,
             Self::Check(verb) => verb.perform(settings).await,

@@ -1,10 +1,12 @@
 //! How many requests callers may send: each key, or user of a token, has a bucket of its own.
 
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
+use stepcell_model::name::TenantId;
 
 use super::Caller;
 use crate::problem::{Problem, ProblemCode};
@@ -23,8 +25,8 @@ pub struct RateLimit {
 
 /// Counts the requests of callers, and those of each tenant.
 pub(crate) struct Rates {
-    of_callers: Option<Buckets>,
-    of_tenants: Option<Buckets>,
+    of_callers: Option<Buckets<String>>,
+    of_tenants: Option<Buckets<TenantId>>,
 }
 
 impl Rates {
@@ -41,20 +43,20 @@ impl Rates {
             callers.check(&name_of(caller), "these credentials")?;
         }
         match (&self.of_tenants, &caller.tenant) {
-            (Some(tenants), Some(tenant)) => tenants.check(tenant.as_str(), "all credentials of the tenant together"),
+            (Some(tenants), Some(tenant)) => tenants.check(tenant, "all credentials of the tenant together"),
             (None, _) | (_, None) => Ok(()),
         }
     }
 }
 
 /// A bucket for each name.
-struct Buckets {
-    each: DefaultKeyedRateLimiter<String>,
+struct Buckets<N: Hash + Eq + Clone> {
+    each: DefaultKeyedRateLimiter<N>,
     rest: DefaultDirectRateLimiter,
     clock: DefaultClock,
 }
 
-impl Buckets {
+impl<N: Hash + Eq + Clone> Buckets<N> {
     fn new(limit: RateLimit) -> Self {
         let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst);
         Self {
@@ -64,12 +66,11 @@ impl Buckets {
         }
     }
 
-    fn check(&self, name: &str, who: &str) -> Result<(), Problem> {
+    fn check(&self, name: &N, who: &str) -> Result<(), Problem> {
         if self.each.len() >= CALLERS_LEN_MAX {
             self.each.retain_recent();
         }
-        let outcome =
-            if self.each.len() >= CALLERS_LEN_MAX { self.rest.check() } else { self.each.check_key(&name.to_owned()) };
+        let outcome = if self.each.len() >= CALLERS_LEN_MAX { self.rest.check() } else { self.each.check_key(name) };
         outcome.map_err(|denied| {
             let wait = denied.wait_time_from(self.clock.now());
             let detail = format!("{who} sent too many requests; send fewer, or come back when `Retry-After` says");

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use stepcell_model::id::InstanceId;
-use stepcell_model::transition::Transition;
 use stepcell_server::ApiOptions;
-use stepcell_store::{AccessStore as _, AuditFilter, Committed, MemoryStore, StoreError, WorkflowStore};
-use tokio::sync::Semaphore;
+use stepcell_store::{AccessStore as _, AuditFilter, MemoryStore};
 
-use crate::between::{Between, Way};
+use crate::between::Between;
+use crate::held::Held;
 use crate::kit::{TestApi, echo};
 
 const ADMIN: &str = "platform";
@@ -28,38 +25,9 @@ async fn audited(api: &TestApi, who: &str, query: &str) -> Vec<Value> {
     page.json()["items"].as_array().unwrap().clone()
 }
 
-/// Lets nothing into the audit log before it is told to.
-struct Held {
-    asked: Semaphore,
-    let_in: Semaphore,
-}
-
-#[async_trait]
-impl Way for Held {
-    async fn there(&self, call: &'static str) -> Result<(), StoreError> {
-        if call == "append_audit" {
-            self.asked.add_permits(1);
-            self.let_in.acquire().await.unwrap().forget();
-        }
-        Ok(())
-    }
-
-    async fn back(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn commit(&self, store: &dyn WorkflowStore, transition: Transition) -> Result<Committed, StoreError> {
-        store.commit(transition).await
-    }
-
-    fn nudges(&self) -> Vec<InstanceId> {
-        Vec::new()
-    }
-}
-
 #[tokio::test]
 async fn what_was_answered_before_a_stop_is_in_the_audit_log_after_it() {
-    let way = Arc::new(Held { asked: Semaphore::new(0), let_in: Semaphore::new(0) });
+    let way = Held::at("append_audit");
     let memory = Arc::new(MemoryStore::new());
     let store = Between { store: Arc::clone(&memory) as _, way: Arc::clone(&way) };
     let api = TestApi::over(Arc::new(store), None, ApiOptions::default()).await;
@@ -70,12 +38,12 @@ async fn what_was_answered_before_a_stop_is_in_the_audit_log_after_it() {
     };
     set("ONE").await;
     // The first is being written while the second is answered.
-    way.asked.acquire().await.unwrap().forget();
+    way.until_asked().await;
     set("TWO").await;
 
     let mut stop = std::pin::pin!(api.audit.flush());
     assert!(futures::poll!(&mut stop).is_pending(), "nothing is written yet");
-    way.let_in.add_permits(2);
+    way.let_in(2);
     stop.await;
 
     let kept = memory.list_audit(&AuditFilter::default()).await.unwrap().items;

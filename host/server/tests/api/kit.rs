@@ -69,19 +69,30 @@ impl TestApi {
 
     /// An API over an engine on a database.
     pub(crate) async fn on_sqlite() -> Self {
+        Self::on_sqlite_with_store().await.0
+    }
+
+    /// The same, with the database to close.
+    pub(crate) async fn on_sqlite_with_store() -> (Self, Arc<SqliteStore>) {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("api.db"), SqliteOptions::default()).unwrap();
-        Self::over(Arc::new(store), Some(folder), ApiOptions::default()).await
+        let store = Arc::new(store);
+        let api = Self::over(Arc::clone(&store) as Arc<dyn WorkflowStore>, Some(folder), ApiOptions::default()).await;
+        (api, store)
+    }
+
+    /// Another API over the same engine, with the same callers.
+    pub(crate) fn same_with(&self, options: ApiOptions) -> axum::Router {
+        let options = ApiOptions { guards: guards(&self.engine), audit: Some(self.audit.clone()), ..options };
+        stepcell_server::router(self.engine.clone(), options)
     }
 
     pub(crate) async fn over(store: Arc<dyn WorkflowStore>, folder: Option<TempDir>, options: ApiOptions) -> Self {
         let settings = EngineOptions { host_key: Some(HostKey::take(&mut [7; 32])), ..EngineOptions::default() };
         let engine = WorkflowEngine::new(store, Arc::new(Echo), settings);
         let driving = engine.drive().await.unwrap();
-        let guards =
-            Guards::none().with(Arc::new(KeyGuard::new(engine.clone()))).with(Arc::new(ByName(engine.clone())));
         let audit = AuditLog::new(engine.clone());
-        let options = ApiOptions { guards, audit: Some(audit.clone()), ..options };
+        let options = ApiOptions { guards: guards(&engine), audit: Some(audit.clone()), ..options };
         let router = stepcell_server::router(engine.clone(), options);
         Self { engine, audit, router, _driving: driving, _folder: folder }
     }
@@ -135,6 +146,11 @@ impl TestApi {
         self.engine.wait_until_settled(id.parse().unwrap()).await.unwrap();
         id
     }
+}
+
+/// Lets in whoever has a key or a name.
+fn guards(engine: &WorkflowEngine) -> Guards {
+    Guards::none().with(Arc::new(KeyGuard::new(engine.clone()))).with(Arc::new(ByName(engine.clone())))
 }
 
 /// A request of somebody; of nobody where that is empty.

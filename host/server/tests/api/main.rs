@@ -12,6 +12,7 @@ mod definitions;
 mod document;
 mod events;
 mod forms;
+mod held;
 mod hostile;
 mod instances;
 mod kit;

@@ -3,6 +3,7 @@
 //! For each operation there is a request that succeeds for a caller who may. Who else is refused, and how, follows from the
 //! document: nobody, a key that was revoked, each scope that does not reach as far, and another tenant's caller.
 
+mod documented;
 mod strangers;
 
 use std::collections::BTreeMap;
@@ -84,7 +85,10 @@ fn workflow() -> Value {
 
 impl Ground {
     async fn new() -> Self {
-        let api = TestApi::new().await;
+        Self::on(TestApi::new().await).await
+    }
+
+    async fn on(api: TestApi) -> Self {
         let upload = request("POST", "acme-author", "/api/v1/components?name=acme/echo&version=1.0.0");
         let upload = upload.header("content-type", "application/wasm").body(Body::from(COMPONENT)).unwrap();
         let digest = api.send(upload).await.json()["digest"].as_str().unwrap().to_owned();
@@ -161,7 +165,7 @@ impl Ground {
     }
 
     /// Those of who comes in, and what administrators do.
-    fn access_cases(&self) -> [(&'static str, Case); 15] {
+    fn access_cases(&self) -> [(&'static str, Case); 16] {
         use Others::{NotForThem, NotThere, TheirOwn, TheirOwnList};
         let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
         let secret = json!({ "value": "another value" });
@@ -181,12 +185,17 @@ impl Ground {
             ("create_tenant", case("/admin/tenants", Sent::Json(json!({ "id": "new" })), NotForThem)),
             ("get_tenant", case("/admin/tenants/acme", Sent::Nothing, NotForThem)),
             ("update_tenant", case("/admin/tenants/acme", Sent::Json(json!({})), NotForThem)),
+            ("list_blocked_components", case("/admin/blocked-components", Sent::Nothing, NotForThem)),
             ("get_platform_stats", case("/admin/stats", Sent::Nothing, NotForThem)),
         ]
     }
 
     async fn callback(&self) -> String {
-        let path = format!("/api/v1/instances/{}/callbacks/hook", self.waiting);
+        self.callback_of(&self.waiting).await
+    }
+
+    async fn callback_of(&self, instance: &str) -> String {
+        let path = format!("/api/v1/instances/{instance}/callbacks/hook");
         self.api.get("acme-operator", &path).await.json()["path"].as_str().unwrap().to_owned()
     }
 

@@ -1,9 +1,15 @@
 //! Requests that are sent again with one `Idempotency-Key`.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use stepcell_server::ApiOptions;
+use stepcell_store::MemoryStore;
 
+use crate::between::Between;
+use crate::held::Held;
 use crate::kit::{Answer, TestApi, approval, request};
 
 const ADMIN: &str = "platform";
@@ -117,4 +123,25 @@ async fn a_task_that_is_completed_twice_under_one_key_is_answered_as_the_first_t
     assert_eq!((first.status, &first.text), (StatusCode::OK, &again.text));
     assert_eq!(again.status, StatusCode::OK);
     assert_eq!(another.code(), "task.already_completed");
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_request_that_is_being_worked_on_is_told_when_to_come_back() {
+    let way = Held::at("insert_key");
+    let store = Between { store: Arc::new(MemoryStore::new()), way: Arc::clone(&way) };
+    let api = TestApi::over(Arc::new(store), None, ApiOptions::default()).await;
+    let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
+    let send = || post(&api, ADMIN, "one", "/keys", Some(&key));
+
+    let second = async {
+        way.until_asked().await;
+        let second = send().await;
+        way.let_in(1);
+        second
+    };
+    let (first, second) = tokio::join!(send(), second);
+
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+    assert_eq!((second.status, second.code().as_str()), (StatusCode::CONFLICT, "idempotency.in_progress"));
+    assert_eq!(second.head["retry-after"], "1");
 }

@@ -8,6 +8,7 @@ use stepcell::engine::EngineError;
 use stepcell::lock::LockError;
 use stepcell::store::StoreError;
 use stepcell::{HostError, WorkflowStatus};
+use stepcell_webhooks::WebhookError;
 
 use super::print::{has_colours, log_line, note, notes_are_logged};
 
@@ -165,6 +166,9 @@ fn exit_of(cause: &(dyn Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return Some(of_store(error));
     }
+    if let Some(error) = cause.downcast_ref::<WebhookError>() {
+        return Some(of_webhook(error));
+    }
     if let Some(error) = cause.downcast_ref::<HostError>() {
         return Some(of_host(error));
     }
@@ -191,6 +195,17 @@ fn of_engine(error: &EngineError) -> Exit {
         // What is left names something that is not there or not where this can happen: a callback that was refused, a
         // message that nobody waits for, an instance that is finished.
         _ => Exit::WrongState,
+    }
+}
+
+fn of_webhook(error: &WebhookError) -> Exit {
+    match error {
+        WebhookError::Address { .. } | WebhookError::Description { .. } => Exit::BadInput,
+        WebhookError::Engine(error) => of_engine(error),
+        WebhookError::NotFound { .. }
+        | WebhookError::DeliveryNotFound { .. }
+        | WebhookError::TooMany { .. }
+        | WebhookError::Inactive => Exit::WrongState,
     }
 }
 

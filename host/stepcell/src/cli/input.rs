@@ -10,6 +10,7 @@ use stepcell::engine::{RegistryView, WorkflowEngine};
 use stepcell::model::id::{InstanceId, TaskId};
 use stepcell::model::json::Json;
 use stepcell::model::name::TenantId;
+use stepcell::model::time::Timestamp;
 
 use super::exit::Refused;
 
@@ -24,6 +25,12 @@ pub(crate) fn instance_id(text: &str) -> Result<InstanceId, String> {
 /// Reads a task's id.
 pub(crate) fn task_id(text: &str) -> Result<TaskId, String> {
     text.parse().map_err(|_| "a task's id is a UUID, as `stepcell task list` shows them".to_owned())
+}
+
+/// Reads a moment, as RFC 3339 writes it.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
+    let malformed = |_| "a moment is written in RFC 3339, such as `2027-01-31T12:00:00Z`".to_owned();
+    serde_json::from_value(text.into()).map_err(malformed)
 }
 
 /// Reads a semantic version.

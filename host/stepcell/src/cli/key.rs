@@ -11,6 +11,7 @@ use stepcell::store::{KeyFilter, LIST_LEN_MAX, PageLimit, Whose};
 use stepcell_server::wire::{ApiKey, NewApiKey};
 
 use super::exit::{Exit, Refused};
+use super::input::moment;
 use super::open::{Output, Settings};
 use super::print;
 
@@ -69,9 +70,7 @@ impl std::str::FromStr for Expiry {
         if let Ok(span) = text.parse() {
             return Ok(Self::After(span));
         }
-        serde_json::from_value(text.into()).map(Self::At).map_err(|_| {
-            "write a span such as `90d`, or a moment in RFC 3339 such as `2027-01-31T12:00:00Z`".to_owned()
-        })
+        moment(text).map(Self::At).map_err(|error| format!("write a span such as `90d`, or a moment: {error}"))
     }
 }
 

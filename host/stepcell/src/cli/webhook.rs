@@ -1,5 +1,7 @@
-//! `webhook`: callbacks of webhook steps, as whoever calls back would deliver them.
+//! `webhook`: callbacks of webhook steps, as whoever calls back would deliver them, and outgoing webhooks.
 
+mod outgoing;
+mod outgoing_remote;
 mod remote;
 
 use anyhow::Context as _;
@@ -19,7 +21,7 @@ use super::input::{JsonSource, instance_id, json_or_null};
 use super::open::{Output, Settings};
 use super::print::{self, note, plain};
 
-/// Deliver callbacks, and show the addresses that they go to.
+/// Deliver callbacks to webhook steps, and keep outgoing webhooks: who is told what happens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhook {
     Deliver(Deliver),
@@ -27,6 +29,8 @@ pub(crate) enum Webhook {
     ///
     /// Whoever knows the token may deliver: show it to nobody else.
     Address(Place),
+    #[command(flatten)]
+    Outgoing(outgoing::Outgoing),
 }
 
 /// Which step of which instance.
@@ -64,6 +68,7 @@ impl Webhook {
         match self {
             Self::Deliver(verb) => verb.perform(settings).await,
             Self::Address(place) => place.print(settings).await,
+            Self::Outgoing(verb) => verb.perform(settings).await.map(|()| Exit::Done),
         }
     }
 }

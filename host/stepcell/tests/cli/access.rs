@@ -3,15 +3,20 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::tool::Desk;
 
 /// Asks for a path with a key, and returns the first line of the answer.
 fn status(address: &str, path: &str, key: &str) -> String {
+    ask(address, "GET", path, key)
+}
+
+fn ask(address: &str, method: &str, path: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!("host: here\r\nconnection: close\r\nauthorization: Bearer {key}\r\n");
-    write!(stream, "GET {path} HTTP/1.1\r\n{head}\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.lines().next().unwrap_or_default().to_owned()
@@ -72,7 +77,7 @@ fn a_key_is_somebodys_and_ends_after_a_time_or_at_a_moment() {
     desk.run(&["key", "create", "--scope", "viewer"]).exits(1).tells("`--user ID`");
     let first = desk.json(&["key", "create", "--scope", "admin", "--expires", "2099-01-31T12:00:00Z"]);
     desk.run(&["key", "create", "--scope", "admin", "--expires", "2001-01-31T12:00:00Z"]).exits(1);
-    desk.run(&["key", "create", "--scope", "admin", "--expires", "soon"]).exits(1).tells("a moment in RFC 3339");
+    desk.run(&["key", "create", "--scope", "admin", "--expires", "soon"]).exits(1).tells("written in RFC 3339");
 
     assert_eq!((&first["user_id"], &first["expires_at"]), (&json!("admin"), &json!("2099-01-31T12:00:00.000Z")));
 }
@@ -90,5 +95,42 @@ fn a_server_without_any_key_says_how_the_first_is_made() {
 
     assert!(key.starts_with("sck_"), "{key}");
     assert!(!lines.iter().any(|line| line.contains("key create")), "{lines:?}");
+    assert_eq!(desk.json(&["audit", "list"])["total"], 0);
+}
+
+/// Asks for so many changes of a server with a key of the platform, all of which are refused, and stops it.
+fn ask_and_stop(desk: &Desk, count: u32) {
+    let made = desk.json(&["key", "create", "--scope", "admin", "--user", "ann"]);
+    let (serving, address) = desk.serve_http(&[]);
+    for number in 0..count {
+        let path = format!("/api/v1/secrets/S{number}");
+        let answer = ask(&address, "DELETE", &path, made["key"].as_str().unwrap());
+        assert!(answer.contains("404"), "{answer}");
+    }
+    assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
+}
+
+#[test]
+fn what_a_server_answered_before_it_stopped_is_in_the_audit_log() {
+    let desk = Desk::new();
+
+    ask_and_stop(&desk, 20);
+
+    let log = desk.json(&["audit", "list"]);
+    assert_eq!((&log["total"], &log["items"][0]["target"]), (&json!(20), &json!("/secrets/S19")));
+    assert_eq!(desk.json(&["audit", "list", "--action", "secret.delete"])["total"], 20);
+    desk.run(&["audit", "list", "--action", "nonsense"]).exits(1).tells("`nonsense` is no action of the API");
+}
+
+#[test]
+fn a_server_lets_go_of_records_that_are_too_old() {
+    let desk = Desk::new();
+    ask_and_stop(&desk, 3);
+
+    let mut serving = desk.serve_with(&["--audit-retention", "1ms"]);
+    let said = serving.line();
+
+    assert!(said.starts_with("deleted 3 records of the audit log from before"), "{said}");
+    assert_eq!(serving.stop_by(Signal::TERM).0, Some(0));
     assert_eq!(desk.json(&["audit", "list"])["total"], 0);
 }

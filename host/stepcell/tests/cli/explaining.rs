@@ -87,7 +87,7 @@ fn programs_are_told_in_fields_that_do_not_change() {
 
     let told = desk.json(&["instance", "why", &instance]);
 
-    assert_eq!(keys(&told), ["instance", "status", "now", "past"]);
+    assert_eq!(keys(&told), ["instance", "status", "now", "past", "past_total"]);
     assert_eq!((&told["instance"], &told["status"]), (&instance.as_str().into(), &"completed".into()));
     assert_eq!(keys(&told["now"][0]), ["at", "step", "execution", "about", "text"]);
     let edges: Vec<_> = told["past"].as_array().unwrap().iter().filter(|point| point["about"] == "edge").collect();

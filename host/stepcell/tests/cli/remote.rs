@@ -6,4 +6,5 @@ mod events;
 mod kit;
 mod refusals;
 mod verbs;
+mod webhooks;
 mod wire;

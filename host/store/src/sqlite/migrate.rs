@@ -44,7 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 6, name: "owners", script: include_str!("../../migrations/0006_owners.sql"), then: None },
     Migration { number: 7, name: "access", script: include_str!("../../migrations/0007_access.sql"), then: None },
     Migration { number: 8, name: "webhooks", script: include_str!("../../migrations/0008_webhooks.sql"), then: None },
-    Migration { number: 10, name: "bounds", script: include_str!("../../migrations/0010_bounds.sql"), then: None },
+    Migration { number: 9, name: "bounds", script: include_str!("../../migrations/0009_bounds.sql"), then: None },
 ];
 
 /// The schema that this version reads and writes.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::fate::Fate;
 use super::loss::Opened;
@@ -37,15 +37,31 @@ impl Readers {
         R: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let readers = Arc::clone(self);
+        let (mut tell, told) = oneshot::channel();
         // A task of its own: a permit is given to whoever is next in line, and a caller that is not polled just then, as it
         // waits for another read itself, would keep it from everybody for ever.
-        let task = tokio::spawn(async move {
-            let _permit = readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
-            let of_thread = Arc::clone(&readers);
-            let reading = tokio::task::spawn_blocking(move || of_thread.read(read));
-            reading.await.map_err(unread)?
+        tokio::spawn(async move {
+            let permit = tokio::select! {
+                biased;
+                permit = readers.permits.acquire() => permit,
+                // Whoever went away leaves the line at once: it is never longer than there are callers, and of those a server
+                // has no more than connections, however many of them came and went.
+                () = tell.closed() => return,
+            };
+            let outcome = match permit {
+                Ok(_permit) => {
+                    let of_thread = Arc::clone(&readers);
+                    tokio::task::spawn_blocking(move || of_thread.read(read))
+                        .await
+                        .map_err(unread)
+                        .and_then(|read| read)
+                }
+                Err(_) => Err(StoreError::Closed),
+            };
+            // Whoever asked may be gone.
+            let _ = tell.send(outcome);
         });
-        task.await.map_err(unread)?
+        told.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Ends the pool: idle connections are closed, later calls find the store closed.

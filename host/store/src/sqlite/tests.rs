@@ -8,6 +8,7 @@ mod losses;
 mod migrations;
 mod plans;
 mod processes;
+mod readers;
 mod upkeep;
 
 use std::path::Path;

@@ -56,15 +56,21 @@ async fn no_operation_is_for_a_key_that_is_revoked_or_expired_or_for_a_tenant_th
 }
 
 /// What there is of `acme`, each with something of the same form that there is not.
-fn pairs(ground: &Ground) -> Vec<(String, String)> {
+pub(super) fn pairs(ground: &Ground) -> Vec<(String, String)> {
     let ids = [&ground.waiting, &ground.failed, &ground.held, &ground.task, &ground.key, &ground.webhook];
     // The last digit of an id is one by chance.
     let other = |id: &String| {
         let last = if id.ends_with('0') { '1' } else { '0' };
         (id.clone(), format!("{}{last}", &id[..id.len() - 1]))
     };
-    let names =
-        [("flow", "flew"), ("acme/echo", "acme/ecko"), ("TOKEN", "TAKEN"), ("=acme", "=axme"), ("`acme`", "`axme`")];
+    let names = [
+        ("flow", "flew"),
+        ("acme/echo", "acme/ecko"),
+        ("TOKEN", "TAKEN"),
+        ("=acme", "=axme"),
+        ("tenants/acme", "tenants/axme"),
+        ("`acme`", "`axme`"),
+    ];
     let names = names.map(|(there, not)| (there.to_owned(), not.to_owned()));
     ids.into_iter().chain([&ground.digest, &ground.delivery]).map(other).chain(names).collect()
 }
@@ -74,7 +80,7 @@ fn swapped(text: &str, pairs: &[(String, String)]) -> String {
 }
 
 /// A request about what there is not, where one is about what there is.
-fn about_nothing(case: &Case, pairs: &[(String, String)]) -> Option<Case> {
+pub(super) fn about_nothing(case: &Case, pairs: &[(String, String)]) -> Option<Case> {
     let path = swapped(&case.path, pairs);
     let (sent, is_other) = match &case.sent {
         Sent::Json(body) => {

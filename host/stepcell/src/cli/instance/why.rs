@@ -11,7 +11,12 @@ use crate::cli::print::{self, plain};
 /// Prints why an instance is where it is.
 pub(super) async fn print(settings: &Settings, id: InstanceId) -> anyhow::Result<()> {
     let visit = settings.read()?;
-    print_told(settings, &serde_json::to_value(visit.engine.explain(id).await?)?)
+    let explanation = visit.engine.explain(id).await?;
+    let past_total = explanation.past.len();
+    let mut told = serde_json::to_value(explanation)?;
+    // A server tells the last of them alone.
+    told["past_total"] = past_total.into();
+    print_told(settings, &told)
 }
 
 /// Prints an explanation.
@@ -34,6 +39,13 @@ fn text(settings: &Settings, explanation: &Value) -> String {
         }
     }
     text.push_str("\nhow it came here\n");
+    // A server tells the last points alone.
+    let total = explanation["past_total"].as_u64().unwrap_or_default();
+    let left_out = total.saturating_sub(points("past").count() as u64);
+    if left_out > 0 {
+        let _ =
+            writeln!(text, "  {left_out} points before these are left out; see `stepcell instance history {instance}`");
+    }
     for point in points("past") {
         let _ = writeln!(text, "  {}  {}", word(point, "at"), word(point, "text"));
     }

@@ -126,7 +126,7 @@ fn refusal(status: StatusCode, problem: &ProblemBody) -> Refused {
         (400 | 401 | 413 | 415 | 422 | 431, _) => Refused::input(why),
         // Whom the credentials stand for is given wrong; whom a task is for is how things stand.
         (403, code) if code.starts_with("auth.") || code.starts_with("tenant.") => Refused::input(why),
-        (403 | 404 | 409 | 412, _) => Refused::state(why),
+        (403 | 404 | 409 | 412, _) | (429, "quota.exceeded") => Refused::state(why),
         _ => Refused::unusable(why),
     };
     let details = problem.errors.iter().filter(|error| !problem.detail.contains(&error.detail)).map(detail);

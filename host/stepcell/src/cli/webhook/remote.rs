@@ -31,6 +31,7 @@ impl Callback {
 impl Webhook {
     pub(super) async fn perform_on(self, settings: &Settings, server: &Server) -> anyhow::Result<Exit> {
         match self {
+            Self::Outgoing(verb) => verb.perform_on(settings, server).await?,
             Self::Deliver(verb) => verb.perform_on(settings, server).await?,
             Self::Address(place) => {
                 let callback = place.callback(server).await?;

@@ -108,7 +108,7 @@ fn a_request_that_comes_too_early_is_sent_again_and_not_for_ever() {
 fn whoever_shall_wait_too_long_is_told_at_once() {
     let script = Script::of(vec![problem(429, "quota.exceeded", "retry-after: 86400\r\n")]);
 
-    list(&Desk::new(), &format!("http://{}", script.address)).exits(4).tells("the detail of quota.exceeded");
+    list(&Desk::new(), &format!("http://{}", script.address)).exits(3).tells("the detail of quota.exceeded");
 }
 
 #[test]

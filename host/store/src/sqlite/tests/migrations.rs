@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::params;
 use serde_json::json;
+use stepcell_model::access::{Fingerprint, IdempotencyClaim, IdempotencyRoom, Reservation};
 use stepcell_model::chain::ChainCheck;
 use stepcell_model::component::{Capability, ComponentExports};
 use stepcell_model::id::{ComponentDigest, ExecutionNumber, InstanceId};
@@ -306,4 +307,34 @@ async fn definitions_and_components_of_before_keep_their_instances_and_get_owner
     assert!(!violations, "what instances and components refer to is there");
     let refused = connection.execute("DELETE FROM definitions", []).unwrap_err().to_string();
     assert!(refused.contains("FOREIGN KEY"), "instances refer to the new table: {refused}");
+}
+
+#[tokio::test]
+async fn answers_that_an_earlier_version_kept_count_against_the_room_of_their_tenant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let mut connection = rusqlite::Connection::open(&path).unwrap();
+    migrate::run_to(&mut connection, 8).unwrap();
+    let row = "INSERT INTO idempotency (tenant, key, fingerprint, at, status, location, body) VALUES ('acme', ?1, ?2, 0, 201, '/x', '{}')";
+    for key in ["a", "bb"] {
+        connection.execute(row, params![key, [0_u8; 32]]).unwrap();
+    }
+    drop(connection);
+
+    let store = open(&path);
+
+    let claim = |tenant: &str, ms| IdempotencyClaim {
+        tenant: Some(tenant.parse().unwrap()),
+        key: "c".to_owned(),
+        fingerprint: Fingerprint::of(&[]),
+        at: Timestamp::from_unix_ms(ms),
+    };
+    let bytes = IdempotencyRoom { requests: 9, bytes: 11 };
+    let requests = IdempotencyRoom { requests: 2, bytes: 99 };
+    for full in [bytes, requests] {
+        assert_eq!(store.claim_idempotency(claim("acme", 1), full).await.unwrap(), Reservation::Full);
+    }
+    assert_eq!(store.claim_idempotency(claim("bolt", 1), bytes).await.unwrap(), Reservation::New);
+    assert_eq!(store.forget_idempotency(Timestamp::from_unix_ms(1)).await.unwrap(), 2);
+    assert_eq!(store.claim_idempotency(claim("acme", 2), bytes).await.unwrap(), Reservation::New);
 }
