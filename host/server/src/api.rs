@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http::header::LOCATION;
@@ -230,7 +232,8 @@ pub fn router(engine: WorkflowEngine, options: ApiOptions) -> Router {
     let mut router = routes.with_state(state.clone());
     let options = &state.0.options;
     if options.enable_api || options.enable_admin {
-        router = router.merge(openapi::pages(&document, options));
+        let pages = openapi::pages(&document, options).layer(from_fn_with_state(state.clone(), hold_page));
+        router = router.merge(pages);
     }
     router
         .fallback(no_route)
@@ -262,6 +265,11 @@ fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
 
 fn nested(prefix: &str, routes: OpenApiRouter<ApiState>) -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(openapi::head()).nest(prefix, routes)
+}
+
+/// Answers with a page, which anybody may ask for.
+async fn hold_page(State(state): State<ApiState>, request: Request, next: Next) -> Result<Response, Problem> {
+    state.untaken().hold_of_strangers(next.run(request).await).await
 }
 
 async fn no_route(uri: Uri) -> Problem {

@@ -81,6 +81,7 @@ pub(crate) fn admin(state: &ApiState) -> OpenApiRouter<ApiState> {
         .secured(state, routes!(admin::tenants::list, admin::tenants::create))
         .secured(state, routes!(admin::tenants::get, admin::tenants::update))
         .secured(state, routes!(admin::stats::show_all))
+        .secured(state, routes!(admin::blocked::list))
         .secured(state, routes!(components::revoke))
         .secured(state, routes!(components::restore))
 }

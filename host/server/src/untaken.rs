@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use stepcell_model::name::TenantId;
 
 use crate::auth::Caller;
 use crate::problem::{Problem, ProblemCode};
@@ -18,7 +19,8 @@ use crate::turns::{Turn, Turns};
 /// What answers may hold together that nobody has taken yet, in bytes.
 const UNTAKEN_BYTES_MAX: usize = 1 << 30;
 
-/// What those of one tenant may hold, in bytes. Keeps room for everybody else; a page of the longest instances fits.
+/// What those of one tenant may hold, in bytes, and those of all strangers. Keeps room for everybody else; a page of the
+/// longest instances fits.
 const UNTAKEN_BYTES_OF_TENANT_MAX: usize = 256 << 20;
 
 /// An answer that is not longer is not counted.
@@ -26,6 +28,9 @@ const SHORT_LEN_BYTES: u64 = 64 << 10;
 
 /// How much of an answer is handed to its connection at once, in bytes: what is handed over counts no more.
 const PIECE_LEN_BYTES: usize = 64 << 10;
+
+/// Under what answers are counted that anybody may ask for: no tenant is called so.
+const STRANGERS: &str = "\n";
 
 /// Counts what answers hold.
 pub(crate) struct Untaken(Turns);
@@ -35,15 +40,26 @@ impl Untaken {
         Self(Turns::new(UNTAKEN_BYTES_MAX, UNTAKEN_BYTES_OF_TENANT_MAX))
     }
 
-    /// The same answer, which holds room until it was taken.
+    /// The same answer, which holds room of its caller's tenant until it was taken.
     ///
     /// # Errors
     /// A [`Problem`] if there is none.
     pub(crate) async fn hold(&self, caller: &Caller, answer: Response) -> Result<Response, Problem> {
+        self.hold_of(caller.tenant.as_ref().map_or("", TenantId::as_str), answer).await
+    }
+
+    /// The same answer, which holds room of strangers until it was taken.
+    ///
+    /// # Errors
+    /// A [`Problem`] if there is none.
+    pub(crate) async fn hold_of_strangers(&self, answer: Response) -> Result<Response, Problem> {
+        self.hold_of(STRANGERS, answer).await
+    }
+
+    async fn hold_of(&self, whose: &str, answer: Response) -> Result<Response, Problem> {
         let len = answer.body().size_hint().exact().filter(|len| *len > SHORT_LEN_BYTES);
         let Some(len) = len.map(|len| usize::try_from(len).unwrap_or(usize::MAX)) else { return Ok(answer) };
-        let tenant = caller.tenant.as_ref().map_or("", |tenant| tenant.as_str());
-        let turn = self.0.take_room(tenant, len).ok_or_else(|| {
+        let turn = self.0.take_room(whose, len).ok_or_else(|| {
             let detail =
                 "too many long answers wait for whoever asked for them; take those first, or ask for less at once";
             Problem::new(ProblemCode::Unavailable, detail).retry_after(crate::api::TURN_RETRY)

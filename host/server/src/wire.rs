@@ -15,7 +15,7 @@ mod webhook;
 pub use self::access::{
     ApiKey, AuditRow, NewApiKey, QuotaChanges, Quotas, Secret, Stats, Tenant, TenantDetail, TenantUsed,
 };
-pub use self::component::Component;
+pub use self::component::{BlockedComponent, Component};
 pub use self::definition::{Definition, DefinitionDetail};
 pub use self::event::{EventRow, event_fields, trace_fields};
 pub use self::graph::{graph_json, state_of};

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use stepcell_model::component::Capability;
+use stepcell_model::guard::ComponentBlock;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::json::Json;
-use stepcell_model::name::{ComponentName, TenantId};
+use stepcell_model::name::{ComponentName, TenantId, UserId};
 use stepcell_model::record::ComponentRecord;
 use stepcell_model::time::Timestamp;
 use utoipa::ToSchema;
@@ -51,5 +52,30 @@ impl From<&ComponentRecord> for Component {
             capabilities: record.capabilities.clone(),
             tenant: record.tenant.clone(),
         }
+    }
+}
+
+/// A component that may not run, whether it is registered or not.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BlockedComponent {
+    /// What it is: `sha256:` and 64 digits.
+    #[schema(value_type = String)]
+    pub digest: ComponentDigest,
+    /// `revoked` or `quarantined`.
+    pub state: String,
+    /// Why, in words of whoever decided it.
+    pub reason: String,
+    /// Who decided it.
+    #[schema(value_type = Option<String>)]
+    pub by: Option<UserId>,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+}
+
+impl From<&ComponentBlock> for BlockedComponent {
+    fn from(block: &ComponentBlock) -> Self {
+        let ComponentBlock { digest, kind, reason, by, at } = block;
+        Self { digest: *digest, state: kind.to_string(), reason: reason.clone(), by: by.clone(), since: *at }
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::StatusCode;
+use serde_json::json;
 use stepcell_model::id::ComponentDigest;
 use stepcell_model::policy::Policy;
 use stepcell_model::signature::{ComponentSignature, PrivateKey};
@@ -40,6 +41,30 @@ async fn where_the_policy_wants_signatures_a_component_is_uploaded_with_one_of_a
     let taken = upload(&api, Some(&ours)).await;
 
     assert_eq!(taken.status, StatusCode::CREATED, "{}", taken.text);
+}
+
+#[tokio::test]
+async fn what_may_not_run_is_listed_in_pages_until_it_is_restored() {
+    let api = TestApi::new().await;
+    let digest = upload(&api, None).await.json()["digest"].as_str().unwrap().to_owned();
+    let other = ComponentDigest::of(b"nobody has registered it");
+    api.engine.revoke_component(other, "it lies", None).await.unwrap();
+    let act = |what: &str| format!("/api/v1/components/{digest}/{what}?tenant_id=acme");
+    let revoked = api.post("platform", &act("revoke"), &json!({ "reason": "bad" })).await;
+    assert_eq!(revoked.status, StatusCode::OK, "{}", revoked.text);
+    let list = "/api/v1/admin/blocked-components?limit=1";
+
+    let first = api.get("platform", list).await.json();
+    let rest = format!("{list}&cursor={}", first["next_cursor"].as_str().unwrap());
+    let second = api.get("platform", &rest).await.json();
+    let restored = api.post("platform", &act("restore"), &json!({})).await;
+
+    let digests = [&first, &second].map(|page| page["items"][0]["digest"].as_str().unwrap().to_owned());
+    let mut both = [digest.clone(), other.to_string()];
+    both.sort();
+    assert_eq!((digests, &second["next_cursor"], &first["total"]), (both, &json!(null), &json!(2)));
+    assert_eq!(restored.json()["blocked"], json!(null), "{}", restored.text);
+    assert_eq!(api.get("platform", list).await.json()["items"][0]["reason"], "it lies");
 }
 
 #[tokio::test]

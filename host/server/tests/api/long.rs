@@ -126,3 +126,23 @@ async fn the_history_of_an_instance_that_did_very_much_has_all_of_it_in_pages() 
 
     assert_eq!(completed, ITERATIONS);
 }
+
+#[tokio::test]
+async fn pages_that_strangers_ask_for_and_do_not_take_hold_no_more_than_their_share() {
+    let api = TestApi::new().await;
+    let ask = async || {
+        let asked = request("GET", "", "/api/v1/openapi.json").body(Body::empty()).unwrap();
+        api.router().clone().oneshot(asked).await.unwrap()
+    };
+    let len = ask().await.body().size_hint().exact().unwrap();
+    let fitting = UNTAKEN_BYTES_MAX / len;
+    let mut untaken = Vec::new();
+    for _ in 0..fitting {
+        untaken.push(ask().await);
+    }
+
+    assert!(untaken.iter().all(|answer| answer.status() == StatusCode::OK));
+    assert_eq!(ask().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    untaken.pop();
+    assert_eq!(ask().await.status(), StatusCode::OK);
+}

@@ -165,7 +165,7 @@ impl Ground {
     }
 
     /// Those of who comes in, and what administrators do.
-    fn access_cases(&self) -> [(&'static str, Case); 15] {
+    fn access_cases(&self) -> [(&'static str, Case); 16] {
         use Others::{NotForThem, NotThere, TheirOwn, TheirOwnList};
         let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
         let secret = json!({ "value": "another value" });
@@ -185,6 +185,7 @@ impl Ground {
             ("create_tenant", case("/admin/tenants", Sent::Json(json!({ "id": "new" })), NotForThem)),
             ("get_tenant", case("/admin/tenants/acme", Sent::Nothing, NotForThem)),
             ("update_tenant", case("/admin/tenants/acme", Sent::Json(json!({})), NotForThem)),
+            ("list_blocked_components", case("/admin/blocked-components", Sent::Nothing, NotForThem)),
             ("get_platform_stats", case("/admin/stats", Sent::Nothing, NotForThem)),
         ]
     }

@@ -141,6 +141,7 @@ async fn what_can_not_be_subscribed_is_refused_with_where_it_is_wrong() {
     }
     let beyond = api.post("acme-admin", "/api/v1/webhooks", &json!({ "url": URL })).await;
     assert_eq!((beyond.status, beyond.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "quota.exceeded"));
+    assert!(beyond.head.contains_key("retry-after"));
     let page = api.get("acme-admin", "/api/v1/webhooks?limit=60").await.json();
     let cursor = page["next_cursor"].as_str().unwrap();
     let rest = api.get("acme-admin", &format!("/api/v1/webhooks?limit=60&cursor={cursor}")).await.json();

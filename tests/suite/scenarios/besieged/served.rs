@@ -17,7 +17,7 @@ use super::client::{Answer, Client};
 const WRITE_TIMEOUT: &str = "2s";
 
 /// How long the server may take to let go of what clients have left, before the test fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the process of a server has of its machine.
 #[derive(Clone, Copy, Debug)]

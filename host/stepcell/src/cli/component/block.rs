@@ -6,6 +6,7 @@ use stepcell::model::guard::ComponentBlock;
 use stepcell::model::id::ComponentDigest;
 use stepcell::model::name::UserId;
 use stepcell::store::Inserted;
+use stepcell_server::wire::BlockedComponent;
 
 use crate::cli::exit::Refused;
 use crate::cli::open::{Output, Settings};
@@ -80,20 +81,23 @@ pub(super) fn print_restored(settings: &Settings, digest: &ComponentDigest) -> a
 /// Lists the components that may not run.
 pub(super) async fn list(settings: &Settings) -> anyhow::Result<()> {
     let blocks = settings.read()?.engine.list_blocks().await?;
+    print_blocked(settings, &blocks.iter().map(BlockedComponent::from).collect::<Vec<_>>())
+}
+
+pub(super) fn print_blocked(settings: &Settings, items: &[BlockedComponent]) -> anyhow::Result<()> {
     if settings.output == Output::Json {
-        let items: Vec<_> = blocks.iter().map(as_json).collect();
-        return print::json_list(&items, items.len() as u64);
+        return print::json_list(items, items.len() as u64);
     }
-    let row = |block: &ComponentBlock| {
+    let row = |block: &BlockedComponent| {
         [
             block.digest.to_string(),
-            block.kind.to_string(),
-            block.at.to_string(),
+            block.state.clone(),
+            block.since.to_string(),
             print::or_dash(block.by.as_ref()),
             print::shortened(&block.reason),
         ]
     };
-    print::text(&print::table(["DIGEST", "STATE", "SINCE", "BY", "REASON"], blocks.iter().map(row)))
+    print::text(&print::table(["DIGEST", "STATE", "SINCE", "BY", "REASON"], items.iter().map(row)))
 }
 
 /// A block as programs read it.

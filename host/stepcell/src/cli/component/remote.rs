@@ -13,7 +13,7 @@ use stepcell::store::Inserted;
 use stepcell::{Access, Host};
 use stepcell_server::wire;
 
-use super::block::{Restore, Revoke, not_blocked, print_restored, print_revoked};
+use super::block::{Restore, Revoke, not_blocked, print_blocked, print_restored, print_revoked};
 use super::sign::signature_in;
 use super::{Component, Inspect, List, Push, bytes_of, in_words, print_pushed, print_rows, purity_of};
 use crate::cli::exit::{Exit, Refused};
@@ -49,8 +49,7 @@ impl Component {
             Self::Revoke(verb) => verb.perform_on(settings, server).await?,
             Self::Restore(verb) => verb.perform_on(settings, server).await?,
             Self::Blocked => {
-                let why = "what may not run is listed where the database is, with `--db FILE`; `component inspect` tells it of one";
-                return Err(Refused::input(why).into());
+                print_blocked(settings, &server.all(Ask::get(&["admin", "blocked-components"])).await?.items)?
             }
             // These work on files alone.
             Self::Keygen(_) | Self::Sign(_) | Self::Verify(_) => return self.perform_here(settings).await,

@@ -39,6 +39,13 @@ fn text(settings: &Settings, explanation: &Value) -> String {
         }
     }
     text.push_str("\nhow it came here\n");
+    // A server tells the last points alone.
+    let total = explanation["past_total"].as_u64().unwrap_or_default();
+    let left_out = total.saturating_sub(points("past").count() as u64);
+    if left_out > 0 {
+        let _ =
+            writeln!(text, "  {left_out} points before these are left out; see `stepcell instance history {instance}`");
+    }
     for point in points("past") {
         let _ = writeln!(text, "  {}  {}", word(point, "at"), word(point, "text"));
     }

@@ -149,6 +149,7 @@ fn a_component_that_was_revoked_is_let_run_again() {
     office.run(&["component", "restore", &digest]).exits(3).tells("neither revoked nor in quarantine");
     office.run(&["component", "revoke", &digest, "--reason", "it lies"]).exits(0);
     office.run_as("acme-admin", &["component", "restore", &digest]).exits(1).tells("administrators of the platform");
+    office.assert_shown_alike(&["component", "blocked"]);
 
     let restored = office.json(&["component", "restore", &digest]);
 
