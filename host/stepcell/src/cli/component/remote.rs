@@ -49,7 +49,7 @@ impl Component {
             Self::Revoke(verb) => verb.perform_on(settings, server).await?,
             Self::Restore(verb) => verb.perform_on(settings, server).await?,
             Self::Blocked => {
-                print_blocked(settings, &server.all(Ask::get(&["admin", "blocked-components"])).await?.items)?
+                print_blocked(settings, &server.all(Ask::get(&["admin", "blocked-components"])).await?.items)?;
             }
             // These work on files alone.
             Self::Keygen(_) | Self::Sign(_) | Self::Verify(_) => return self.perform_here(settings).await,
