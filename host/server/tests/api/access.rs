@@ -363,6 +363,27 @@ async fn a_secrets_value_never_comes_back() {
 }
 
 #[tokio::test]
+async fn secrets_are_listed_by_tenant_and_name_in_pages() {
+    let api = TestApi::new().await;
+    for (who, name) in [("bolt-admin", "A"), ("acme-admin", "C"), ("acme-admin", "B"), (ADMIN, "Z")] {
+        let path = format!("/api/v1/secrets/{name}");
+        api.send_json("PUT", who, &path, &json!({ "value": "hunter2hunter2" })).await;
+    }
+    let names = |page: &Value| {
+        let names: Vec<_> = page["items"].as_array().unwrap().iter().map(|row| text(&row["name"]).to_owned()).collect();
+        names.concat()
+    };
+
+    let first = api.get(ADMIN, "/api/v1/secrets?limit=2").await.json();
+    let next = format!("/api/v1/secrets?limit=2&cursor={}", text(&first["next_cursor"]));
+    let second = api.get(ADMIN, &next).await.json();
+    let own = api.get("acme-admin", "/api/v1/secrets").await.json();
+
+    assert_eq!((names(&first), names(&second), names(&own)), ("ZB".to_owned(), "CA".to_owned(), "BC".to_owned()));
+    assert_eq!((&first["total"], &own["total"], &second["next_cursor"]), (&json!(4), &json!(2), &json!(null)));
+}
+
+#[tokio::test]
 async fn stats_are_those_of_the_callers_tenant_or_of_all() {
     let api = TestApi::new().await;
     api.define(&echo()).await;
