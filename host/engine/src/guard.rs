@@ -30,6 +30,10 @@ use self::vault::Vault;
 use crate::driver::host_failure;
 use crate::error::EngineError;
 
+/// How many keys may have signed a component when one more signs it that its owner does not trust. Such a signature counts only if
+/// a policy trusts its key later; protects what every process keeps at hand, and loads anew whenever one more is kept.
+const SIGNERS_LEN_MAX: u64 = 8;
+
 /// What may run, and what it may reach.
 pub(crate) struct Guard {
     store: Arc<dyn WorkflowStore>,
@@ -79,6 +83,26 @@ impl Decided {
 
     pub(crate) fn of(&self, tenant: Option<&TenantId>) -> &Arc<EffectivePolicy> {
         tenant.and_then(|tenant| self.tenants.get(tenant)).unwrap_or(&self.everybody)
+    }
+
+    /// How many keys may have signed a component for one more signature of it to be kept.
+    ///
+    /// # Errors
+    /// Says why if it may not be kept.
+    pub(crate) fn signers_max(&self, policy: &EffectivePolicy, signature: &ComponentSignature) -> Result<u64, String> {
+        if policy.trusted_keys.contains(&signature.key) {
+            return Ok(u64::MAX);
+        }
+        let signers = self.signers.get(&signature.digest).map_or(&[][..], Vec::as_slice);
+        if signers.contains(&signature.key) || (signers.len() as u64) < SIGNERS_LEN_MAX {
+            return Ok(SIGNERS_LEN_MAX);
+        }
+        Err(format!(
+            "{} keys have signed it, and {SIGNERS_LEN_MAX} may before one more that nobody trusts; add the key {} to `trusted_keys` \
+             of the policy first, or leave the signature out",
+            signers.len(),
+            signature.key
+        ))
     }
 
     /// The trusted key that signed a component, if one did.

@@ -35,6 +35,10 @@ use self::known::Known;
 use self::plans::{OwnedPlan, Plans};
 pub use self::view::RegistryView;
 
+/// A document that is not longer is compiled on the thread that wants its plan, in bytes. Keeps longer ones from holding up what
+/// else that thread has to do.
+const SHORT_DOCUMENT_BYTES: usize = 64 << 10;
+
 /// Registers and finds definitions and components: the shared ones, unless a tenant's [view](Self::view) is asked for.
 ///
 /// What it keeps lives in the store; compiled plans are kept in memory.
@@ -295,12 +299,10 @@ impl WorkflowRegistry {
             .find_definition_by_id(id)
             .await?
             .ok_or_else(|| damaged(format!("definition {id} is missing")))?;
-        let definition = serde_json::from_str(record.document.text())
-            .map_err(|error| damaged(format!("definition {id} does not read: {error}")))?;
-        let components = record.components.into_iter().collect();
-        let plan = Plan::with_predicates(id, definition, &components, &self.predicates())
-            .map_err(|problems| damaged(format!("definition {id} is not valid: {problems}")))?;
-        Ok(self.keep(plan.with_pure_steps(&record.pure_steps), record.tenant, record.document.len_bytes()))
+        let (owner, document_bytes, predicates) =
+            (record.tenant.clone(), record.document.len_bytes(), self.predicates());
+        let plan = aside(document_bytes, move || compile(record, &predicates)).await?;
+        Ok(self.keep(plan.map_err(damaged)?, owner, document_bytes))
     }
 
     fn keep(&self, plan: Plan, owner: Option<TenantId>, document_bytes: usize) -> OwnedPlan {
@@ -311,4 +313,29 @@ impl WorkflowRegistry {
         }
         self.plans.keep(OwnedPlan { plan: Arc::new(plan), owner }, document_bytes)
     }
+}
+
+/// The plan of a definition as it was registered; if there is none, says why.
+fn compile(record: DefinitionRecord, predicates: &Predicates) -> Result<Plan, String> {
+    let id = record.id;
+    let definition = serde_json::from_str(record.document.text())
+        .map_err(|error| format!("definition {id} does not read: {error}"))?;
+    let components = record.components.into_iter().collect();
+    let plan = Plan::with_predicates(id, definition, &components, predicates)
+        .map_err(|problems| format!("definition {id} is not valid: {problems}"))?;
+    Ok(plan.with_pure_steps(&record.pure_steps))
+}
+
+/// Does work on a document where it is in nobody's way: at once if that is short, or else on a thread of its own.
+async fn aside<T: Send + 'static>(
+    document_bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, EngineError> {
+    if document_bytes <= SHORT_DOCUMENT_BYTES {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => EngineError::Stopping,
+    })
 }

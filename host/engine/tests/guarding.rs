@@ -246,6 +246,25 @@ steps:
         assert_eq!(trace.signed_by, Some(key.public()));
     }
 
+    async fn signatures_of_a_component_that_nobody_trusts_are_bounded_and_trusted_ones_are_not(host: TestHost) {
+        let key = |seed: u8| PrivateKey::from_bytes(&[seed; 32]);
+        let signed_by = |seed: u8| NewComponent { signature: Some(key(seed).sign(digest("b"))), ..new_component("2.0.0", "b") };
+        let registry = host.engine.registry();
+        for seed in 1..=8 {
+            registry.register(signed_by(seed)).await.unwrap();
+        }
+        let revision = host.store().guard_revision().await.unwrap();
+
+        let ninth = registry.register(signed_by(9)).await.unwrap_err();
+        registry.register(signed_by(1)).await.unwrap();
+
+        assert!(ninth.to_string().contains("8 keys have signed it") && ninth.to_string().contains("`trusted_keys`"), "{ninth}");
+        assert_eq!(host.store().guard_revision().await.unwrap(), revision, "what is there already changes nothing");
+        host.engine.apply_policy(&policy(&format!("default: {{ trusted_keys: ['{}'] }}", key(9).public()))).await.unwrap();
+        registry.register(signed_by(9)).await.unwrap();
+        assert_eq!(host.engine.list_signatures(&digest("b")).await.unwrap().len(), 9);
+    }
+
     async fn purity_follows_from_imports_and_grants_and_is_kept_with_the_definition(host: TestHost) {
         host.named(&["quiet", "loud"]).await;
         for name in ["quiet", "loud"] {

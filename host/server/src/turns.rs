@@ -9,7 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Turns {
     max: usize,
     each_max: usize,
+    share: Share,
     taken: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// How much of the room that others leave one of them may take.
+#[derive(Clone, Copy, Debug)]
+enum Share {
+    All,
+    Half,
 }
 
 /// Room that was taken; it is given back when this is dropped.
@@ -23,7 +31,12 @@ pub(crate) struct Turn {
 impl Turns {
     /// Room for so many in all, and so many of each.
     pub(crate) fn new(max: usize, each_max: usize) -> Self {
-        Self { max, each_max, taken: Arc::default() }
+        Self { max, each_max, share: Share::All, taken: Arc::default() }
+    }
+
+    /// The same, where nobody takes more than half of what the others leave: so few that take what they can leave room for more.
+    pub(crate) fn halved(self) -> Self {
+        Self { share: Share::Half, ..self }
     }
 
     /// Takes room for one more, if there is some.
@@ -35,8 +48,13 @@ impl Turns {
     pub(crate) fn take_room(&self, who: &str, size: usize) -> Option<Turn> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.get(who).copied().unwrap_or_default();
-        let fits = |held: usize, max: usize| held.checked_add(size).is_some_and(|held| held <= max);
-        if !fits(own, self.each_max) || !fits(taken.values().sum(), self.max) {
+        let others = taken.values().sum::<usize>() - own;
+        let left = self.max.saturating_sub(others);
+        let share = match self.share {
+            Share::All => left,
+            Share::Half => left / 2,
+        };
+        if own.checked_add(size)? > share.min(self.each_max) {
             return None;
         }
         taken.insert(who.to_owned(), own + size);
@@ -71,6 +89,23 @@ mod tests {
         drop((first, second, other));
 
         assert!(turns.taken.lock().unwrap().is_empty() && turns.take("c").is_some());
+    }
+
+    #[test]
+    fn where_shares_are_halved_few_can_not_take_the_room_of_all() {
+        let turns = Turns::new(1024, 256).halved();
+
+        let taken: Vec<_> = (0..8)
+            .map(|who| {
+                let who = who.to_string();
+                std::iter::from_fn(|| turns.take(&who)).collect::<Vec<_>>()
+            })
+            .collect();
+
+        assert_eq!(taken.iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 256, 128, 64, 32, 16, 8]);
+        assert!(turns.take("somebody else").is_some());
+        drop(taken);
+        assert!(turns.take_room("1", 256).is_some());
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::turns::{Turn, Turns};
 /// What answers may hold together that nobody has taken yet, in bytes.
 const UNTAKEN_BYTES_MAX: usize = 1 << 30;
 
-/// What those of one tenant may hold, in bytes, and those of all strangers. Keeps room for everybody else; a page of the
-/// longest instances fits.
+/// What those of one tenant may hold, in bytes, and those of all strangers; less where little is left, of which one takes
+/// half at most. Keeps room for everybody else; a page of the longest instances fits while two others hold what they may.
 const UNTAKEN_BYTES_OF_TENANT_MAX: usize = 256 << 20;
 
 /// An answer that is not longer is not counted.
@@ -37,7 +37,7 @@ pub(crate) struct Untaken(Turns);
 
 impl Untaken {
     pub(crate) fn new() -> Self {
-        Self(Turns::new(UNTAKEN_BYTES_MAX, UNTAKEN_BYTES_OF_TENANT_MAX))
+        Self(Turns::new(UNTAKEN_BYTES_MAX, UNTAKEN_BYTES_OF_TENANT_MAX).halved())
     }
 
     /// The same answer, which holds room of its caller's tenant until it was taken.

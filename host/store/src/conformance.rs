@@ -95,6 +95,7 @@ macro_rules! conformance_suite {
             feed: whoever_goes_on_where_a_window_ends_misses_nothing,
             feed: a_window_passes_over_no_more_than_its_length,
             guard: the_guard_reads_back_and_every_change_raises_its_revision,
+            guard: a_component_has_one_signature_of_a_key_and_no_more_than_may_be,
             guard: a_block_stays_with_its_first_reason_until_it_is_removed,
             guard: faults_of_a_component_are_counted_until_it_may_run_again,
             guard: tenants_do_not_share_secrets,

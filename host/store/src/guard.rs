@@ -9,7 +9,7 @@ use stepcell_model::signature::ComponentSignature;
 
 use crate::access::Whose;
 use crate::error::StoreError;
-use crate::query::{Inserted, Page, PageLimit};
+use crate::query::{Admitted, Inserted, Page, PageLimit};
 
 /// What the engine keeps at hand to decide what may run and what it may reach.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,8 +75,8 @@ pub trait GuardStore: Send + Sync + 'static {
     /// Counts that a component broke the host's side, and says how often it has.
     async fn count_host_fault(&self, digest: &ComponentDigest) -> Result<u32, StoreError>;
 
-    /// Keeps a signature; another one of the same key for the same component is replaced.
-    async fn put_signature(&self, signature: ComponentSignature) -> Result<(), StoreError>;
+    /// Keeps a signature of a component that fewer than `max` keys have signed. Of one key for one component the first stays.
+    async fn insert_signature(&self, signature: ComponentSignature, max: u64) -> Result<Admitted, StoreError>;
 
     /// Keeps a secret in place of the one there is. One more of a tenant that has `max` of other names is not kept; returns
     /// whether it is.

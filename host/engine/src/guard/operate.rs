@@ -98,7 +98,7 @@ impl WorkflowEngine {
         Ok(self.inner.store.find_block(digest).await?)
     }
 
-    /// Keeps a signature of a component, once it holds.
+    /// Keeps a signature of a component, once it holds; the operator may add as many as there are keys.
     ///
     /// # Errors
     /// [`EngineError::ComponentRefused`] if it was not made for what it names.
@@ -107,7 +107,7 @@ impl WorkflowEngine {
             what: signature.digest.to_string(),
             reason: bad.to_string(),
         })?;
-        self.inner.store.put_signature(signature).await?;
+        self.inner.store.insert_signature(signature, u64::MAX).await?;
         self.inner.refresh_guard().await
     }
 

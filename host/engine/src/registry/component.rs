@@ -93,7 +93,8 @@ impl WorkflowRegistry {
     /// Checks a component against the contract and the policy, makes it ready to be run, and registers it.
     ///
     /// # Errors
-    /// [`EngineError::ComponentRefused`] if it does not fit, is blocked, or lacks a signature that the policy wants;
+    /// [`EngineError::ComponentRefused`] if it does not fit, is blocked, lacks a signature that the policy wants, or comes with one of
+    /// no trusted key though several keys have signed it already;
     /// [`EngineError::WantsMore`] if it can do more than the newest version before it and nobody accepted that;
     /// [`EngineError::VersionTaken`] if the version has other bytes; [`EngineError::QuotaExceeded`] and
     /// [`EngineError::TenantSuspended`] if its tenant may have no more. Nothing is stored then.
@@ -104,6 +105,7 @@ impl WorkflowRegistry {
         let told = |error: ComponentRefused| refused(error.reason);
         let digest = ComponentDigest::of(&bytes);
         self.check_guard(digest, tenant.as_ref(), signature.as_ref()).await?.map_err(refused)?;
+        let signature = self.with_signers_max(tenant.as_ref(), signature).map_err(refused)?;
         let is_new = self.store.find_component(tenant.as_ref(), &name, &version).await?.is_none();
         if is_new {
             // Nothing is looked into or compiled that would be refused in the end.
@@ -132,11 +134,24 @@ impl WorkflowRegistry {
             other => other.into(),
         })?;
         drop(admitted);
-        if let Some(signature) = signature {
-            self.store.put_signature(signature).await?;
+        if let Some((signature, signers_max)) = signature {
+            // Those that came first while this one was compiled may have taken the room; nobody trusts it either way.
+            self.store.insert_signature(signature, signers_max).await?;
             self.guard.refresh().await?;
         }
         Ok(RegisteredComponent { record, inserted })
+    }
+
+    /// A signature, and how many keys may have signed its component for it to be kept; if it may not be, says why.
+    fn with_signers_max(
+        &self,
+        tenant: Option<&TenantId>,
+        signature: Option<ComponentSignature>,
+    ) -> Result<Option<(ComponentSignature, u64)>, String> {
+        let Some(signature) = signature else { return Ok(None) };
+        let decided = self.guard.decided();
+        let signers_max = decided.signers_max(decided.of(tenant), &signature)?;
+        Ok(Some((signature, signers_max)))
     }
 
     /// Whether a component may be let in at all; if not, says why.

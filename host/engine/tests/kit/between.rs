@@ -125,7 +125,7 @@ passes_on! { GuardStore {
     fn find_block(digest: &ComponentDigest) -> Option<ComponentBlock>;
     fn remove_block(digest: &ComponentDigest) -> bool;
     fn count_host_fault(digest: &ComponentDigest) -> u32;
-    fn put_signature(signature: ComponentSignature) -> ();
+    fn insert_signature(signature: ComponentSignature, max: u64) -> Admitted;
     fn put_secret(secret: SealedSecret, max: u64) -> bool;
     fn delete_secret(tenant: Option<&TenantId>, name: &SecretName) -> bool;
     fn find_secret(tenant: Option<&TenantId>, name: &SecretName) -> Option<SealedSecret>;

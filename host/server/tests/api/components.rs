@@ -44,6 +44,24 @@ async fn where_the_policy_wants_signatures_a_component_is_uploaded_with_one_of_a
 }
 
 #[tokio::test]
+async fn an_author_can_not_have_the_signatures_of_any_number_of_keys_kept() {
+    let api = TestApi::new().await;
+    let signed = |seed| serde_json::to_string(&signed_by(seed)).unwrap();
+    for seed in 1..=8 {
+        let answer = upload(&api, Some(&signed(seed))).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
+    }
+    let kept = api.engine.store().load_guard().await.unwrap();
+
+    let ninth = upload(&api, Some(&signed(9))).await;
+    let again = upload(&api, Some(&signed(8))).await;
+
+    assert_eq!((ninth.status.as_u16(), ninth.code().as_str()), (422, "component.refused"));
+    assert_eq!(again.status, StatusCode::OK, "{}", again.text);
+    assert_eq!(api.engine.store().load_guard().await.unwrap(), kept);
+}
+
+#[tokio::test]
 async fn what_may_not_run_is_listed_in_pages_until_it_is_restored() {
     let api = TestApi::new().await;
     let digest = upload(&api, None).await.json()["digest"].as_str().unwrap().to_owned();

@@ -13,7 +13,7 @@ use stepcell_model::transition::Transition;
 use super::MemoryStore;
 use crate::error::StoreError;
 use crate::guard::{GuardState, GuardStore, SecretFilter, UsageFilter};
-use crate::query::{Inserted, Page};
+use crate::query::{Admitted, Inserted, Page};
 
 #[derive(Debug, Default)]
 pub(super) struct Guard {
@@ -67,9 +67,17 @@ impl Guard {
         *count
     }
 
-    pub(super) fn put_signature(&mut self, signature: ComponentSignature) {
+    pub(super) fn insert_signature(&mut self, signature: ComponentSignature, max: u64) -> Admitted {
+        let place = (signature.digest, signature.key.to_string());
+        if self.signatures.contains_key(&place) {
+            return Admitted::AlreadyThere;
+        }
+        if self.signatures.keys().filter(|(digest, _)| *digest == place.0).count() as u64 >= max {
+            return Admitted::Full;
+        }
         self.revision += 1;
-        self.signatures.insert((signature.digest, signature.key.to_string()), signature);
+        self.signatures.insert(place, signature);
+        Admitted::New
     }
 
     pub(super) fn put_secret(&mut self, secret: SealedSecret, max: u64) -> bool {
@@ -158,9 +166,8 @@ impl GuardStore for MemoryStore {
         Ok(self.state().guard.count_host_fault(digest))
     }
 
-    async fn put_signature(&self, signature: ComponentSignature) -> Result<(), StoreError> {
-        self.state().guard.put_signature(signature);
-        Ok(())
+    async fn insert_signature(&self, signature: ComponentSignature, max: u64) -> Result<Admitted, StoreError> {
+        Ok(self.state().guard.insert_signature(signature, max))
     }
 
     async fn put_secret(&self, secret: SealedSecret, max: u64) -> Result<bool, StoreError> {

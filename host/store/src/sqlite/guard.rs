@@ -18,7 +18,7 @@ use super::transition::signed;
 use super::{SqliteStore, statements};
 use crate::error::StoreError;
 use crate::guard::{GuardState, GuardStore, SecretFilter, UsageFilter};
-use crate::query::{Inserted, Page};
+use crate::query::{Admitted, Inserted, Page};
 
 pub(super) fn revision(connection: &Connection) -> Result<u64, StoreError> {
     let revision = rows::find(connection, statements::SELECT_GUARD, [], |row| row.count("revision"))?;
@@ -98,10 +98,24 @@ pub(super) fn count_host_fault(connection: &Connection, digest: &ComponentDigest
     Ok(connection.query_row(statements::COUNT_HOST_FAULT, [digest.as_bytes()], |row| row.get(0))?)
 }
 
-pub(super) fn put_signature(connection: &Connection, signature: &ComponentSignature) -> Result<(), StoreError> {
-    let row = params![signature.digest.as_bytes(), signature.key.to_string(), signature.signature];
-    connection.execute(statements::UPSERT_SIGNATURE, row)?;
-    raise(connection)
+pub(super) fn insert_signature(
+    connection: &Connection,
+    signature: &ComponentSignature,
+    max: u64,
+) -> Result<Admitted, StoreError> {
+    let (digest, key) = (signature.digest.as_bytes(), signature.key.to_string());
+    let kept = rows::find(connection, statements::COUNT_SIGNATURES, params![digest, key], |row| {
+        Ok((row.count("count")?, row.count("own")?))
+    })?;
+    match kept.unwrap_or_default() {
+        (_, own) if own > 0 => Ok(Admitted::AlreadyThere),
+        (count, _) if count >= max => Ok(Admitted::Full),
+        _ => {
+            connection.execute(statements::INSERT_SIGNATURE, params![digest, key, signature.signature])?;
+            raise(connection)?;
+            Ok(Admitted::New)
+        }
+    }
 }
 
 /// How a tenant stands in a key; instances without one have the empty text, which no tenant is called.
@@ -268,8 +282,8 @@ impl GuardStore for SqliteStore {
         self.writer()?.run(move |connection| count_host_fault(connection, &digest)).await
     }
 
-    async fn put_signature(&self, signature: ComponentSignature) -> Result<(), StoreError> {
-        self.writer()?.run(move |connection| put_signature(connection, &signature)).await
+    async fn insert_signature(&self, signature: ComponentSignature, max: u64) -> Result<Admitted, StoreError> {
+        self.writer()?.run(move |connection| insert_signature(connection, &signature, max)).await
     }
 
     async fn put_secret(&self, secret: SealedSecret, max: u64) -> Result<bool, StoreError> {

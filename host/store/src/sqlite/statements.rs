@@ -321,9 +321,11 @@ RETURNING count";
 pub(super) const SELECT_SIGNATURES: &str =
     "SELECT digest, key, signature FROM component_signatures ORDER BY digest, key";
 
-pub(super) const UPSERT_SIGNATURE: &str = "
-INSERT INTO component_signatures (digest, key, signature) VALUES (?1, ?2, ?3)
-ON CONFLICT (digest, key) DO UPDATE SET signature = ?3";
+pub(super) const COUNT_SIGNATURES: &str =
+    "SELECT count(*) AS count, count(*) FILTER (WHERE key = ?2) AS own FROM component_signatures WHERE digest = ?1";
+
+pub(super) const INSERT_SIGNATURE: &str =
+    "INSERT INTO component_signatures (digest, key, signature) VALUES (?1, ?2, ?3)";
 
 pub(super) const UPSERT_SECRET: &str = "
 INSERT INTO secrets (tenant, name, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
