@@ -122,7 +122,11 @@ impl WorkflowEngine {
                 }
                 Admitted::AlreadyThere => {}
                 Admitted::Full => {
-                    return Err(EngineError::TooMany { what: "API keys that let somebody in", max: KEY_ROOM.live_max });
+                    return Err(EngineError::TooMany {
+                        what: "API keys that let somebody in",
+                        max: KEY_ROOM.live_max,
+                        helps: "revoke one that is not needed",
+                    });
                 }
             }
         }

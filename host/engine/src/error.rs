@@ -258,12 +258,14 @@ pub enum EngineError {
         tenant: TenantId,
     },
     /// There are as many of something as one tenant, or the platform, may have.
-    #[error("there are {max} {what} already; delete one that is not needed")]
+    #[error("there are {max} {what} already, as many as there may be; {helps}")]
     TooMany {
         /// What there are too many of, as one says it of several.
         what: &'static str,
         /// How many there may be.
         max: u64,
+        /// What to do.
+        helps: &'static str,
     },
     /// There is no such API key.
     #[error("there is no API key {id}; `stepcell key list` shows those there are")]

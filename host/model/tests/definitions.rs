@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use stepcell_model::definition::{
     DESCRIPTION_LEN_BYTES_MAX, GatewayMode, Outcome, VERSION_LEN_BYTES_MAX, WorkflowDefinition,
 };
+use stepcell_model::id::DefinitionId;
+use stepcell_model::plan::Plan;
 use stepcell_model::problem::Problems;
+use uuid::Uuid;
 
 fn read(body: &str) -> Result<WorkflowDefinition, Problems> {
     WorkflowDefinition::from_text(&format!("schema: stepcell/v1\nname: test\nversion: 1.0.0\n{body}"))
@@ -155,6 +160,17 @@ fn what_lists_show_of_a_definition_is_bounded() {
     assert_eq!(refused, "description: has 16385 bytes; at most 16384");
     let long = WorkflowDefinition::builder("w", &with_len(VERSION_LEN_BYTES_MAX + 1)).human("h", |_| {}).build();
     assert_eq!(long.unwrap_err().to_string(), "version: has 129 bytes; at most 128");
+}
+
+#[test]
+fn what_was_registered_before_its_description_was_bounded_runs_on() {
+    let definition = WorkflowDefinition::builder("w", "1.0.0").human("h", |_| {}).build().unwrap();
+    let stored = WorkflowDefinition { description: Some("x".repeat(DESCRIPTION_LEN_BYTES_MAX + 1)), ..definition };
+    assert!(!stored.validate().is_empty(), "it can not be registered any more");
+
+    let plan = Plan::new(DefinitionId::from_uuid(Uuid::from_u128(1)), stored, &BTreeMap::new());
+
+    assert!(plan.is_ok(), "{plan:?}");
 }
 
 /// Case 9.

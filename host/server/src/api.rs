@@ -14,12 +14,12 @@ use serde::Serialize;
 use stepcell_engine::WorkflowEngine;
 use stepcell_model::name::{ActionName, TenantId};
 use stepcell_webhooks::Webhooks;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::auth::{Answers, AuditLog, Caller, Guards, RateLimit, Rates, actions};
+use crate::lines::{Lines, Place};
 use crate::openapi;
 use crate::problem::{Problem, ProblemCode};
 use crate::routes;
@@ -42,6 +42,9 @@ const STREAMS_EACH_MAX: usize = 500;
 /// of them is read with all that it did, up to 32 MiB.
 const LOOKS_MAX: usize = 16;
 
+/// How many of those may be for callers of one tenant. Keeps the others from waiting for them.
+const LOOKS_OF_TENANT_MAX: usize = 4;
+
 /// When to come back where there was no room for one more.
 pub(crate) const TURN_RETRY: Duration = Duration::from_secs(2);
 
@@ -55,8 +58,8 @@ pub struct ApiOptions {
     pub path_prefix: String,
     /// Whether there are the routes of workflows, instances and tasks.
     pub enable_api: bool,
-    /// Whether there is anything for the platform's administrators: their routes, and keys, secrets, webhooks and the audit log
-    /// beyond a single tenant's own administrators.
+    /// Whether there is anything for the platform's administrators: their routes, and keys, secrets, changes of webhooks and the
+    /// audit log beyond a single tenant's own administrators.
     pub enable_admin: bool,
     /// Whether there are pages for people: the documentation.
     pub enable_ui: bool,
@@ -98,7 +101,7 @@ struct Shared {
     webhooks: Webhooks,
     uploads: Turns,
     streams: Turns,
-    looks: Semaphore,
+    looks: Lines,
     untaken: Untaken,
     rates: Rates,
     audit: AuditLog,
@@ -113,7 +116,7 @@ impl ApiState {
         Self(Arc::new(Shared {
             uploads: Turns::new(UPLOADS_MAX, UPLOADS_OF_TENANT_MAX),
             streams: Turns::new(STREAMS_MAX, STREAMS_EACH_MAX),
-            looks: Semaphore::new(LOOKS_MAX),
+            looks: Lines::new(LOOKS_MAX, LOOKS_OF_TENANT_MAX),
             untaken: Untaken::new(),
             rates: Rates::new(options.rate, options.tenant_rate),
             audit: options.audit.clone().unwrap_or_else(|| AuditLog::new(engine.clone())),
@@ -144,9 +147,9 @@ impl ApiState {
         })
     }
 
-    /// Room to read one more instance as a whole, as soon as there is some.
-    pub(crate) async fn begin_look(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.0.looks.acquire().await.map_err(|_| Problem::internal())
+    /// Room to read one more instance as a whole, as soon as there is some for the caller's tenant.
+    pub(crate) async fn begin_look(&self, caller: &Caller) -> Place {
+        self.0.looks.take(caller.tenant.as_ref().map_or("", TenantId::as_str)).await
     }
 
     /// What answers hold that nobody has taken yet.

@@ -11,6 +11,7 @@ mod api;
 mod auth;
 mod extract;
 mod health;
+mod lines;
 mod observe;
 mod openapi;
 mod page;

@@ -147,7 +147,7 @@ fn complete_operation(method: &Method, operation: &mut Operation) {
         codes.push((404, "What the path names is not there, or not the caller's."));
     }
     if names_tenant {
-        codes.push((404, "There is no such tenant, or it is not the caller's."));
+        codes.push((404, "The tenant is not the caller's; where something is made for one, there is no such tenant."));
     }
     if in_query || is_kept || operation.request_body.is_some() {
         codes.push((400, "The query, the idempotency key or the body is not as it has to be."));

@@ -142,7 +142,11 @@ impl WorkflowEngine {
         let record = SecretRecord { tenant, name, updated_at: self.inner.clock.now() };
         let sealed = self.inner.guard.vault()?.seal(record, &value)?;
         if !self.inner.store.put_secret(sealed, SECRETS_LEN_MAX).await? {
-            return Err(EngineError::TooMany { what: "secrets", max: SECRETS_LEN_MAX });
+            return Err(EngineError::TooMany {
+                what: "secrets",
+                max: SECRETS_LEN_MAX,
+                helps: "delete one that is not needed",
+            });
         }
         self.inner.refresh_guard().await
     }

@@ -62,7 +62,7 @@ pub struct TenantUse {
     pub components: u64,
     /// Versions of definitions of its own.
     pub definitions: u64,
-    /// Bytes that its instances and its components keep.
+    /// Bytes that its instances, its components and its definitions keep.
     pub stored_bytes: u64,
     /// Time on a CPU that attempts used on the day that was asked for, in microseconds.
     pub cpu_us_of_day: u64,

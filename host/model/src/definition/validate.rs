@@ -19,7 +19,7 @@ impl WorkflowDefinition {
     /// Says everything that is wrong with the definition, in its order; nothing if it can be run.
     #[must_use]
     pub fn validate(&self) -> Problems {
-        Problems::new(self.findings().into_iter().map(|finding| Problem::at(&finding.path, finding.message)).collect())
+        told(self.findings())
     }
 
     /// Everything that is wrong, with the places as paths.
@@ -30,6 +30,19 @@ impl WorkflowDefinition {
 
     /// Everything that is wrong with what could be read of it, beside what could not.
     pub(super) fn findings_beside(&self, unread: &[Finding], extent: Extent) -> Vec<Finding> {
+        let mut check = Check { definition: self, unread, findings: Vec::new() };
+        check.lengths();
+        check.findings.extend(self.findings_that_matter(unread, extent));
+        check.findings
+    }
+
+    /// Everything because of which nothing can run on it. Bounds that came later than definitions that are stored are no
+    /// part of it: what was registered runs on.
+    pub(crate) fn why_it_can_not_run(&self) -> Problems {
+        told(self.findings_that_matter(&[], Extent::Whole))
+    }
+
+    fn findings_that_matter(&self, unread: &[Finding], extent: Extent) -> Vec<Finding> {
         let mut check = Check { definition: self, unread, findings: Vec::new() };
         check.sizes();
         check.names();
@@ -72,6 +85,10 @@ struct Check<'a> {
     findings: Vec<Finding>,
 }
 
+fn told(findings: Vec<Finding>) -> Problems {
+    Problems::new(findings.into_iter().map(|finding| Problem::at(&finding.path, finding.message)).collect())
+}
+
 fn key(text: &str) -> PathPart {
     PathPart::Key(text.to_owned())
 }
@@ -90,11 +107,15 @@ impl Check<'_> {
         !self.unread.iter().any(|finding| finding.path.starts_with(path))
     }
 
-    fn sizes(&mut self) {
+    fn lengths(&mut self) {
         let definition = self.definition;
         self.length("version", definition.version.to_string().len(), VERSION_LEN_BYTES_MAX);
         let description = definition.description.as_ref().map_or(0, String::len);
         self.length("description", description, DESCRIPTION_LEN_BYTES_MAX);
+    }
+
+    fn sizes(&mut self) {
+        let definition = self.definition;
         if definition.steps.is_empty() {
             self.find(vec![key("steps")], "a workflow needs at least one step");
         }

@@ -27,7 +27,7 @@ pub(super) fn check(
     components: &BTreeMap<StepName, ComponentDigest>,
     predicates: &Predicates,
 ) -> Result<(), Problems> {
-    let mut problems = definition.validate();
+    let mut problems = definition.why_it_can_not_run();
     for used in definition.components() {
         if !components.contains_key(&used.step) {
             let message = "its component was not resolved to a digest; register the component first";

@@ -17,7 +17,15 @@ tokio::task_local! {
 
 /// Where it is noted whose things a request is about.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Subject(Arc<OnceLock<TenantId>>);
+pub(super) struct Subject(Arc<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    /// Whose the thing is that was found, the first one: the platform's where there is no tenant.
+    found: OnceLock<Option<TenantId>>,
+    /// Whom the request names.
+    named: OnceLock<TenantId>,
+}
 
 impl Subject {
     /// That of the request at hand, for work that is done in another task.
@@ -30,16 +38,21 @@ impl Subject {
         SUBJECT.scope(self.clone(), work).await
     }
 
-    /// The tenant that was noted.
+    /// The tenant that was noted: what was found is whose it is, whomever the request names.
     pub(super) fn tenant(&self) -> Option<TenantId> {
-        self.0.get().cloned()
+        self.0.found.get().cloned().unwrap_or_else(|| self.0.named.get().cloned())
     }
 }
 
-/// Notes whose things the request at hand is about, for the audit log; the first word holds.
-pub(crate) fn note_subject(tenant: Option<&TenantId>) {
+/// Notes whose thing the request at hand is about, for the audit log; the first one holds.
+pub(crate) fn note_subject(owner: Option<&TenantId>) {
+    let _ = SUBJECT.try_with(|subject| subject.0.found.set(owner.cloned()));
+}
+
+/// Notes whom the request at hand names, for the audit log.
+fn note_named(tenant: Option<&TenantId>) {
     if let Some(tenant) = tenant {
-        let _ = SUBJECT.try_with(|subject| subject.0.set(tenant.clone()));
+        let _ = SUBJECT.try_with(|subject| subject.0.named.set(tenant.clone()));
     }
 }
 
@@ -95,7 +108,7 @@ impl Caller {
     pub fn tenant_for(&self, named: Option<TenantId>) -> Result<Option<TenantId>, Problem> {
         match (&self.tenant, named) {
             (None, named) => {
-                note_subject(named.as_ref());
+                note_named(named.as_ref());
                 Ok(named)
             }
             (Some(own), None) => Ok(Some(own.clone())),

@@ -32,7 +32,9 @@ impl From<EngineError> for Problem {
             EngineError::QuotaExceeded { retry_after, .. } => {
                 return Self::new(Code::QuotaExceeded, error.to_string()).retry_after(retry_after);
             }
-            EngineError::TooMany { .. } => Code::QuotaExceeded,
+            EngineError::TooMany { .. } => {
+                return Self::new(Code::QuotaExceeded, error.to_string()).retry_after(QUOTA_RETRY);
+            }
             EngineError::TenantSuspended { .. } => Code::TenantSuspended,
             EngineError::TenantNotFound { tenant } => {
                 return Self::new(Code::TenantNotFound, format!("there is no tenant `{tenant}`"));

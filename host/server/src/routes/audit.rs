@@ -44,8 +44,8 @@ pub(crate) struct ListAudit {
     cursor: Option<String>,
 }
 
-/// List who did what, newest first. A record shows a moment after its request was answered, for 90 days unless the server is told
-/// otherwise.
+/// List who did what, newest first. A record shows a moment after its request was answered, and goes when its server forgets
+/// it: `stepcell serve` after 90 days, unless told otherwise.
 #[utoipa::path(
     get, path = "/audit", tag = "audit", operation_id = "list_audit",
     params(ListAudit), security(("bearer" = ["admin"])),

@@ -292,7 +292,7 @@ pub(crate) async fn get(
     if known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag(found.seq)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag(found.seq))]).into_response());
     }
-    let _turn = api.begin_look().await?;
+    let _turn = api.begin_look(&caller).await;
     let (instance, seq) = Instance::load_found(api.engine().store().as_ref(), found).await?;
     Ok(([(ETAG, tag(seq))], Json(instance)).into_response())
 }
@@ -335,7 +335,7 @@ pub(crate) async fn graph(
     let id: InstanceId = visible::instance(&api, &caller, &id).await?.identity.id;
     let store = api.engine().store();
     let missing = || Problem::new(ProblemCode::InstanceNotFound, format!("there is no instance `{id}`"));
-    let _turn = api.begin_look().await?;
+    let _turn = api.begin_look(&caller).await;
     let instance = store.load_instance(id).await?.ok_or_else(missing)?;
     let record = store.find_definition_by_id(instance.identity.definition).await?;
     let definition = definition_of(&record.ok_or_else(missing)?)?;
@@ -371,7 +371,7 @@ pub(crate) struct Why {
 )]
 pub(crate) async fn why(State(api): State<ApiState>, caller: Caller, Id(id): Id<String>) -> Result<Json<Why>, Problem> {
     let id = visible::instance(&api, &caller, &id).await?.identity.id;
-    let _turn = api.begin_look().await?;
+    let _turn = api.begin_look(&caller).await;
     let mut explanation = api.engine().explain(id).await?;
     let past_total = explanation.past.len();
     explanation.past.drain(..past_total.saturating_sub(PAST_SHOWN_MAX));

@@ -24,7 +24,7 @@ pub struct Quotas {
     #[serde(deserialize_with = "read_quota")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub starts_per_second: Option<u64>,
-    /// Bytes that instances and components keep.
+    /// Bytes that instances, components and definitions keep.
     #[serde(deserialize_with = "read_quota")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub stored_bytes: Option<u64>,
@@ -50,7 +50,7 @@ pub struct QuotaChanges {
     #[serde(deserialize_with = "read_change")]
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub starts_per_second: Option<Option<u64>>,
-    /// Bytes that instances and components keep.
+    /// Bytes that instances, components and definitions keep.
     #[serde(deserialize_with = "read_change")]
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub stored_bytes: Option<Option<u64>>,
@@ -159,7 +159,7 @@ pub struct TenantDetail {
 pub struct TenantUsed {
     /// Instances that are not finished.
     pub open_instances: u64,
-    /// Bytes that instances and components keep.
+    /// Bytes that instances, components and definitions keep.
     pub stored_bytes: u64,
     /// Versions of components.
     pub components: u64,

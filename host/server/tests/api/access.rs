@@ -183,6 +183,8 @@ async fn a_tenant_sees_what_it_may_have_and_what_it_has_of_that() {
     let others = api.get("acme-viewer", "/api/v1/tenant?tenant_id=bolt").await;
     assert_eq!((others.status, others.code().as_str()), (StatusCode::NOT_FOUND, "tenant.not_found"));
     assert_eq!(api.get(ADMIN, "/api/v1/tenant").await.code(), "tenant.not_found");
+    let anybodys = api.get("platform-viewer", "/api/v1/tenant?tenant_id=acme").await;
+    assert_eq!(anybodys.code(), "auth.admin_only", "of all tenants administrators of the platform are told");
 }
 
 #[tokio::test]
@@ -358,6 +360,27 @@ async fn a_secrets_value_never_comes_back() {
     assert_eq!(listed.json()["items"][0]["name"], "TOKEN");
     assert_eq!((&others.json()["total"], not_theirs.code().as_str()), (&json!(0), "secret.not_found"));
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn secrets_are_listed_by_tenant_and_name_in_pages() {
+    let api = TestApi::new().await;
+    for (who, name) in [("bolt-admin", "A"), ("acme-admin", "C"), ("acme-admin", "B"), (ADMIN, "Z")] {
+        let path = format!("/api/v1/secrets/{name}");
+        api.send_json("PUT", who, &path, &json!({ "value": "hunter2hunter2" })).await;
+    }
+    let names = |page: &Value| {
+        let names: Vec<_> = page["items"].as_array().unwrap().iter().map(|row| text(&row["name"]).to_owned()).collect();
+        names.concat()
+    };
+
+    let first = api.get(ADMIN, "/api/v1/secrets?limit=2").await.json();
+    let next = format!("/api/v1/secrets?limit=2&cursor={}", text(&first["next_cursor"]));
+    let second = api.get(ADMIN, &next).await.json();
+    let own = api.get("acme-admin", "/api/v1/secrets").await.json();
+
+    assert_eq!((names(&first), names(&second), names(&own)), ("ZB".to_owned(), "CA".to_owned(), "BC".to_owned()));
+    assert_eq!((&first["total"], &own["total"], &second["next_cursor"]), (&json!(4), &json!(2), &json!(null)));
 }
 
 #[tokio::test]

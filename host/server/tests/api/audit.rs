@@ -161,6 +161,21 @@ async fn a_tenant_sees_what_the_platform_did_to_it_and_to_its_things() {
 }
 
 #[tokio::test]
+async fn what_is_done_to_something_shared_is_in_no_tenants_log_whomever_the_request_names() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+    api.post(ADMIN, "/api/v1/admin/tenants", &json!({ "id": "acme" })).await;
+    let path = "/api/v1/definitions/echo/versions/1.0.0/deactivate?tenant_id=acme";
+
+    let answer = api.post(ADMIN, path, &json!({})).await;
+
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    assert_eq!(audited(&api, "acme-admin", "?action=definition.deactivate").await, Vec::<Value>::new());
+    let of_platform = audited(&api, ADMIN, "?action=definition.deactivate").await;
+    assert_eq!(of_platform[0]["tenant_id"], Value::Null);
+}
+
+#[tokio::test]
 async fn an_action_that_there_is_not_is_refused_instead_of_listed_as_nothing() {
     let api = TestApi::new().await;
 

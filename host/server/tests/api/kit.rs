@@ -184,7 +184,7 @@ pub(crate) fn approval() -> Value {
     })
 }
 
-/// Knows callers by name: `platform`, or a tenant and a scope as in `acme-viewer`. Makes their tenants, all but `ghost`.
+/// Knows callers by name: `platform`, or a tenant (or the platform) and a scope as in `acme-viewer`. Makes their tenants, all but `ghost`.
 struct ByName(WorkflowEngine);
 
 #[async_trait]
@@ -202,6 +202,9 @@ impl Guard for ByName {
         }
         let (tenant, scope) = name.split_once('-').ok_or_else(refused)?;
         let scope: Scope = scope.parse().map_err(|_| refused())?;
+        if tenant == "platform" {
+            return Ok(Some(Caller::of_platform(user, Scopes::of(&[scope]))));
+        }
         if tenant != "ghost" {
             let record =
                 TenantRecord::new(tenant.parse().map_err(|_| refused())?, self.0.now()).map_err(|_| refused())?;

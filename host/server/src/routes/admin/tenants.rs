@@ -137,6 +137,10 @@ pub(crate) async fn get_own(
     Query(whose): Query<Whose>,
 ) -> Result<Json<TenantDetail>, Problem> {
     let tenant = caller.tenant_for(read_parameter("tenant_id", whose.tenant_id.as_deref())?)?;
+    if caller.tenant.is_none() {
+        // What there is of all tenants is for administrators of the platform, as under `/admin`.
+        api.admit_admin(&caller)?;
+    }
     let tenant = tenant.ok_or_else(|| {
         let detail = "these credentials are of no tenant; name one with `tenant_id`";
         Problem::new(ProblemCode::TenantNotFound, detail)

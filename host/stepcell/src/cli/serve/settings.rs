@@ -37,8 +37,8 @@ pub(crate) struct HttpSettings {
     #[arg(long, env = "STEPCELL_ENABLE_API", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
         num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
     enable_api: bool,
-    /// Whether there is anything for the platform's administrators: their routes, and every tenant's keys, secrets, webhooks
-    /// and audit log.
+    /// Whether there is anything for the platform's administrators: their routes, and every tenant's keys, secrets, changes
+    /// of webhooks and audit log.
     #[arg(long, env = "STEPCELL_ENABLE_ADMIN", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set,
         num_args = 0..=1, default_missing_value = "true", default_value_t = true)]
     enable_admin: bool,

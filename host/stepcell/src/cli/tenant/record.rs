@@ -57,7 +57,7 @@ pub(crate) struct SetQuota {
     /// Starts of instances in a second.
     #[arg(long, env = "STEPCELL_STARTS_PER_SECOND", hide_env_values = true, value_name = "N")]
     starts_per_second: Option<Limit>,
-    /// Bytes that instances and components keep.
+    /// Bytes that instances, components and definitions keep.
     #[arg(long, env = "STEPCELL_STORED_BYTES", hide_env_values = true, value_name = "N")]
     stored_bytes: Option<Limit>,
     /// Versions of components.
