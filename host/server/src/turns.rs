@@ -2,7 +2,7 @@
 //! room of all.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Room for a bounded number.
 #[derive(Clone, Debug)]
@@ -46,25 +46,48 @@ impl Turns {
 
     /// Takes room for something of that size, if there is so much.
     pub(crate) fn take_room(&self, who: &str, size: usize) -> Option<Turn> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken();
+        if !self.fits(&taken, who, size) {
+            return None;
+        }
+        Some(self.note(&mut taken, who, size))
+    }
+
+    /// Whether one has taken as much as it may, however much the others leave.
+    pub(crate) fn is_full(&self, who: &str) -> bool {
+        self.taken().get(who).is_some_and(|own| *own >= self.each_max)
+    }
+
+    /// Counts something of that size, whether there is room for it or not.
+    pub(crate) fn take_anyway(&self, who: &str, size: usize) -> Turn {
+        self.note(&mut self.taken(), who, size)
+    }
+
+    fn fits(&self, taken: &HashMap<String, usize>, who: &str, size: usize) -> bool {
         let own = taken.get(who).copied().unwrap_or_default();
-        let others = taken.values().sum::<usize>() - own;
+        let others = taken.values().fold(0, |sum: usize, one| sum.saturating_add(*one)).saturating_sub(own);
         let left = self.max.saturating_sub(others);
         let share = match self.share {
             Share::All => left,
             Share::Half => left / 2,
         };
-        if own.checked_add(size)? > share.min(self.each_max) {
-            return None;
-        }
-        taken.insert(who.to_owned(), own + size);
-        Some(Turn { turns: self.clone(), who: who.to_owned(), size })
+        own.saturating_add(size) <= share.min(self.each_max)
+    }
+
+    fn note(&self, taken: &mut HashMap<String, usize>, who: &str, size: usize) -> Turn {
+        let own = taken.entry(who.to_owned()).or_default();
+        *own = own.saturating_add(size);
+        Turn { turns: self.clone(), who: who.to_owned(), size }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut taken = self.turns.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.turns.taken();
         match taken.get_mut(&self.who) {
             Some(own) if *own > self.size => *own -= self.size,
             Some(_) | None => {

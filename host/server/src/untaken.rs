@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, to_bytes};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use stepcell_model::name::TenantId;
@@ -45,7 +45,22 @@ impl Untaken {
     /// # Errors
     /// A [`Problem`] if there is none.
     pub(crate) async fn hold(&self, caller: &Caller, answer: Response) -> Result<Response, Problem> {
-        self.hold_of(caller.tenant.as_ref().map_or("", TenantId::as_str), answer).await
+        self.hold_of(whose(caller), answer).await
+    }
+
+    /// Refuses to do something for a tenant whose answers hold all that they may: its answer would come on top.
+    ///
+    /// # Errors
+    /// A [`Problem`] then.
+    pub(crate) fn check(&self, caller: &Caller) -> Result<(), Problem> {
+        if self.0.is_full(whose(caller)) { Err(no_room()) } else { Ok(()) }
+    }
+
+    /// The same answer, which tells what was done, and so is counted however little room there is.
+    pub(crate) async fn hold_done(&self, caller: &Caller, answer: Response) -> Response {
+        let Some(len) = long(&answer) else { return answer };
+        let turn = self.0.take_anyway(whose(caller), len);
+        held(answer, len, turn).await.unwrap_or_else(IntoResponse::into_response)
     }
 
     /// The same answer, which holds room of strangers until it was taken.
@@ -57,17 +72,32 @@ impl Untaken {
     }
 
     async fn hold_of(&self, whose: &str, answer: Response) -> Result<Response, Problem> {
-        let len = answer.body().size_hint().exact().filter(|len| *len > SHORT_LEN_BYTES);
-        let Some(len) = len.map(|len| usize::try_from(len).unwrap_or(usize::MAX)) else { return Ok(answer) };
-        let turn = self.0.take_room(whose, len).ok_or_else(|| {
-            let detail =
-                "too many long answers wait for whoever asked for them; take those first, or ask for less at once";
-            Problem::new(ProblemCode::Unavailable, detail).retry_after(crate::api::TURN_RETRY)
-        })?;
-        let (head, body) = answer.into_parts();
-        let left = to_bytes(body, len).await.map_err(|_| Problem::internal())?;
-        Ok(Response::from_parts(head, Body::new(Held { left, _turn: turn })))
+        let Some(len) = long(&answer) else { return Ok(answer) };
+        let turn = self.0.take_room(whose, len).ok_or_else(no_room)?;
+        held(answer, len, turn).await
     }
+}
+
+/// Under what the answers to a caller are counted.
+fn whose(caller: &Caller) -> &str {
+    caller.tenant.as_ref().map_or("", TenantId::as_str)
+}
+
+/// How long an answer is, if it is long enough to be counted.
+fn long(answer: &Response) -> Option<usize> {
+    let len = answer.body().size_hint().exact().filter(|len| *len > SHORT_LEN_BYTES);
+    len.map(|len| usize::try_from(len).unwrap_or(usize::MAX))
+}
+
+fn no_room() -> Problem {
+    let detail = "too many long answers wait for whoever asked for them; take those first, or ask for less at once";
+    Problem::new(ProblemCode::Unavailable, detail).retry_after(crate::api::TURN_RETRY)
+}
+
+async fn held(answer: Response, len: usize, turn: Turn) -> Result<Response, Problem> {
+    let (head, body) = answer.into_parts();
+    let left = to_bytes(body, len).await.map_err(|_| Problem::internal())?;
+    Ok(Response::from_parts(head, Body::new(Held { left, _turn: turn })))
 }
 
 /// An answer that is handed on piece by piece.
@@ -94,5 +124,32 @@ impl http_body::Body for Held {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Scopes;
+
+    fn of_tenant(tenant: &str) -> Caller {
+        Caller::of_tenant(tenant.parse().unwrap(), "ann".parse().unwrap(), Scopes::all())
+    }
+
+    #[tokio::test]
+    async fn what_was_done_is_told_and_a_tenant_that_takes_no_answers_does_nothing_more() {
+        let (untaken, greedy) = (Untaken::new(), of_tenant("greedy"));
+        let answer = || Response::new(Body::from(vec![b'x'; UNTAKEN_BYTES_OF_TENANT_MAX / 2 + 1]));
+        let first = untaken.hold_done(&greedy, answer()).await;
+        assert!(untaken.check(&greedy).is_ok());
+
+        let second = untaken.hold_done(&greedy, answer()).await;
+
+        assert!(second.status().is_success(), "it is done, and so it is told");
+        assert_eq!(untaken.check(&greedy).unwrap_err().code(), ProblemCode::Unavailable);
+        assert!(untaken.check(&of_tenant("other")).is_ok());
+        assert!(to_bytes(first.into_body(), usize::MAX).await.is_ok());
+        assert!(untaken.check(&greedy).is_ok(), "what was taken leaves room");
+        drop(second);
     }
 }

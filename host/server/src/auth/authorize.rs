@@ -138,6 +138,9 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
     if let Some(tenant) = &caller.tenant {
         check_tenant(state, tenant).await?;
     }
+    if wants.action.is_some() {
+        state.untaken().check(&caller)?;
+    }
     let asked = wants.action.clone().map(|action| Asked {
         action,
         path: request.uri().path().to_owned(),
@@ -155,7 +158,7 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
         let answer = asked.subject.noted_in(answer(&state, &wants, &caller, request, next)).await;
         let answer = answer.unwrap_or_else(IntoResponse::into_response);
         state.audit().record(&state, &caller, asked, &answer);
-        answer
+        state.untaken().hold_done(&caller, answer).await
     });
     Ok(work.await)
 }
