@@ -2,12 +2,16 @@
 //!
 //! Callers over HTTP and callers of the engine do the same: each starts one instance after the other and does not wait for
 //! its end, so that whatever runs takes its share of the processors in both. The clients of the API are in the same process,
-//! and as cheap as a client can be: what they cost is told as the API's.
+//! and as cheap as a client can be: what they cost is told as the API's. What HTTP costs by itself, those clients among it, is
+//! told by a server that answers the same requests with a text that stands there already.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use stepcell::WorkflowEngine;
 use stepcell::engine::NewKey;
@@ -26,6 +30,9 @@ use crate::workload::{self, NAME, Place, Workload};
 /// How many connections there are.
 const CONNECTIONS: [u64; 3] = [1, 64, 512];
 
+/// How long the answer to a start is.
+const ANSWER_LEN_BYTES: usize = 600;
+
 /// How long each is measured.
 const LENGTH: Duration = Duration::from_secs(5);
 
@@ -43,6 +50,8 @@ pub(crate) struct Starts {
 enum Over {
     Engine,
     Http,
+    /// Nothing is started: what an answer over HTTP costs by itself.
+    Nothing,
 }
 
 pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
@@ -52,6 +61,9 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> anyhow::Result<()> {
             let place = Place::Sqlite(folder.path().join("bench.db"));
             child::run(&Starts { place, callers, over, length: setup.pace.of(LENGTH) })
         };
+        let nothing = measure(Over::Nothing)?;
+        let what = format!("requests answered with a text, {callers} at once");
+        report.add_with(what, nothing.rate(), "requests/s", "HTTP alone", [("ms CPU each", nothing.cpu_ms_each)]);
         let (engine, http) = (measure(Over::Engine)?, measure(Over::Http)?);
         for (over, observed) in [("engine", engine), ("API", http)] {
             let also = [
@@ -85,8 +97,11 @@ impl Starts {
                 let callers = (0..self.callers).map(|_| Starter(host.engine().clone())).collect();
                 observe(callers, self.length, Duration::ZERO, used).await?
             }
-            Over::Http => {
-                let server = Serving::begin(host.engine()).await?;
+            Over::Http | Over::Nothing => {
+                let server = match self.over {
+                    Over::Nothing => Serving::text().await?,
+                    Over::Engine | Over::Http => Serving::begin(host.engine()).await?,
+                };
                 let mut callers = Vec::new();
                 for _ in 0..self.callers {
                     callers.push(Client::connect(&server).await?);
@@ -119,7 +134,16 @@ impl Serving {
     async fn begin(engine: &WorkflowEngine) -> anyhow::Result<Self> {
         let key = key(engine).await?;
         let guards = Guards::none().with(Arc::new(KeyGuard::new(engine.clone())));
-        let router = router(engine.clone(), ApiOptions { guards, ..ApiOptions::default() });
+        Self::of(router(engine.clone(), ApiOptions { guards, ..ApiOptions::default() }), key).await
+    }
+
+    /// Answers with as much text as an instance takes that was started.
+    async fn text() -> anyhow::Result<Self> {
+        let answer = || async { (StatusCode::CREATED, "x".repeat(ANSWER_LEN_BYTES)) };
+        Self::of(Router::new().route("/api/v1/instances", post(answer)), "none".to_owned()).await
+    }
+
+    async fn of(router: Router, key: String) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         tokio::spawn(serve(listener, router, std::future::pending()));

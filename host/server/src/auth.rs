@@ -20,7 +20,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 pub(crate) use self::audit::actions;
-pub use self::audit::{AUDIT_LOST_TOTAL, AuditLog, audit_actions};
+pub use self::audit::{AUDIT_LEFT_OUT_TOTAL, AUDIT_LOST_TOTAL, AuditLog, audit_actions};
 pub(crate) use self::authorize::{Requirement, SCHEME, Secured, operations};
 pub use self::caller::Caller;
 pub(crate) use self::caller::note_subject;

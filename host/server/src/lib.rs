@@ -24,8 +24,8 @@ pub mod wire;
 
 pub use self::api::{ApiOptions, PATH_PREFIX, openapi_document, router};
 pub use self::auth::{
-    AUDIT_LOST_TOTAL, AdminGuard, AuditLog, Caller, Guard, Guards, KeyGuard, RateLimit, Scope, Scopes, TokenError,
-    TokenGuard, TokenKeys, TokenSettings, WithoutTenant, audit_actions,
+    AUDIT_LEFT_OUT_TOTAL, AUDIT_LOST_TOTAL, AdminGuard, AuditLog, Caller, Guard, Guards, KeyGuard, RateLimit, Scope,
+    Scopes, TokenError, TokenGuard, TokenKeys, TokenSettings, WithoutTenant, audit_actions,
 };
 pub use self::health::{Front, Phase};
 pub use self::observe::{PROBLEMS_TOTAL, REQUEST_DURATION, REQUEST_ID, REQUESTS_TOTAL, RequestId, observed};

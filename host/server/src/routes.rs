@@ -58,7 +58,7 @@ pub(crate) fn api(state: &ApiState) -> OpenApiRouter<ApiState> {
         .secured(state, routes!(tasks::complete))
         .secured(state, routes!(tasks::reassign))
         .secured(state, routes!(webhooks::list, webhooks::create))
-        .secured(state, routes!(webhooks::get, webhooks::change, webhooks::delete))
+        .secured(state, routes!(webhooks::get, webhooks::change, webhooks::update, webhooks::delete))
         .secured(state, routes!(webhooks::rotate_secret))
         .secured(state, routes!(webhooks::ping))
         .secured(state, routes!(webhooks::deliveries::list))

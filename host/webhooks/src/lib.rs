@@ -22,4 +22,6 @@ mod worker;
 pub use self::dispatch::{DispatchCounts, DispatchWatch, Dispatching};
 pub use self::error::WebhookError;
 pub use self::schedule::RETRY_DELAYS;
-pub use self::subscriptions::{FORMER_SECRET_FOR, Subscribed, Subscription, WEBHOOKS_LEN_MAX, WebhookChange, Webhooks};
+pub use self::subscriptions::{
+    FORMER_SECRET_FOR, Subscribed, Subscription, WEBHOOKS_LEN_MAX, WebhookChange, WebhookEdit, Webhooks,
+};

@@ -46,6 +46,49 @@ pub struct WebhookChange {
     pub is_active: bool,
 }
 
+/// What is to change of what a subscription says; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookEdit {
+    /// Where it tells.
+    pub url: Option<WebhookUrl>,
+    /// Only events of these types; all if empty.
+    pub types: Option<Vec<EventType>>,
+    /// Only events of instances of this workflow, or of any.
+    pub workflow: Option<Option<WorkflowName>>,
+    /// What it is for, or nothing.
+    pub description: Option<Option<String>>,
+    /// Whether anything is told.
+    pub is_active: Option<bool>,
+}
+
+impl WebhookEdit {
+    fn apply(&self, kept: &mut WebhookSubscription) {
+        let Self { url, types, workflow, description, is_active } = self.clone();
+        kept.url = url.unwrap_or_else(|| kept.url.clone());
+        kept.types = types.unwrap_or_else(|| kept.types.clone());
+        kept.workflow = workflow.unwrap_or_else(|| kept.workflow.clone());
+        kept.description = description.unwrap_or_else(|| kept.description.clone());
+        // Somebody has decided; why it stopped by itself does not matter any more.
+        if let Some(is_active) = is_active {
+            kept.is_active = is_active;
+            kept.stopped = None;
+        }
+    }
+}
+
+impl From<WebhookChange> for WebhookEdit {
+    fn from(wanted: WebhookChange) -> Self {
+        let WebhookChange { url, types, workflow, description, is_active } = wanted;
+        Self {
+            url: Some(url),
+            types: Some(types),
+            workflow: Some(workflow),
+            description: Some(description),
+            is_active: Some(is_active),
+        }
+    }
+}
+
 /// A subscription that somebody wants.
 #[derive(Clone, Debug)]
 pub struct Subscription {
@@ -100,7 +143,7 @@ impl Webhooks {
     /// [`EngineError::NoHostKey`] where there is nothing to encrypt the secret with.
     pub async fn subscribe(&self, subscription: Subscription) -> Result<Subscribed, WebhookError> {
         let Subscription { tenant, wanted, by } = subscription;
-        check(&wanted)?;
+        check(Some(&wanted.url), wanted.description.as_deref())?;
         let id = WebhookId::from_uuid(self.engine.ids().next_id());
         let (secret, current) = self.new_secret(id)?;
         let webhook = WebhookSubscription {
@@ -140,18 +183,22 @@ impl Webhooks {
         Ok(self.store().list_webhooks(filter).await?)
     }
 
-    /// Changes what a subscription says. One that becomes active tells of what is committed from now on; what waits for one
+    /// Sets what a subscription says, as a whole: [`Self::edit`] with everything named.
+    ///
+    /// # Errors
+    /// As [`Self::edit`].
+    pub async fn change(&self, id: WebhookId, wanted: WebhookChange) -> Result<WebhookSubscription, WebhookError> {
+        self.edit(id, wanted.into()).await
+    }
+
+    /// Changes what a subscription says, and nothing that is not named. One that becomes active tells of what is committed from now on; what waits for one
     /// that is not active any more is dead, and may be sent anew.
     ///
     /// # Errors
     /// [`WebhookError::NotFound`], and as [`Self::subscribe`].
-    pub async fn change(&self, id: WebhookId, wanted: WebhookChange) -> Result<WebhookSubscription, WebhookError> {
-        check(&wanted)?;
-        let change = move |kept: &mut WebhookSubscription| {
-            let WebhookChange { url, types, workflow, description, is_active } = wanted.clone();
-            *kept = WebhookSubscription { url, types, workflow, description, is_active, stopped: None, ..kept.clone() };
-        };
-        self.change_kept(id, change).await
+    pub async fn edit(&self, id: WebhookId, edit: WebhookEdit) -> Result<WebhookSubscription, WebhookError> {
+        check(edit.url.as_ref(), edit.description.as_ref().and_then(Option::as_deref))?;
+        self.change_kept(id, move |kept: &mut WebhookSubscription| edit.apply(kept)).await
     }
 
     /// Deletes a subscription with its deliveries.
@@ -319,9 +366,11 @@ pub(crate) fn grant_of(url: &WebhookUrl) -> Result<HttpGrant, WebhookError> {
     text.parse().map_err(|_| WebhookError::Address { url: url.clone() })
 }
 
-fn check(wanted: &WebhookChange) -> Result<(), WebhookError> {
-    grant_of(&wanted.url)?;
-    let len_bytes = wanted.description.as_ref().map_or(0, String::len);
+fn check(url: Option<&WebhookUrl>, description: Option<&str>) -> Result<(), WebhookError> {
+    if let Some(url) = url {
+        grant_of(url)?;
+    }
+    let len_bytes = description.map_or(0, str::len);
     if len_bytes > DESCRIPTION_BYTES_MAX {
         return Err(WebhookError::Description { len_bytes, max: DESCRIPTION_BYTES_MAX });
     }

@@ -143,6 +143,7 @@ async fn authorize(State(guarded): State<Guarded>, mut request: Request, next: N
         path: request.uri().path().to_owned(),
         request_id: request.extensions().get::<RequestId>().cloned(),
         subject: Subject::default(),
+        ticket: state.audit().begin(),
     });
     let Some(asked) = asked else {
         let answer = answer(state, wants, &caller, request, next).await?;

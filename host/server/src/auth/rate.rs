@@ -80,7 +80,7 @@ impl<N: Hash + Eq + Clone> Buckets<N> {
 }
 
 /// What a caller is counted under: no two share one, whatever they are called.
-fn name_of(caller: &Caller) -> String {
+pub(super) fn name_of(caller: &Caller) -> String {
     match (&caller.key, &caller.tenant) {
         (Some(key), _) => format!("key\n{key}"),
         (None, Some(tenant)) => format!("user\n{}\n{tenant}", caller.user),

@@ -1,7 +1,8 @@
 //! Requests that are safe to repeat: with an `Idempotency-Key`, the first answer is kept and told again.
 //!
-//! That is every `POST` of a known caller; starts of instances and uploads are safe by themselves and not seen to here. Only answers of success are kept, so that
-//! whoever was refused may mend the request and send it again under the same key.
+//! That is every `POST` of a known caller; starts of instances, uploads and registrations of definitions are safe by themselves
+//! and not seen to here. Only answers of success are kept, so that whoever was refused may mend the request and send it again
+//! under the same key.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,7 +28,8 @@ use crate::extract::{BODY_LEN_BYTES_MAX, read_bytes};
 use crate::problem::{PROBLEM_JSON, Problem, ProblemCode};
 use crate::routes::{IDEMPOTENCY_REPLAYED, idempotency_key};
 
-/// The longest answer that is kept, in bytes. A longer one is given once, and its key is free again.
+/// The longest answer that is kept, in bytes. A longer one is given once: a repeat is told that it was done, with 409. Protects
+/// the store.
 const ANSWER_LEN_BYTES_MAX: usize = 256 << 10;
 
 /// When to come back while the same request is being worked on.
@@ -39,12 +41,15 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(600);
 /// The name of the head, as the document has it.
 pub(crate) const HEAD: &str = "Idempotency-Key";
 
+/// What has no effect a second time, and answers as it did: there is nothing to keep.
+const SAFE_BY_THEMSELVES: [&str; 1] = ["register_definition"];
+
 /// Kept and told to whoever repeats the request, instead of the answer, which holds a secret.
 #[derive(Clone, Debug)]
 pub(crate) struct KeptInstead(pub(crate) Problem);
 
-/// Whether answers of an operation are kept: it is a `POST` of a known caller, with JSON or nothing for a body, and does not see
-/// to it itself.
+/// Whether answers of an operation are kept: it is a `POST` of a known caller, with JSON or nothing for a body, and neither sees
+/// to it itself nor is safe by itself.
 pub(crate) fn keeps_answers(method: &Method, operation: &Operation) -> bool {
     if *method != Method::POST || Requirement::of(operation).is_none_or(|wants| wants == Requirement::Public) {
         return false;
@@ -53,7 +58,8 @@ pub(crate) fn keeps_answers(method: &Method, operation: &Operation) -> bool {
         RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Header && parameter.name == HEAD,
         RefOr::Ref(_) => false,
     };
-    let sees_to_it = operation.parameters.iter().flatten().any(names_key);
+    let is_safe = operation.operation_id.as_deref().is_some_and(|id| SAFE_BY_THEMSELVES.contains(&id));
+    let sees_to_it = is_safe || operation.parameters.iter().flatten().any(names_key);
     let takes_json = match &operation.request_body {
         Some(RefOr::T(body)) => body.content.contains_key("application/json"),
         Some(RefOr::Ref(_)) => false,

@@ -7,6 +7,7 @@
 
 mod keys;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -119,7 +120,7 @@ impl TokenSettings {
 pub struct TokenGuard {
     settings: TokenSettings,
     algorithms: Vec<Algorithm>,
-    keys: KeySet,
+    keys: Arc<KeySet>,
 }
 
 impl TokenGuard {
@@ -140,7 +141,7 @@ impl TokenGuard {
         if settings.audiences.is_empty() {
             return Err(TokenError::NoAudience);
         }
-        let keys = KeySet::new(&settings.keys, &settings.issuer)?;
+        let keys = Arc::new(KeySet::new(&settings.keys, &settings.issuer)?);
         Ok(Self { settings, algorithms, keys })
     }
 

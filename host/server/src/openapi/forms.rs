@@ -291,4 +291,5 @@ const PROPERTIES: &[(&str, &str, Form)] = &[
     ("Task", "status", Form::Words(task_statuses)),
     ("Tenant", "id", Form::Id),
     ("Tenant", "status", Form::Words(tenant_statuses)),
+    ("UpdateWebhook", "url", Form::Url),
 ];

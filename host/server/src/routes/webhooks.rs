@@ -8,13 +8,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use stepcell_engine::EventType;
 use stepcell_model::id::WebhookId;
 use stepcell_model::name::{TenantId, WorkflowName};
 use stepcell_model::webhook::{WebhookSubscription, WebhookUrl};
 use stepcell_store::WebhookFilter;
-use stepcell_webhooks::{Subscribed, Subscription, WebhookChange, WebhookError};
+use stepcell_webhooks::{Subscribed, Subscription, WebhookChange, WebhookEdit, WebhookError};
 use utoipa::{IntoParams, ToSchema};
 
 use super::visible;
@@ -71,6 +71,33 @@ pub(crate) struct ChangeWebhook {
     description: Option<String>,
     /// Whether anything is told. What waits for one that is not active any more is dead, and may be sent anew.
     is_active: bool,
+}
+
+/// What is to change of a subscription; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateWebhook {
+    /// Where to tell.
+    #[schema(value_type = Option<String>, max_length = 2048)]
+    url: Option<WebhookUrl>,
+    /// Only events of these types; all if empty.
+    #[schema(value_type = Option<Vec<String>>)]
+    types: Option<Vec<EventType>>,
+    /// Only events of instances of this workflow, of any version; null is of any.
+    #[serde(default, deserialize_with = "read_named")]
+    #[schema(value_type = Option<String>)]
+    definition_name: Option<Option<WorkflowName>>,
+    /// What it is for; null is nothing.
+    #[serde(default, deserialize_with = "read_named")]
+    #[schema(value_type = Option<String>, max_length = 1024)]
+    description: Option<Option<String>>,
+    /// Whether anything is told. What waits for one that is not active any more is dead, and may be sent anew.
+    is_active: Option<bool>,
+}
+
+/// Reads what is there, be it null.
+fn read_named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Which subscriptions to list.
@@ -160,7 +187,7 @@ pub(crate) async fn get(
     Ok(Json(Webhook::from(&find(&api, &caller, &id).await?)))
 }
 
-/// Change what a subscription says.
+/// Set what a subscription says, as a whole.
 #[utoipa::path(
     put, path = "/webhooks/{id}", tag = "webhooks", operation_id = "change_webhook",
     params(("id" = String, Path, description = "The subscription.")), request_body = ChangeWebhook,
@@ -180,6 +207,28 @@ pub(crate) async fn change(
     let ChangeWebhook { url, types, definition_name: workflow, description, is_active } = asked;
     let wanted = WebhookChange { url, types, workflow, description, is_active };
     Ok(Json(Webhook::from(&api.webhooks().change(found.id, wanted).await?)))
+}
+
+/// Change parts of what a subscription says, and nothing of what somebody else changes meanwhile.
+#[utoipa::path(
+    patch, path = "/webhooks/{id}", tag = "webhooks", operation_id = "update_webhook",
+    params(("id" = String, Path, description = "The subscription.")), request_body = UpdateWebhook,
+    security(("bearer" = ["admin"])),
+    responses(
+        (status = 200, description = "The subscription as it is then.", body = Webhook),
+        (status = 422, description = "Nothing can be sent to the address."),
+    ),
+)]
+pub(crate) async fn update(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Id(id): Id<String>,
+    JsonBody(asked): JsonBody<UpdateWebhook>,
+) -> Result<Json<Webhook>, Problem> {
+    let found = find(&api, &caller, &id).await?;
+    let UpdateWebhook { url, types, definition_name: workflow, description, is_active } = asked;
+    let edit = WebhookEdit { url, types, workflow, description, is_active };
+    Ok(Json(Webhook::from(&api.webhooks().edit(found.id, edit).await?)))
 }
 
 /// Delete a subscription with its deliveries.

@@ -52,6 +52,46 @@ async fn what_was_answered_before_a_stop_is_in_the_audit_log_after_it() {
 }
 
 #[tokio::test]
+async fn what_goes_on_after_its_client_has_gone_is_in_the_audit_log_after_a_stop() {
+    let way = Held::at("insert_key");
+    let memory = Arc::new(MemoryStore::new());
+    let store = Between { store: Arc::clone(&memory) as _, way: Arc::clone(&way) };
+    let api = TestApi::over(Arc::new(store), None, ApiOptions::default()).await;
+    let key = json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"] });
+    let mut asked = Box::pin(api.post(ADMIN, "/api/v1/keys", &key));
+    tokio::select! {
+        answer = &mut asked => panic!("it is held: {}", answer.text),
+        () = way.until_asked() => {}
+    }
+
+    drop(asked);
+    let mut stop = std::pin::pin!(api.audit.flush());
+    assert!(futures::poll!(&mut stop).is_pending(), "the key is not made yet");
+    way.let_in(1);
+    stop.await;
+
+    let kept = memory.list_audit(&AuditFilter::default()).await.unwrap().items;
+    assert_eq!(kept.iter().map(|entry| entry.record.action.as_str()).collect::<Vec<_>>(), ["key.create"]);
+}
+
+#[tokio::test]
+async fn whoever_is_refused_without_end_fills_no_log_and_hides_nobody() {
+    let api = TestApi::new().await;
+    for _ in 0..50 {
+        let refused = api.post("acme-viewer", "/api/v1/instances", &json!({ "definition_name": "echo" })).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "what is no record is refused all the same");
+    }
+    api.post("acme-worker", "/api/v1/instances", &json!({ "definition_name": "echo" })).await;
+
+    let of_one = audited(&api, "acme-admin", "?user_id=acme-viewer&limit=100").await.len();
+    let of_other = audited(&api, "acme-admin", "?user_id=acme-worker").await.len();
+
+    // The minute may turn in between.
+    assert!((20..=40).contains(&of_one), "{of_one}");
+    assert_eq!(of_other, 1);
+}
+
+#[tokio::test]
 async fn a_log_without_a_record_has_nothing_to_wait_for() {
     let api = TestApi::new().await;
 

@@ -129,7 +129,7 @@ impl Ground {
     }
 
     /// Those of who is told what happens.
-    fn telling_cases(&self) -> [(&'static str, Case); 14] {
+    fn telling_cases(&self) -> [(&'static str, Case); 15] {
         use Others::{NotThere, TheirOwn, TheirOwnList};
         let hook = |path: &str| format!("/webhooks/{}{path}", self.webhook);
         let told = |path: &str| hook(&format!("/deliveries/{}{path}", self.delivery));
@@ -144,6 +144,7 @@ impl Ground {
             ("create_webhook", case("/webhooks", Sent::Json(url), TheirOwn)),
             ("get_webhook", case(hook(""), nothing(), NotThere)),
             ("change_webhook", case(hook(""), Sent::Json(change), NotThere)),
+            ("update_webhook", case(hook(""), Sent::Json(json!({ "is_active": true })), NotThere)),
             ("delete_webhook", case(hook(""), nothing(), NotThere)),
             ("rotate_webhook_secret", case(hook("/rotate-secret"), nothing(), NotThere)),
             ("ping_webhook", case(hook("/ping"), nothing(), NotThere)),

@@ -126,6 +126,45 @@ async fn a_task_that_is_completed_twice_under_one_key_is_answered_as_the_first_t
 }
 
 #[tokio::test]
+async fn a_definition_that_is_registered_again_under_one_key_is_found_however_long_it_is() {
+    let api = TestApi::new().await;
+    let form = json!({ "type": "object", "description": "x".repeat(60 << 10) });
+    let mut definition = json!({
+        "schema": "stepcell/v1", "name": "long", "version": "1.0.0", "initial_step": "s0", "steps": {}, "edges": [],
+    });
+    for number in 0..6 {
+        let step = json!({ "type": "human", "title": "Look", "form_schema": form });
+        definition["steps"][format!("s{number}")] = step;
+    }
+    definition["edges"] =
+        (0..5).map(|number| json!({ "source": format!("s{number}"), "target": format!("s{}", number + 1) })).collect();
+
+    let first = post(&api, ADMIN, "one", "/definitions", Some(&definition)).await;
+    let again = post(&api, ADMIN, "one", "/definitions", Some(&definition)).await;
+
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+    assert_eq!((again.status, &again.json()["name"]), (StatusCode::OK, &first.json()["name"]));
+}
+
+#[tokio::test]
+async fn a_repeat_of_what_was_answered_at_too_great_length_is_told_that_it_was_done() {
+    let api = TestApi::new().await;
+    api.define(&approval()).await;
+    let long = json!({ "definition_name": "approval", "metadata": { "note": "x".repeat(300 << 10) } });
+    let started = api.post("acme-operator", "/api/v1/instances", &long).await;
+    assert_eq!(started.status, StatusCode::CREATED, "{}", started.text);
+    let path = format!("/instances/{}/pause", started.json()["id"].as_str().unwrap());
+
+    let first = post(&api, "acme-operator", "one", &path, None).await;
+    let again = post(&api, "acme-operator", "one", &path, None).await;
+
+    assert_eq!(first.status, StatusCode::OK, "{}", first.text);
+    assert!(first.text.len() > 256 << 10, "{}", first.text.len());
+    assert_eq!((again.status, again.code().as_str()), (StatusCode::CONFLICT, "resource.already_exists"));
+    assert!(again.text.contains("too long to be kept"), "{}", again.text);
+}
+
+#[tokio::test]
 async fn a_repeat_of_a_request_that_is_being_worked_on_is_told_when_to_come_back() {
     let way = Held::at("insert_key");
     let store = Between { store: Arc::new(MemoryStore::new()), way: Arc::clone(&way) };

@@ -49,6 +49,31 @@ async fn a_subscription_is_made_changed_and_deleted_and_its_secret_is_told_once(
 }
 
 #[tokio::test]
+async fn what_a_change_of_parts_does_not_name_stays_and_null_takes_away() {
+    let api = TestApi::new().await;
+    let wanted = json!({ "url": URL, "types": ["workflow_failed"], "definition_name": "pay", "description": "for us" });
+    let made = create(&api, "acme-admin", &wanted).await;
+    let path = format!("/api/v1/webhooks/{}", made["id"].as_str().unwrap());
+    let mut expected = api.get("acme-admin", &path).await.json();
+
+    for (change, field, value) in [
+        (json!({}), "url", json!(URL)),
+        (json!({ "is_active": false }), "is_active", json!(false)),
+        (json!({ "definition_name": null }), "definition_name", Value::Null),
+        (json!({ "types": [] }), "types", json!([])),
+        (json!({ "description": null }), "description", Value::Null),
+        (json!({ "url": "https://example.com/x" }), "url", json!("https://example.com/x")),
+    ] {
+        expected[field] = value;
+        let changed = call(&api, "PATCH", "acme-admin", &path, Some(&change)).await;
+        assert_eq!(changed.json(), expected, "{change}");
+    }
+
+    let unknown = call(&api, "PATCH", "acme-admin", &path, Some(&json!({ "active": true }))).await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (StatusCode::BAD_REQUEST, "request.invalid"));
+}
+
+#[tokio::test]
 async fn another_tenants_subscription_is_not_there() {
     let api = TestApi::new().await;
     let acmes = create(&api, "acme-admin", &json!({ "url": URL })).await;
@@ -62,6 +87,7 @@ async fn another_tenants_subscription_is_not_there() {
         let answers = [
             call(&api, "GET", "other-admin", &path, None).await,
             call(&api, "PUT", "other-admin", &path, Some(&change)).await,
+            call(&api, "PATCH", "other-admin", &path, Some(&json!({}))).await,
             call(&api, "DELETE", "other-admin", &path, None).await,
             call(&api, "POST", "other-admin", &format!("{path}/ping"), None).await,
             call(&api, "POST", "other-admin", &format!("{path}/rotate-secret"), None).await,

@@ -1,9 +1,10 @@
 //! Subscriptions: what may be subscribed, and what nobody sees.
 
 use stepcell_model::id::WebhookId;
+use stepcell_model::webhook::WebhookSubscription;
 use stepcell_store::conformance::fixture::tenant;
 use stepcell_store::{PageLimit, WebhookFilter};
-use stepcell_webhooks::{WEBHOOKS_LEN_MAX, WebhookChange, WebhookError};
+use stepcell_webhooks::{WEBHOOKS_LEN_MAX, WebhookChange, WebhookEdit, WebhookError};
 
 use crate::kit::{Host, subscription, wanted};
 
@@ -62,4 +63,27 @@ async fn what_is_not_there_is_said_so() {
     assert!(is_missing(&host.webhooks.ping(nobody).await.unwrap_err()));
     assert!(is_missing(&host.webhooks.rotate_secret(nobody).await.unwrap_err()));
     assert!(is_missing(&host.webhooks.change(nobody, wanted(URL)).await.unwrap_err()));
+}
+
+#[tokio::test]
+async fn what_an_edit_does_not_name_stays_as_it_is_whatever_happened_meanwhile() {
+    let host = Host::new().await;
+    let wanted = WebhookChange { description: Some("ours".to_owned()), ..wanted(URL) };
+    let webhook = host.webhooks.subscribe(subscription(None, wanted)).await.unwrap().webhook;
+    let (webhooks, now) = (&host.webhooks, webhook.created_at);
+    let stop = |kept: &mut WebhookSubscription| {
+        (kept.is_active, kept.stopped) = (false, Some("its address is gone".to_owned()));
+    };
+    webhooks.engine().store().change_webhook(webhook.id, Box::new(stop), now).await.unwrap().unwrap();
+
+    let elsewhere = WebhookEdit { url: Some("https://example.com/x".parse().unwrap()), ..WebhookEdit::default() };
+    let moved = webhooks.edit(webhook.id, elsewhere).await.unwrap();
+    let nothing = WebhookEdit { description: Some(None), is_active: Some(true), ..WebhookEdit::default() };
+    let active = webhooks.edit(webhook.id, nothing).await.unwrap();
+
+    assert_eq!((moved.url.as_str(), moved.is_active), ("https://example.com/x", false));
+    assert_eq!((moved.stopped.as_deref(), moved.description.as_deref()), (Some("its address is gone"), Some("ours")));
+    assert_eq!((active.url, active.stopped, active.description, active.is_active), (moved.url, None, None, true));
+    let bad = WebhookEdit { url: Some("https://a:b:c/".parse().unwrap()), ..WebhookEdit::default() };
+    assert!(matches!(webhooks.edit(webhook.id, bad).await, Err(WebhookError::Address { .. })));
 }

@@ -1,5 +1,9 @@
 //! An issuer's keys: given once, or fetched and kept for a while.
+//!
+//! Keys in use are fetched anew behind their users before they are old, so that nobody waits for an issuer who answers, and
+//! once at most for one who does not. What nobody has used for a while is fetched before it counts again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +12,7 @@ use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
+use stepcell_engine::Finishing;
 use tokio::time::Instant;
 
 use super::{TokenError, TokenKeys};
@@ -15,6 +20,9 @@ use crate::problem::{Problem, ProblemCode};
 
 /// How long fetched keys are taken as they are.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(600);
+
+/// From what age on keys that are used are fetched anew, behind whoever uses them.
+pub(super) const RENEWED_AFTER: Duration = Duration::from_secs(300);
 
 /// How long fetched keys are taken at most where the issuer can not be reached: a key that it took back must not count for
 /// as long as somebody keeps the issuer from saying so.
@@ -37,8 +45,10 @@ const KEYS_TRIED_MAX: usize = 8;
 pub(super) struct KeySet {
     source: Source,
     known: Mutex<Option<Known>>,
-    /// Held by whoever fetches.
+    /// Held by whoever fetches: when that was tried last.
     fetching: tokio::sync::Mutex<Option<Instant>>,
+    /// Whether the last try failed.
+    is_silent: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -67,20 +77,31 @@ impl KeySet {
                 (Source::Discovered(client()?, address(&url)?), None)
             }
         };
-        Ok(Self { source, known: Mutex::new(known), fetching: tokio::sync::Mutex::new(None) })
+        let (known, fetching) = (Mutex::new(known), tokio::sync::Mutex::new(None));
+        Ok(Self { source, known, fetching, is_silent: AtomicBool::new(false) })
     }
 
     /// The keys that a token may be signed with.
-    pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<DecodingKey>, Problem> {
-        let known = self.known();
+    pub(super) async fn find(
+        self: &Arc<Self>,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Vec<DecodingKey>, Problem> {
         let fits = |known: &Known| fitting(&known.keys, id, algorithm);
-        if let Some(known) = known.as_ref().filter(|known| self.is_fresh(known)) {
-            let found = fits(known);
+        // Of an issuer that did not answer last time nobody waits for the next.
+        let is_usable = |known: &Known| self.is_younger(known, KEPT_FOR) || self.is_silent.load(Ordering::Relaxed);
+        if let Some(known) = self.trusted().filter(is_usable) {
+            let found = fits(&known);
             if !found.is_empty() || matches!(self.source, Source::Given) {
+                if !self.is_younger(&known, RENEWED_AFTER) {
+                    self.fetch_behind();
+                }
                 return Ok(found);
             }
         }
-        if let Some(fetched) = self.fetch().await {
+        // Others wait for it, too, so it is brought to its end where this one goes away.
+        let this = Arc::clone(self);
+        if let Some(fetched) = Finishing::of(async move { this.fetch().await }).await {
             return Ok(fits(&fetched));
         }
         // Keys that grew old while the issuer can not be reached still count for a while.
@@ -100,11 +121,20 @@ impl KeySet {
 
     /// The keys at hand, unless nobody has confirmed them for too long.
     fn trusted(&self) -> Option<Known> {
-        self.known().filter(|known| matches!(self.source, Source::Given) || known.since.elapsed() < TRUSTED_FOR)
+        self.known().filter(|known| self.is_younger(known, TRUSTED_FOR))
     }
 
-    fn is_fresh(&self, known: &Known) -> bool {
-        matches!(self.source, Source::Given) || known.since.elapsed() < KEPT_FOR
+    fn is_younger(&self, known: &Known, age: Duration) -> bool {
+        matches!(self.source, Source::Given) || known.since.elapsed() < age
+    }
+
+    /// Has the keys fetched in a task of its own, unless somebody does that or has done so a moment ago.
+    fn fetch_behind(self: &Arc<Self>) {
+        let Ok(tried_at) = self.fetching.try_lock() else { return };
+        if tried_at.is_none_or(|at| at.elapsed() >= FETCH_INTERVAL) {
+            let this = Arc::clone(self);
+            tokio::spawn(async move { drop(this.fetch().await) });
+        }
     }
 
     /// Fetches the keys, unless that was tried a moment ago; whoever waited for it takes what came of it.
@@ -115,7 +145,9 @@ impl KeySet {
             return self.trusted();
         }
         *tried_at = Some(Instant::now());
-        match self.fetch_now().await {
+        let fetched = self.fetch_now().await;
+        self.is_silent.store(fetched.is_err(), Ordering::Relaxed);
+        match fetched {
             Ok(keys) => {
                 let known = Known { keys, since: Instant::now() };
                 *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());

@@ -10,7 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 
-use super::keys::{FETCH_INTERVAL, KEPT_FOR, TRUSTED_FOR};
+use futures::FutureExt as _;
+
+use super::keys::{FETCH_INTERVAL, KEPT_FOR, RENEWED_AFTER, TRUSTED_FOR};
 use super::*;
 
 /// An Ed25519 key as PKCS #8, which stands before its 32 bytes.
@@ -137,6 +139,9 @@ async fn other_credentials_are_for_other_guards() {
     }
 }
 
+/// What an issuer that takes requests and answers none has for keys.
+const HANGS: &str = "hangs";
+
 /// An issuer on this machine; counts how often it was asked for its keys.
 struct Issuer {
     url: String,
@@ -154,7 +159,8 @@ impl Issuer {
         let discovery = json!({ "jwks_uri": format!("{url}/keys") }).to_string();
         let answer = move || async move {
             counted.fetch_add(1, Ordering::SeqCst);
-            told.lock().unwrap().clone()
+            let told = told.lock().unwrap().clone();
+            if told == HANGS { std::future::pending().await } else { told }
         };
         let routes = Router::new()
             .route("/.well-known/openid-configuration", get(move || async move { discovery }))
@@ -173,6 +179,17 @@ impl Issuer {
 
     fn fall_silent(&self) {
         self.keys.lock().unwrap().clear();
+    }
+
+    fn hang(&self) {
+        HANGS.clone_into(&mut self.keys.lock().unwrap());
+    }
+
+    /// Until it was asked so often for its keys.
+    async fn until_asked(&self, count: usize) {
+        while self.asked() < count {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn asked(&self) -> usize {
@@ -266,6 +283,55 @@ async fn keys_of_an_issuer_that_fell_silent_count_for_a_day_and_not_for_ever() {
     issuer.tell(&[("one", 1)]);
     later(FETCH_INTERVAL).await;
     assert!(ask(&guard, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_in_use_are_renewed_behind_whoever_uses_them() {
+    let issuer = Issuer::new().await;
+    let guard = issuer.guard();
+    let token = issuer.token("one", 1);
+    assert!(ask(&guard, &token).await.is_ok());
+
+    issuer.hang();
+    later(RENEWED_AFTER).await;
+    for _ in 0..3 {
+        let told = ask(&guard, &token).now_or_never();
+        assert!(told.expect("nobody waits for the issuer").is_ok());
+    }
+
+    issuer.until_asked(2).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_silent_is_asked_behind_whoever_has_a_key_that_is_trusted() {
+    let issuer = Issuer::new().await;
+    let guard = issuer.guard();
+    let token = issuer.token("one", 1);
+    assert!(ask(&guard, &token).await.is_ok());
+    issuer.fall_silent();
+    later(KEPT_FOR).await;
+    assert!(ask(&guard, &token).await.is_ok(), "it is asked, and does not answer");
+
+    issuer.hang();
+    later(FETCH_INTERVAL).await;
+    for _ in 0..3 {
+        let told = ask(&guard, &token).now_or_never();
+        assert!(told.expect("nobody waits for the issuer").is_ok());
+    }
+
+    issuer.until_asked(3).await;
+}
+
+#[tokio::test]
+async fn a_fetch_whose_first_client_went_away_is_for_those_who_come_after() {
+    let issuer = Issuer::new().await;
+    let guard = issuer.guard();
+    let token = issuer.token("one", 1);
+
+    assert!(ask(&guard, &token).now_or_never().is_none());
+
+    assert!(ask(&guard, &token).await.is_ok());
+    assert_eq!(issuer.asked(), 1);
 }
 
 #[tokio::test]

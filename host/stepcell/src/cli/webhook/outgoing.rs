@@ -11,9 +11,8 @@ use stepcell::model::time::Timestamp;
 use stepcell::model::webhook::{DeliveryStatus, WebhookUrl};
 use stepcell::store::{DeliveryFilter, LIST_LEN_MAX, PageLimit, WebhookFilter};
 use stepcell_server::wire;
-use stepcell_webhooks::{Subscribed, Subscription, WebhookChange, Webhooks};
+use stepcell_webhooks::{Subscribed, Subscription, WebhookChange, WebhookEdit, Webhooks};
 
-use crate::cli::exit::Refused;
 use crate::cli::input::moment;
 use crate::cli::open::{Output, Settings, Visit};
 use crate::cli::print;
@@ -173,8 +172,7 @@ impl Outgoing {
             }
             Self::Update(verb) => {
                 let id = verb.id;
-                let wanted = verb.change((&webhooks.load(id).await?).into())?;
-                print_done(settings, "changed", &(&webhooks.change(id, wanted).await?).into())
+                print_done(settings, "changed", &(&webhooks.edit(id, verb.edit()).await?).into())
             }
             Self::Delete(Named { id }) => {
                 webhooks.delete(id).await?;
@@ -229,26 +227,17 @@ impl Create {
 }
 
 impl Update {
-    /// What a subscription shall say that says this.
-    pub(super) fn change(self, found: wire::Webhook) -> anyhow::Result<WebhookChange> {
-        let wire::Webhook { url, types, definition_name, description, is_active, .. } = found;
-        let url = match self.url {
-            Some(url) => url,
-            None => {
-                url.parse().map_err(|_| Refused::unusable(format!("the webhook's address `{url}` does not read")))?
-            }
-        };
-        let named: Vec<_> = self.types.iter().filter_map(|AnyOr(named)| *named).collect();
-        Ok(WebhookChange {
+    /// What is to change; what is not named stays.
+    pub(super) fn edit(self) -> WebhookEdit {
+        let Self { url, types, definition, description, active, .. } = self;
+        let named = || types.iter().filter_map(|AnyOr(named)| *named).collect();
+        WebhookEdit {
             url,
-            types: if self.types.is_empty() { types } else { named },
-            workflow: self.definition.map_or(definition_name, |AnyOr(name)| name),
-            description: match self.description {
-                Some(text) => Some(text).filter(|text| !text.is_empty()),
-                None => description,
-            },
-            is_active: self.active.unwrap_or(is_active),
-        })
+            types: (!types.is_empty()).then(named),
+            workflow: definition.map(|AnyOr(name)| name),
+            description: description.map(|text| Some(text).filter(|text| !text.is_empty())),
+            is_active: active,
+        }
     }
 }
 

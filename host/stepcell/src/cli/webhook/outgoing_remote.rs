@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stepcell_server::wire;
-use stepcell_webhooks::WebhookChange;
+use stepcell_webhooks::{WebhookChange, WebhookEdit};
 
 use super::outgoing::{
     Deliveries, List, Named, One, Outgoing, Redeliver, print_count, print_deleted, print_deliveries, print_delivery,
@@ -29,6 +28,19 @@ fn body_of(wanted: &WebhookChange) -> Value {
     })
 }
 
+/// What is to change of a subscription, as a server reads it.
+fn body_of_edit(edit: &WebhookEdit) -> Value {
+    let WebhookEdit { url, types, workflow, description, is_active } = edit;
+    let fields = [
+        ("url", url.as_ref().map(|url| json!(url))),
+        ("types", types.as_ref().map(|types| json!(types))),
+        ("definition_name", workflow.as_ref().map(|name| json!(name))),
+        ("description", description.as_ref().map(|text| json!(text))),
+        ("is_active", is_active.map(|is_active| json!(is_active))),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
 impl Outgoing {
     pub(super) async fn perform_on(self, settings: &Settings, server: &Server) -> anyhow::Result<()> {
         match self {
@@ -48,8 +60,7 @@ impl Outgoing {
             Self::Update(verb) => {
                 let id = verb.id.to_string();
                 let path = ["webhooks", id.as_str()];
-                let found: wire::Webhook = server.get(&path).await?;
-                let ask = Ask::put(&path).json(&body_of(&verb.change(found)?));
+                let ask = Ask::patch(&path).json(&body_of_edit(&verb.edit()));
                 print_done(settings, "changed", &server.ask(ask).await?)
             }
             Self::Delete(Named { id }) => {

@@ -86,6 +86,7 @@ pub(super) fn before(operation: &str, ground: &Ground) -> Vec<Step> {
             own("POST", "/webhooks", json!({ "url": "https://example.com/x", "tenant_id": "nobody" })),
         ],
         "change_webhook" => vec![own("PUT", format!("/webhooks/{webhook}"), unreachable)],
+        "update_webhook" => vec![own("PATCH", format!("/webhooks/{webhook}"), unreachable)],
         "create_key" => vec![
             own("POST", "/keys", json!({ "name": "x", "user_id": "ann", "scopes": [] })),
             own("POST", "/keys", json!({ "name": "x", "user_id": "ann", "scopes": ["viewer"], "tenant_id": "nobody" })),
