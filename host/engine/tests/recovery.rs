@@ -55,6 +55,19 @@ on_every_store! {
         }
     }
 
+    async fn what_runs_on_a_long_definition_goes_on_after_a_crash(host: TestHost) {
+        let calls = AtomicUsize::new(0);
+        host.step("a", move |_| if calls.fetch_add(1, Ordering::Relaxed) == 0 { Answer::Never } else { done() }).await;
+        let pad = "x".repeat(100_000);
+        host.register_yaml("long", &format!("initial_step: a\nsteps:\n  a: {{ type: machine, component: a@1, config: {{ pad: {pad} }} }}\n")).await;
+        let id = host.start("long", json!({})).await;
+        host.called("a", 1).await;
+
+        let host = host.crash_and_restart().await;
+
+        assert_eq!(host.settled(id).await.status, WorkflowStatus::Completed);
+    }
+
     /// Case 90.
     async fn a_crash_during_a_step_counts_as_an_attempt_and_the_run_goes_on(host: TestHost) {
         host.stores_each_step().await;
