@@ -20,7 +20,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::api::ApiOptions;
-use crate::auth::{IDEMPOTENCY_HEAD, Requirement, SCHEME, keeps_answers, operations};
+use crate::auth::{IDEMPOTENCY_HEAD, Requirement, SCHEME, actions, keeps_answers, operations};
 use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemBody, ProblemCode};
 
 /// Where the document is, below the prefix.
@@ -31,6 +31,9 @@ const PAGE: &str = "/docs";
 
 /// The parameter that names whose things a request is about.
 const TENANT: &str = "tenant_id";
+
+/// The parameter that names what was done.
+const ACTION: &str = "action";
 
 /// The media type of components.
 const WASM: &str = "application/wasm";
@@ -68,6 +71,7 @@ fn components() -> utoipa::openapi::Components {
 
 /// Adds to each operation the errors that follow from what it takes and whom it is for.
 pub(crate) fn complete(document: &mut OpenApi) {
+    let known: Vec<_> = actions(document).iter().map(|action| action.as_str().into()).collect();
     for item in document.paths.paths.values_mut() {
         let all = [
             (Method::GET, &mut item.get),
@@ -80,10 +84,23 @@ pub(crate) fn complete(document: &mut OpenApi) {
             let Some(operation) = operation else { continue };
             complete_operation(&method, operation);
             shape_operation(operation);
+            name_actions(operation, &known);
         }
     }
     for (name, schema) in document.components.iter_mut().flat_map(|components| &mut components.schemas) {
         shape_schema(name, schema);
+    }
+}
+
+/// Says which actions the audit log can be asked for.
+fn name_actions(operation: &mut Operation, known: &[serde_json::Value]) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.name == ACTION
+            && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        {
+            schema.enum_values = Some(known.to_vec());
+        }
     }
 }
 

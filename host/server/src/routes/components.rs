@@ -153,7 +153,7 @@ pub(crate) async fn list(
         (status = 200, description = "The same was registered before.", body = Component),
         (status = 404, description = "There is no such tenant."),
         (status = 409, description = "The version has other bytes, or it wants more than the version before it."),
-        (status = 422, description = "It does not fit the contract, is blocked, or lacks a signature."),
+        (status = 422, description = "It does not fit the contract, is blocked, or its signature is missing or none."),
     ),
 )]
 pub(crate) async fn upload(
@@ -188,7 +188,7 @@ fn read_signature(head: &HeaderMap) -> Result<Option<ComponentSignature>, Proble
     let refused = |why: String| {
         let detail =
             format!("`Component-Signature` is no signature of a component: {why}; send the `.sig` file in one line");
-        Problem::new(ProblemCode::RequestInvalid, detail)
+        Problem::new(ProblemCode::ComponentRefused, detail)
     };
     if sent.len() > SIGNATURE_LEN_BYTES_MAX {
         return Err(refused(format!("it has {} bytes, and may have {SIGNATURE_LEN_BYTES_MAX}", sent.len())));

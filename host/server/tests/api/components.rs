@@ -91,7 +91,7 @@ async fn a_signature_that_is_none_is_refused_and_said_to_be() {
 
     for signature in ["", "x", "{}", "[1, 2, 3]", &"x".repeat(1025)] {
         let answer = upload(&api, Some(signature)).await;
-        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "request.invalid"), "{signature}");
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "component.refused"), "{signature}");
         assert!(answer.text.contains("`Component-Signature`"), "{}", answer.text);
     }
 }
