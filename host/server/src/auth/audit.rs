@@ -28,12 +28,13 @@ use utoipa::openapi::OpenApi;
 
 use self::bounds::{Refusals, Waiting, Whose};
 use self::under_way::{Ticket, UnderWay};
-use super::authorize::operations;
+use super::authorize::{Requirement, operations};
 use super::caller::{Caller, Subject};
 use super::rate::name_of;
 use crate::api::{ApiState, openapi_document};
 use crate::observe::RequestId;
 use crate::problem::ProblemCode;
+use crate::routes::IDEMPOTENCY_REPLAYED;
 
 /// How many records wait to be written. Bounds memory where the store is slow. A tenant has a share of it: [`Waiting`].
 const QUEUE_LEN_MAX: usize = 10_000;
@@ -157,6 +158,11 @@ impl AuditLog {
         let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
         let target = location.map_or(asked.path.as_str(), |location| state.without_prefix(location));
         let code = answer.extensions().get::<ProblemCode>().map(|code| code.as_str());
+        let mut details = serde_json::json!({ "status": status.as_u16(), "code": code });
+        if answer.headers().contains_key(IDEMPOTENCY_REPLAYED) {
+            // It was done before, and is only told again.
+            details["replayed"] = true.into();
+        }
         let record = AuditRecord {
             at,
             tenant: caller.tenant.clone().or_else(|| asked.subject.tenant()),
@@ -166,7 +172,7 @@ impl AuditLog {
             target: Some(target.chars().take(TARGET_CHARS_MAX).collect()),
             outcome,
             request_id: asked.request_id.map(|id| id.as_str().to_owned()),
-            details: Some(serde_json::json!({ "status": status.as_u16(), "code": code }).into()),
+            details: Some(details.into()),
         };
         let whose = caller.tenant.clone();
         if !locked(&self.0.waiting).take(&whose) {
@@ -286,7 +292,9 @@ pub fn audit_actions(engine: WorkflowEngine) -> BTreeSet<ActionName> {
 /// The actions of a document's operations.
 pub(crate) fn actions(document: &OpenApi) -> BTreeSet<ActionName> {
     let all = document.paths.paths.values().flat_map(operations);
-    all.filter_map(|(method, operation)| action_of_operation(&method, operation.operation_id.as_deref())).collect()
+    // What anybody may do is in no log: there is nobody who did it.
+    let known = all.filter(|(_, operation)| Requirement::of(operation) != Some(Requirement::Public));
+    known.filter_map(|(method, operation)| action_of_operation(&method, operation.operation_id.as_deref())).collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use stepcell_model::name::{ComponentName, UserId};
 use stepcell_model::record::ComponentRecord;
 use stepcell_model::signature::ComponentSignature;
 use stepcell_model::time::Timestamp;
-use stepcell_store::{CatalogKey, ComponentFilter, Inserted};
+use stepcell_store::{CatalogKey, ComponentFilter, Inserted, Owners};
 use utoipa::{IntoParams, ToSchema};
 
 use super::definitions::Whose;
@@ -250,7 +250,8 @@ pub(crate) async fn revoke(
     JsonBody(asked): JsonBody<RevokeComponent>,
 ) -> Result<Json<ComponentDetail>, Problem> {
     let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
-    note_subject(record.tenant.as_ref());
+    // It holds for the bytes, whoever has them.
+    note_subject(None);
     let revoked = api.engine().revoke_component(record.digest, &asked.reason, Some(caller.user.clone())).await;
     revoked.map_err(|error| Problem::from(error).within("/reason"))?;
     detail(&api, &record).await.map(Json)
@@ -272,7 +273,8 @@ pub(crate) async fn restore(
     Query(whose): Query<Whose>,
 ) -> Result<Json<ComponentDetail>, Problem> {
     let record = find(&api, &caller, &digest, whose.tenant_id.as_deref()).await?;
-    note_subject(record.tenant.as_ref());
+    // It holds for the bytes, whoever has them.
+    note_subject(None);
     api.engine().restore_component(&record.digest).await?;
     detail(&api, &record).await.map(Json)
 }
@@ -288,6 +290,11 @@ async fn find(api: &ApiState, caller: &Caller, text: &str, tenant: Option<&str>)
     match wanted {
         ComponentRef::Digest(_) | ComponentRef::Registered { .. } => {}
         ComponentRef::Host(_) | ComponentRef::File(_) => return Err(missing()),
+    }
+    if let (ComponentRef::Digest(digest), None) = (&wanted, &tenant) {
+        // A digest means the same to everybody: for callers of the platform, whoever has it.
+        let found = api.engine().store().find_component_by_digest(digest, &Owners::All).await?;
+        return found.ok_or_else(missing);
     }
     let found = api.engine().registry().view(tenant.as_ref()).get_component(&wanted).await;
     found.map_err(|error| match error {

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::header::{CACHE_CONTROL, ETAG};
+use http::{HeaderMap, StatusCode};
 use semver::Version;
 use serde::Deserialize;
 use stepcell_model::definition::{LocatedDefinition, WorkflowDefinition};
@@ -14,7 +14,7 @@ use stepcell_model::record::DefinitionRecord;
 use stepcell_store::{Activity, CatalogKey, DefinitionFilter, Inserted, Owners};
 use utoipa::{IntoParams, ToSchema};
 
-use super::instances::drawn;
+use super::instances::{drawn, is_known};
 use super::visible;
 use crate::api::ApiState;
 use crate::auth::Caller;
@@ -201,42 +201,55 @@ pub(crate) async fn register(
 /// Get a definition with its document: its latest active release, or the version that is asked for.
 #[utoipa::path(
     get, path = "/definitions/{name}", tag = "definitions", operation_id = "get_definition",
-    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."), WhichVersion),
+    params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."), WhichVersion,
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer.")),
     security(("bearer" = ["viewer"])),
-    responses((status = 200, description = "The definition.", body = DefinitionDetail)),
+    responses(
+        (status = 200, description = "The definition.", body = DefinitionDetail, headers(("ETag" = String))),
+        (status = 304, description = "It has not changed since."),
+    ),
 )]
 pub(crate) async fn get(
     State(api): State<ApiState>,
     caller: Caller,
+    head: HeaderMap,
     Id(name): Id<String>,
     Query(asked): Query<WhichVersion>,
 ) -> Result<Response, Problem> {
     let version = read_parameter("version", asked.version.as_deref())?;
     let record = find(&api, &caller, &name, version.as_ref(), asked.tenant_id.as_deref()).await?;
-    Ok(shown(&record))
+    Ok(shown(&head, &record))
 }
 
 /// Get one version of a definition with its document. It never changes, but for whether it is active.
 #[utoipa::path(
     get, path = "/definitions/{name}/versions/{version}", tag = "definitions", operation_id = "get_definition_version",
     params(("name" = String, Path, description = "The workflow; a `/` in it is written `%2F`."),
-        ("version" = String, Path, description = "The version."), Whose),
+        ("version" = String, Path, description = "The version."), Whose,
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer.")),
     security(("bearer" = ["viewer"])),
-    responses((status = 200, description = "The definition.", body = DefinitionDetail)),
+    responses(
+        (status = 200, description = "The definition.", body = DefinitionDetail, headers(("ETag" = String))),
+        (status = 304, description = "It has not changed since."),
+    ),
 )]
 pub(crate) async fn get_version(
     State(api): State<ApiState>,
     caller: Caller,
+    head: HeaderMap,
     Id((name, version)): Id<(String, String)>,
     Query(whose): Query<Whose>,
 ) -> Result<Response, Problem> {
     let version = read_version(&name, &version)?;
-    Ok(shown(&find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?))
+    Ok(shown(&head, &find(&api, &caller, &name, Some(&version), whose.tenant_id.as_deref()).await?))
 }
 
-fn shown(record: &DefinitionRecord) -> Response {
+fn shown(head: &HeaderMap, record: &DefinitionRecord) -> Response {
     let activity = if record.is_active { "a" } else { "i" };
     let tag = format!("\"{}-{activity}\"", record.id);
+    if is_known(head, &tag) {
+        return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
+    }
     ([(ETAG, tag), (CACHE_CONTROL, "no-cache".to_owned())], Json(DefinitionDetail::from(record))).into_response()
 }
 

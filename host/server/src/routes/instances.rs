@@ -288,13 +288,18 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let found = visible::instance(&api, &caller, &id).await?;
     let tag = |seq: u64| format!("\"{seq}\"");
-    let known = head.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag(found.seq)) {
+    if is_known(&head, &tag(found.seq)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag(found.seq))]).into_response());
     }
     let _turn = api.begin_look(&caller).await;
     let (instance, seq) = Instance::load_found(api.engine().store().as_ref(), found).await?;
     Ok(([(ETAG, tag(seq))], Json(instance)).into_response())
+}
+
+/// Whether a client that asks has what the tag stands for.
+pub(super) fn is_known(head: &HeaderMap, tag: &str) -> bool {
+    let known = head.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)
 }
 
 /// List what happened to an instance, in order. A page ends with a whole transition.

@@ -9,7 +9,7 @@ use stepcell_store::{AccessStore as _, AuditFilter, MemoryStore};
 
 use crate::between::Between;
 use crate::held::Held;
-use crate::kit::{TestApi, echo};
+use crate::kit::{COMPONENT, TestApi, echo, request};
 
 const ADMIN: &str = "platform";
 
@@ -176,6 +176,41 @@ async fn what_is_done_to_something_shared_is_in_no_tenants_log_whomever_the_requ
 }
 
 #[tokio::test]
+async fn a_component_is_revoked_by_its_digest_whoever_has_it_and_that_is_in_the_platforms_log() {
+    let api = TestApi::new().await;
+    let upload = request("POST", "acme-author", "/api/v1/components?name=acme/new&version=1.0.0");
+    let upload = upload.header("content-type", "application/wasm").body(COMPONENT.into()).unwrap();
+    let digest = text(&api.send(upload).await.json()["digest"]).to_owned();
+    let path = |rest: &str| format!("/api/v1/components/{digest}{rest}");
+
+    let revoked = api.post(ADMIN, &path("/revoke"), &json!({ "reason": "bad" })).await;
+
+    assert_eq!(revoked.json()["blocked"]["reason"], "bad", "{}", revoked.text);
+    assert_eq!(api.get(ADMIN, &path("")).await.status, StatusCode::OK);
+    assert_eq!(api.get("bolt-viewer", &path("")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(audited(&api, "acme-admin", "?action=component.revoke").await, Vec::<Value>::new());
+    assert_eq!(audited(&api, ADMIN, "?action=component.revoke").await[0]["tenant_id"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_told_again_is_recorded_as_that() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+    let start = async || {
+        let asked = request("POST", "acme-operator", "/api/v1/instances").header("idempotency-key", "one");
+        let body = json!({ "definition_name": "echo" }).to_string();
+        api.send(asked.header("content-type", "application/json").body(body.into()).unwrap()).await
+    };
+    start().await;
+    start().await;
+
+    let records = audited(&api, "acme-admin", "").await;
+
+    assert_eq!(records[0]["details"], json!({ "status": 201, "code": null, "replayed": true }));
+    assert_eq!(records[1]["details"], json!({ "status": 201, "code": null }));
+}
+
+#[tokio::test]
 async fn an_action_that_there_is_not_is_refused_instead_of_listed_as_nothing() {
     let api = TestApi::new().await;
 
@@ -183,5 +218,6 @@ async fn an_action_that_there_is_not_is_refused_instead_of_listed_as_nothing() {
 
     assert_eq!((unknown.status, unknown.code().as_str()), (StatusCode::BAD_REQUEST, "request.invalid"));
     assert!(unknown.text.contains("instance.cancel"), "{}", unknown.text);
+    assert!(!unknown.text.contains("callback.deliver"), "nobody does that: {}", unknown.text);
     assert_eq!(audited(&api, ADMIN, "?action=instance.cancel").await, Vec::<Value>::new());
 }

@@ -73,6 +73,23 @@ async fn instance_detail_has_the_step_history_and_an_etag() {
 }
 
 #[tokio::test]
+async fn a_definition_that_has_not_changed_is_not_sent_again() {
+    let api = TestApi::new().await;
+    api.define(&echo()).await;
+
+    for path in ["/api/v1/definitions/echo", "/api/v1/definitions/echo/versions/1.0.0"] {
+        let tag = api.get("acme-viewer", path).await.head["etag"].clone();
+        let again = || request("GET", "acme-viewer", path).header("if-none-match", &tag).body(Body::empty()).unwrap();
+        assert_eq!(api.send(again()).await.status, StatusCode::NOT_MODIFIED, "{path}");
+
+        let version = "/api/v1/definitions/echo/versions/1.0.0";
+        api.post("platform", &format!("{version}/deactivate"), &json!({})).await;
+        assert_ne!(api.send(again()).await.status, StatusCode::NOT_MODIFIED, "{path}");
+        api.post("platform", &format!("{version}/activate"), &json!({})).await;
+    }
+}
+
+#[tokio::test]
 async fn history_comes_in_pages_that_end_with_whole_transitions() {
     let api = TestApi::new().await;
     api.define(&echo()).await;

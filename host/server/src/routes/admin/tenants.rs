@@ -178,7 +178,6 @@ pub(crate) async fn update(
     JsonBody(asked): JsonBody<ChangeTenant>,
 ) -> Result<Json<Tenant>, Problem> {
     let id = read(&id)?;
-    note_subject(Some(&id));
     let quotas = asked.quotas.map(|AsObject(quotas)| quotas);
     let change = move |record: &mut TenantRecord| {
         record.status = asked.status.unwrap_or(record.status);
@@ -188,6 +187,7 @@ pub(crate) async fn update(
         }
     };
     let record = api.engine().change_tenant(&id, change).await?;
+    note_subject(Some(&record.id));
     Ok(Json(Tenant::from(&record)))
 }
 

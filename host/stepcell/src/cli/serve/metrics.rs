@@ -14,7 +14,7 @@ use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stepcell::Host;
 use stepcell::engine::{COMMIT_CLASSES_US, EngineCounts, WorkflowEngine};
-use stepcell_server::{REQUEST_DURATION, Traffic, TrafficCounts};
+use stepcell_server::{AUDIT_LEFT_OUT_TOTAL, AUDIT_LOST_TOTAL, REQUEST_DURATION, Traffic, TrafficCounts};
 use stepcell_webhooks::{DispatchCounts, DispatchWatch};
 
 /// The upper ends of the classes that requests are put into by how long they took, in seconds.
@@ -51,6 +51,10 @@ impl Metrics {
         let recorder = builder.build_recorder();
         let recorded = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| anyhow::anyhow!("something else records metrics"))?;
+        for counter in [AUDIT_LOST_TOTAL, AUDIT_LEFT_OUT_TOTAL] {
+            // Shown from the beginning, so that an alert on them has something to look at.
+            metrics::counter!(counter).absolute(0);
+        }
         let upkeep = recorded.clone();
         tokio::spawn(async move {
             let mut times = tokio::time::interval(UPKEEP_INTERVAL);

@@ -102,10 +102,19 @@ pub(super) async fn after(operation: &str, ground: &Ground) -> Vec<Step> {
     let inactive =
         || first("PUT", format!("/webhooks/{webhook}"), json!({ "url": "https://example.com/x", "is_active": false }));
     let complete = || first("POST", format!("/tasks/{task}/complete"), json!({ "data": {} }));
+    let tag = async || {
+        let flow = ground.api.get("acme-viewer", "/api/v1/definitions/flow").await;
+        flow.head["etag"].to_str().unwrap().to_owned()
+    };
     match operation {
         "get_instance" => {
             let tags = (0..100).map(|seq| format!("\"{seq}\"")).collect::<Vec<_>>().join(",");
             vec![with_head(own("GET", format!("/instances/{waiting}"), json!(null)), "if-none-match", tags)]
+        }
+        "get_definition" => vec![with_head(own("GET", "/definitions/flow", json!(null)), "if-none-match", tag().await)],
+        "get_definition_version" => {
+            let version = own("GET", "/definitions/flow/versions/1.0.0", json!(null));
+            vec![with_head(version, "if-none-match", tag().await)]
         }
         "upload_component" => {
             let other = [COMPONENT, b"and more"].concat();
