@@ -140,6 +140,7 @@ macro_rules! conformance_suite {
             webhooks: pending_deliveries_are_listed_by_the_time_of_their_next_attempt,
             webhooks: deliveries_are_listed_latest_first_and_by_status_in_pages,
             webhooks: a_delivery_or_all_dead_ones_are_sent_anew,
+            webhooks: a_delivery_that_waits_is_sent_anew_at_once_and_its_attempts_still_count,
             webhooks: what_waits_for_a_subscription_is_dead_once_that_is_not_active,
             webhooks: no_more_deliveries_wait_or_are_kept_than_there_is_room_for,
             scheduling: running_instances_are_listed_by_id,

@@ -64,7 +64,7 @@ pub struct MadeDeliveries {
 /// Which deliveries are sent anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redelivered {
-    /// This one, if it is not pending.
+    /// This one. If it waits, it does so no longer than until now, and its attempts still count.
     One(DeliveryId),
     /// All dead ones that were given up at this time or later; at most [`LIST_LEN_MAX`](crate::LIST_LEN_MAX) at once.
     DeadSince(Timestamp),
@@ -131,7 +131,7 @@ pub trait WebhookStore: Send + Sync + 'static {
     /// attempt was counted meanwhile.
     async fn put_attempt(&self, delivery: WebhookDelivery) -> Result<bool, StoreError>;
 
-    /// Has deliveries of a subscription wait for an attempt at `now`, as if they were new. Returns how many.
+    /// Has deliveries of a subscription wait for an attempt at `now`: those that ended as if they were new. Returns how many.
     async fn redeliver(&self, webhook: WebhookId, which: Redelivered, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Forgets deliveries that ended before a time, and the oldest of a subscription beyond [`ENDED_DELIVERIES_MAX`]; a

@@ -260,7 +260,8 @@ impl Webhooks {
         found.ok_or(WebhookError::DeliveryNotFound { id })
     }
 
-    /// Sends a delivery anew, whatever became of it, as if it was new. One that waits is left as it is.
+    /// Sends a delivery anew, whatever became of it, as if it was new. One that waits for its next attempt is sent now, and
+    /// its attempts still count.
     ///
     /// # Errors
     /// [`WebhookError::NotFound`]; [`WebhookError::DeliveryNotFound`]; [`WebhookError::Inactive`].

@@ -105,3 +105,24 @@ async fn malformed_ids_parameters_and_cursors_are_refused() {
         ("method.not_allowed", &"GET,HEAD,POST".parse().unwrap())
     );
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_query_is_told_of_the_parameter() {
+    let api = TestApi::new().await;
+    for (method, path, parameter, detail) in [
+        ("POST", "/api/v1/components", "name", "it is missing"),
+        ("GET", "/api/v1/instances?limit=abc", "limit", "invalid digit"),
+        ("GET", "/api/v1/instances?limit=1&limit=2", "limit", "more than once"),
+        ("GET", "/api/v1/instances?limt=1", "limt", "expected one of"),
+        ("GET", "/api/v1/tasks/events?limit=0", "limit", "nonzero"),
+        ("GET", "/api/v1/tasks/events?follow=maybe", "follow", "`true` or `false`"),
+    ] {
+        let answer = api.send(request(method, "platform", path).body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "request.invalid"), "{path}");
+        let told = answer.json();
+        let error = &told["errors"][0];
+        assert_eq!((&error["parameter"], told["errors"].as_array().map(Vec::len)), (&json!(parameter), Some(1)));
+        assert!(error["detail"].as_str().unwrap().contains(detail), "{told}");
+        assert!(told["detail"].as_str().unwrap().starts_with(&format!("`{parameter}`: ")), "{told}");
+    }
+}

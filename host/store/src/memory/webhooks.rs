@@ -151,7 +151,7 @@ impl Webhooks {
 
     fn redeliver(&mut self, webhook: WebhookId, which: Redelivered, now: Timestamp) -> u64 {
         let is_wanted = |delivery: &WebhookDelivery| match which {
-            Redelivered::One(id) => delivery.id == id && delivery.status != DeliveryStatus::Pending,
+            Redelivered::One(id) => delivery.id == id,
             Redelivered::DeadSince(since) => {
                 delivery.status == DeliveryStatus::Dead && delivery.ended_at.is_some_and(|at| at >= since)
             }
@@ -160,9 +160,12 @@ impl Webhooks {
         let wanted = of_webhook.filter(|delivery| is_wanted(delivery)).take(LIST_LEN_MAX as usize);
         let mut changed = 0;
         for delivery in wanted {
-            delivery.status = DeliveryStatus::Pending;
-            delivery.attempts = 0;
-            delivery.next_attempt_at = Some(now);
+            // Of what waits the attempts still count, so that what comes of one under way is kept.
+            if delivery.status != DeliveryStatus::Pending {
+                delivery.status = DeliveryStatus::Pending;
+                delivery.attempts = 0;
+            }
+            delivery.next_attempt_at = Some(delivery.next_attempt_at.map_or(now, |next| next.min(now)));
             delivery.ended_at = None;
             changed += 1;
         }

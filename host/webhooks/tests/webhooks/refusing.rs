@@ -68,6 +68,25 @@ async fn what_is_never_taken_is_dead_after_the_last_attempt_and_may_be_sent_anew
 }
 
 #[tokio::test]
+async fn what_waits_for_its_next_attempt_is_sent_at_once_when_somebody_asks_for_it() {
+    let mut host = Host::new().await;
+    let receiver = Receiver::new(vec![Answer::Status(500)], Answer::Status(200)).await;
+    let id = host.subscribe(None, &receiver.url()).await.webhook.id;
+    host.commit(1, None, vec![canceled("a")]).await;
+    host.attempted(1).await;
+    let waiting = host.deliveries(id).await;
+    let now = host.webhooks.engine().clock().now();
+    assert!(waiting[0].next_attempt_at.unwrap() > now);
+
+    // The clock stands still: its next attempt is never due by itself.
+    let anew = host.webhooks.redeliver(id, waiting[0].id).await.unwrap();
+
+    assert_eq!((anew.status, anew.attempts, anew.next_attempt_at), (DeliveryStatus::Pending, 1, Some(now)));
+    let taken = host.ended(id, 1).await;
+    assert_eq!((taken[0].status, taken[0].attempts), (DeliveryStatus::Delivered, 2));
+}
+
+#[tokio::test]
 async fn an_address_that_is_gone_is_told_nothing_more() {
     let mut host = Host::new().await;
     let receiver = Receiver::new(vec![], Answer::Status(410)).await;

@@ -47,7 +47,7 @@ pub(crate) struct RedeliverDead {
     since: Option<Timestamp>,
 }
 
-/// How many deliveries are sent anew.
+/// How many deliveries will be sent anew.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RedeliveredDead {
     /// How many.
@@ -89,13 +89,13 @@ pub(crate) async fn get(
     Ok(Json(Delivery::from(&find_delivery(&api, &caller, (&id, &delivery)).await?)))
 }
 
-/// Send a delivery anew, whatever became of it. One that waits is left as it is.
+/// Send a delivery anew, whatever became of it. One that waits for its next attempt is sent now.
 #[utoipa::path(
     post, path = "/webhooks/{id}/deliveries/{delivery_id}/redeliver", tag = "webhooks", operation_id = "redeliver_webhook",
     params(("id" = String, Path, description = "The subscription."), ("delivery_id" = String, Path, description = "The delivery.")),
     security(("bearer" = ["operator"])),
     responses(
-        (status = 202, description = "The delivery, which waits for its next attempt.", body = DeliveryRow),
+        (status = 202, description = "The delivery, which is due now.", body = DeliveryRow),
         (status = 409, description = "The subscription is not active."),
     ),
 )]
@@ -115,7 +115,7 @@ pub(crate) async fn redeliver(
     params(("id" = String, Path, description = "The subscription.")), request_body = RedeliverDead,
     security(("bearer" = ["operator"])),
     responses(
-        (status = 202, description = "How many are sent anew.", body = RedeliveredDead),
+        (status = 202, description = "How many will be sent anew.", body = RedeliveredDead),
         (status = 409, description = "The subscription is not active."),
     ),
 )]

@@ -131,7 +131,7 @@ pub(crate) struct One {
     pub(super) delivery: DeliveryId,
 }
 
-/// Send a delivery anew, whatever became of it, or all that are dead.
+/// Send a delivery anew, whatever became of it, or all that are dead. One that waits for its next attempt is sent now.
 #[derive(Debug, Args)]
 pub(crate) struct Redeliver {
     /// The subscription.
@@ -303,14 +303,14 @@ pub(super) fn print_deleted(settings: &Settings, id: WebhookId) -> anyhow::Resul
 pub(super) fn print_sent(settings: &Settings, delivery: &wire::DeliveryRow) -> anyhow::Result<()> {
     match settings.output {
         Output::Json => print::json(delivery),
-        Output::Table => print::line(&format!("delivery {} is sent", delivery.id)),
+        Output::Table => print::line(&format!("delivery {} will be sent", delivery.id)),
     }
 }
 
 pub(super) fn print_count(settings: &Settings, count: u64) -> anyhow::Result<()> {
     match settings.output {
         Output::Json => print::json(&json!({ "count": count })),
-        Output::Table => print::line(&format!("{count} sent anew")),
+        Output::Table => print::line(&format!("{count} will be sent anew")),
     }
 }
 

@@ -66,9 +66,11 @@ pub(in crate::sqlite) const GIVE_UP_PENDING: &str = "
 UPDATE webhook_deliveries SET status = 'dead', next_attempt_at = NULL, last_error = ?2, ended_at = ?3
 WHERE webhook = (SELECT key FROM webhooks WHERE id = ?1) AND status = 'pending'";
 
+/// What ended begins anew; of what waits the attempts still count, so that what comes of one under way is kept.
 pub(in crate::sqlite) const REDELIVER_ONE: &str = "
-UPDATE webhook_deliveries SET status = 'pending', attempts = 0, next_attempt_at = ?2, ended_at = NULL
-WHERE webhook = (SELECT key FROM webhooks WHERE id = ?1) AND id = ?3 AND status <> 'pending'";
+UPDATE webhook_deliveries SET status = 'pending', attempts = iif(status = 'pending', attempts, 0),
+    next_attempt_at = min(ifnull(next_attempt_at, ?2), ?2), ended_at = NULL
+WHERE webhook = (SELECT key FROM webhooks WHERE id = ?1) AND id = ?3";
 
 pub(in crate::sqlite) const REDELIVER_DEAD: &str = "
 UPDATE webhook_deliveries SET status = 'pending', attempts = 0, next_attempt_at = ?2, ended_at = NULL
