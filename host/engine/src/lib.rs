@@ -39,6 +39,7 @@ mod execution;
 #[cfg(feature = "failpoints")]
 pub mod fail;
 mod finishing;
+mod fresh;
 mod gateway;
 mod guard;
 mod ids;
@@ -71,6 +72,7 @@ pub use self::error::EngineError;
 pub use self::events::{EventFeed, EventFilter, FeedStart, Listening};
 pub use self::execution::ExecutionEngine;
 pub use self::finishing::Finishing;
+pub use self::fresh::Freshness;
 pub use self::gateway::Gateway;
 pub use self::guard::SECRETS_LEN_MAX;
 pub use self::ids::{IdSource, RandomIds};

@@ -26,9 +26,7 @@ pub(crate) use self::account::Ticket;
 use self::account::{Account, DAY_MS};
 use crate::clock::Clock;
 use crate::error::EngineError;
-
-/// How long what is known of tenants is taken as it was. What another process decides holds after that.
-const KNOWN_FOR: Duration = Duration::from_millis(100);
+use crate::fresh::Freshness;
 
 /// Of how many tenants accounts are kept at hand. Protects memory: whoever starts may name any tenant.
 const ACCOUNTS_LEN_MAX: usize = 10_000;
@@ -46,9 +44,9 @@ pub(crate) struct QuotaKeeper {
 
 #[derive(Default)]
 struct State {
-    /// The revision of access that the accounts are of, and when that was asked for.
+    /// The revision of access that the accounts are of, and since when that is known.
     revision: u64,
-    asked_at: Option<Instant>,
+    freshness: Freshness,
     accounts: HashMap<TenantId, Arc<Account>>,
 }
 
@@ -150,7 +148,7 @@ impl QuotaKeeper {
     /// Has the store asked again, because this process has changed something.
     pub(crate) fn look_again(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
-        self.state().asked_at = None;
+        self.state().freshness = Freshness::default();
     }
 
     /// Notes that an instance of a tenant has finished.
@@ -161,11 +159,11 @@ impl QuotaKeeper {
         }
     }
 
-    /// What is known of a tenant, no older than [`KNOWN_FOR`].
+    /// What is known of a tenant. What another process decides holds within 100 ms.
     async fn account(&self, tenant: &TenantId) -> Result<(Arc<Account>, Option<Arc<TenantRecord>>), StoreError> {
-        let is_known = self.state().asked_at.is_some_and(|at| at.elapsed() < KNOWN_FOR);
+        let is_known = self.state().freshness.is_known();
         if !is_known {
-            let asked_at = Instant::now();
+            let freshness = Freshness::of(Instant::now());
             let revision = self.store.access_revision().await?;
             let mut state = self.state();
             if revision > state.revision {
@@ -173,7 +171,7 @@ impl QuotaKeeper {
                 state.accounts.values().for_each(|account| account.forget_record());
                 state.revision = revision;
             }
-            state.asked_at = Some(asked_at);
+            state.freshness = freshness;
         }
         let account = self.kept(tenant);
         let record = account.record(&*self.store, tenant).await?;

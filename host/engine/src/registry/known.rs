@@ -4,20 +4,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use stepcell_model::name::{TenantId, WorkflowName};
 use stepcell_model::record::DefinitionVersion;
 use stepcell_store::{Owners, StoreError, WorkflowStore};
 use tokio::time::Instant;
 
-/// How long what the store said is taken as it was. What another process registers or deactivates holds after that.
-const KNOWN_FOR: Duration = Duration::from_millis(100);
+use crate::fresh::Freshness;
 
 /// How many versions are kept, of all workflows; that an owner has none of a name counts as one. Protects memory.
 const KNOWN_VERSIONS_MAX: usize = 50_000;
 
-/// What is known of each workflow's versions, and since when.
+/// What is known of each workflow's versions, and since when. What another process registers or deactivates holds within 100 ms.
 #[derive(Default)]
 pub(super) struct Known(Mutex<State>);
 
@@ -37,7 +35,7 @@ struct State {
 #[derive(Clone)]
 struct Kept {
     versions: Versions,
-    asked_at: Instant,
+    freshness: Freshness,
     /// How many changes there had been when it was asked.
     changes: u64,
 }
@@ -90,11 +88,10 @@ impl Known {
 
     /// What is known of an owner's versions, or how many changes there were.
     fn find(&self, owner: Option<&TenantId>, name: &WorkflowName) -> Result<Versions, u64> {
-        let state = self.state();
-        match state.versions.get(name).and_then(|seen| seen.get(&owner.cloned())) {
-            Some(kept) if kept.asked_at.elapsed() < KNOWN_FOR => Ok(Arc::clone(&kept.versions)),
-            _ => Err(state.changes),
-        }
+        let mut state = self.state();
+        let kept = state.versions.get_mut(name).and_then(|seen| seen.get_mut(&owner.cloned()));
+        let known = kept.and_then(|kept| kept.freshness.is_known().then(|| Arc::clone(&kept.versions)));
+        known.ok_or(state.changes)
     }
 
     fn keep(&self, owner: Option<&TenantId>, name: &WorkflowName, said: &Kept) {
@@ -116,9 +113,9 @@ async fn load(
     name: &WorkflowName,
     changes: u64,
 ) -> Result<Kept, StoreError> {
-    let asked_at = Instant::now();
+    let freshness = Freshness::of(Instant::now());
     let versions = store.list_versions(&Owners::Only(owner.cloned()), Some(name)).await?.into();
-    Ok(Kept { versions, asked_at, changes })
+    Ok(Kept { versions, freshness, changes })
 }
 
 impl State {

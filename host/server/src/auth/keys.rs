@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use stepcell_engine::WorkflowEngine;
+use stepcell_engine::{Freshness, WorkflowEngine};
 use stepcell_model::access::{ApiKey, ApiKeyId, KeyPrefix, KeyState, KeyText};
 use stepcell_model::time::Timestamp;
 use stepcell_store::StoreError;
@@ -19,9 +19,6 @@ use tokio::time::Instant;
 
 use super::{Caller, Guard};
 use crate::problem::{Problem, ProblemCode};
-
-/// How long what is known of keys is taken as it was. What another process decides holds after that.
-const KNOWN_FOR: Duration = Duration::from_millis(100);
 
 /// How many keys are kept at hand. Protects memory.
 const KEYS_LEN_MAX: usize = 10_000;
@@ -56,8 +53,9 @@ pub struct KeyGuard {
 #[derive(Default)]
 struct State {
     revision: u64,
-    /// How often this process had changed access when the revision was asked for, and when that was.
-    asked: Option<(u64, Instant)>,
+    /// How often this process had changed access when the revision was asked for, and since when that is known.
+    seen_changes: u64,
+    freshness: Freshness,
     known: HashMap<KeyPrefix, Arc<ApiKey>>,
     uses: HashMap<ApiKeyId, Timestamp>,
     noted_at: Option<Instant>,
@@ -73,18 +71,20 @@ impl KeyGuard {
     /// Forgets the keys at hand if any changed.
     async fn refresh(&self) -> Result<(), StoreError> {
         let changes = self.engine.access_changes();
-        let is_known = |(seen, at): (u64, Instant)| seen == changes && at.elapsed() < KNOWN_FOR;
-        if self.state().asked.is_some_and(is_known) {
-            return Ok(());
+        {
+            let mut state = self.state();
+            if state.seen_changes == changes && state.freshness.is_known() {
+                return Ok(());
+            }
         }
-        let asked_at = Instant::now();
+        let freshness = Freshness::of(Instant::now());
         let revision = self.engine.store().access_revision().await?;
         let mut state = self.state();
         if revision > state.revision {
             state.known.clear();
             state.revision = revision;
         }
-        state.asked = Some((changes, asked_at));
+        (state.seen_changes, state.freshness) = (changes, freshness);
         Ok(())
     }
 
