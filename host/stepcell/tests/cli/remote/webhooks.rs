@@ -75,7 +75,8 @@ fn a_ping_is_a_delivery_that_is_shown_and_sent_anew() {
         (&json!("ping"), &json!(1), &json!(delivery))
     );
     assert_eq!((&shown["body"]["type"], &again["id"]), (&json!("ping"), &json!(delivery)));
-    office.run(&["webhook", "redeliver", &id, &delivery]).exits(0).tells("will be sent");
+    let told = office.run(&["webhook", "redeliver", &id, &delivery]).exits(0);
+    assert_eq!(told.stdout, format!("delivery {delivery} will be sent\n"));
     assert_eq!(office.json(&["webhook", "redeliver", &id, "--since", "2099-01-31T12:00:00Z"]), json!({ "count": 0 }));
     office.run(&["webhook", "redeliver", &id, "--since", "soon"]).exits(1).tells("RFC 3339");
     office
